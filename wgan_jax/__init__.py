@@ -1,0 +1,1 @@
+"""wgan-jax: Wasserstein GANs whose numbers can be trusted and whose runs explain themselves."""

@@ -1,0 +1,341 @@
+"""Settings of a run: every field with its default and meaning, resolved once, at the door.
+
+`Settings` is the one list of fields. An experiment file starts from `base()`, which is the same
+fields as an `ml_collections.ConfigDict`, and overrides a few; the command line overrides any
+(`--config.batch_size=256`); `resolve` turns the result into frozen, validated `Settings`, which is
+all that the rest of the program sees. Imports neither jax nor TensorFlow.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, get_type_hints
+
+from ml_collections import ConfigDict
+
+from wgan_jax.errors import UserError
+
+
+def _field(default: Any, meaning: str, *, result: bool = True) -> Any:
+    """A field with its meaning; `result=False` where it cannot change the trained weights."""
+    metadata = {"meaning": meaning, "result": result}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """Where the real images come from."""
+
+    name: str = _field("digits", "digits, tfds:<name>, folder:<path>, or arrays (from Python)")
+    split: str = _field("train", "split of a TFDS dataset")
+    classes: str = _field("", "comma-separated class names to keep, e.g. horse; empty: all")
+    cache_dir: str = _field("", "where prepared datasets lie; empty: TFDS's own", result=False)
+    flip: bool = _field(False, "mirror each drawn image left-right with probability 1/2")
+
+
+@dataclass(frozen=True)
+class CriticSettings:
+    """The critic: a stack of convolutions and one dense output."""
+
+    filters: tuple[int, ...] = _field((32, 64, 128, 128), "output channels of each convolution")
+    strides: tuple[int, ...] = _field((2, 2, 2, 1), "stride of each convolution")
+    kernel: int = _field(5, "kernel size in pixels")
+    normalization: str = _field("none", "none, layer or batch (clipped batch norm dies)")
+    activation: str = _field("leaky_relu", "leaky_relu or relu")
+    leak: float = _field(0.2, "slope of leaky_relu below 0")
+    dropout: float = _field(0.0, "share of features dropped after each convolution")
+    bias: bool = _field(True, "biases in the convolutions")
+    init_std: float = _field(0.02, "standard deviation of the initial weights")
+
+
+@dataclass(frozen=True)
+class GeneratorSettings:
+    """The generator: dense to a small image, then blocks that double it."""
+
+    base_filters: int = _field(128, "channels of the small image behind the dense layer")
+    filters: tuple[int, ...] = _field((128, 64, 32), "output channels of each doubling block")
+    kernel: int = _field(5, "kernel size in pixels")
+    upsampling: str = _field("nearest", "nearest (then convolution) or transposed (convolution)")
+    double_output: bool = _field(False, "the last layer, to pixels, doubles the image too")
+    normalization: str = _field("batch", "batch or none")
+    norm_momentum: float = _field(0.99, "share of the old in the running averages")
+    activation: str = _field("leaky_relu", "leaky_relu or relu")
+    leak: float = _field(0.2, "slope of leaky_relu below 0")
+    bias: bool = _field(True, "biases in the convolutions")
+    init_std: float = _field(0.02, "standard deviation of the initial weights")
+    fakes_statistics: str = _field(
+        "batch", "norm of the fakes the critic sees: batch (the authors) or running (the guide)"
+    )
+
+
+@dataclass(frozen=True)
+class OptimizerSettings:
+    """One player's optimiser."""
+
+    name: str = _field("rmsprop", "rmsprop, adam or sgd")
+    learning_rate: float = _field(5e-5, "initial learning rate")
+    schedule: str = _field("constant", "constant, linear or cosine (to 0)")
+    decay_epochs: int = _field(0, "length of the schedule in epochs; 0: the whole run")
+    b1: float = _field(0.0, "adam: decay of the first moment; sgd: momentum")
+    b2: float = _field(0.9, "adam: decay of the second moment")
+    decay: float = _field(0.99, "rmsprop: decay of the second moment")
+    eps: float = _field(1e-8, "added to the root of the second moment")
+    eps_in_sqrt: bool = _field(False, "rmsprop: add eps inside the root (optax's default)")
+
+
+@dataclass(frozen=True)
+class NCriticSchedule:
+    """Longer critic phases, as in the WGAN authors' code: 100 updates in 25 rounds, then rarely."""
+
+    warm_epochs: int = _field(0, "the first so many epochs are long; 0: none")
+    period: int = _field(0, "every so many epochs one is long; 0: none")
+    long: int = _field(100, "critic updates in a long epoch")
+
+
+@dataclass(frozen=True)
+class QualitySettings:
+    """How samples are measured every `quality_every` epochs."""
+
+    encoder: str = _field("auto", "auto, inception, digits or none", result=False)
+    weights: str = _field("", "name of the encoder's weights; empty: the public ones", result=False)
+    resize: str = _field("tf1", "Inception's input protocol: tf1 or pytorch", result=False)
+    n: int = _field(10_000, "generated samples per measurement", result=False)
+    batch_size: int = _field(256, "images per encoder batch", result=False)
+
+
+@dataclass(frozen=True)
+class WandbSettings:
+    """Weights & Biases."""
+
+    mode: str = _field("", "disabled, offline or online; empty: by login", result=False)
+    project: str = _field("wgan-jax", "project the run belongs to", result=False)
+    entity: str = _field("", "team or user; empty: your default", result=False)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All of a run. One epoch is one round: `n_critic` critic updates, one generator update."""
+
+    seed: int = _field(42, "fixes data order, initial weights and noise")
+    epochs: int = _field(12_000, "epochs (rounds) in all; more continue a finished run", result=False)
+    batch_size: int = _field(512, "images per update")
+    n_critic: int = _field(5, "critic updates per epoch")
+    clip: float = _field(0.01, "critic weights stay in [-clip, clip] (objective wgan)")
+    objective: str = _field("wgan", "wgan, wgan_gp, nsgan or hinge")
+    gradient_penalty: float = _field(10.0, "weight of the penalty (objective wgan_gp)")
+    latent_dim: int = _field(100, "length of the generator's input, drawn from N(0, 1)")
+    image_size: int = _field(32, "height and width in pixels")
+    ema: float = _field(0.0, "decay of the averaged generator used for samples; 0: off")
+    init_from: str = _field("", "a workdir or checkpoint to take the initial weights from")
+    on_failure: str = _field("warn", "warn, stop or rollback when a run is failing", result=False)
+    max_rollbacks: int = _field(3, "rollbacks before the run is stopped", result=False)
+    rollback_factor: float = _field(0.5, "factor on the learning rates at a rollback", result=False)
+    log_every: int = _field(100, "epochs between console blocks; 0: off", result=False)
+    sample_every: int = _field(500, "epochs between sample grids; 0: off", result=False)
+    quality_every: int = _field(100, "epochs between quality measurements; 0: off", result=False)
+    checkpoint_every: int = _field(500, "epochs between checkpoints; 0: only at the end", result=False)
+    keep_checkpoints: int = _field(3, "newest checkpoints kept, beside the best", result=False)
+    tensorboard: bool = _field(False, "write TensorBoard events too", result=False)
+    data: DataSettings = _field(DataSettings(), "images")
+    critic: CriticSettings = _field(CriticSettings(), "critic network")
+    generator: GeneratorSettings = _field(GeneratorSettings(), "generator network")
+    critic_optimizer: OptimizerSettings = _field(OptimizerSettings(), "critic's optimiser")
+    generator_optimizer: OptimizerSettings = _field(OptimizerSettings(), "generator's optimiser")
+    n_critic_schedule: NCriticSchedule = _field(NCriticSchedule(), "longer critic phases")
+    quality: QualitySettings = _field(QualitySettings(), "measuring samples")
+    wandb: WandbSettings = _field(WandbSettings(), "Weights & Biases")
+
+
+def base() -> ConfigDict:
+    """The defaults (the guide's CIFAR-10 run) as a ConfigDict, for experiment files to override."""
+    return ConfigDict(to_dict(Settings()))
+
+
+def to_dict(settings: Any) -> dict[str, Any]:
+    """Nested plain dictionary of settings; tuples stay tuples (JSON turns them into lists)."""
+    return dataclasses.asdict(settings)
+
+
+def resolve(config: Mapping[str, Any] | ConfigDict | Settings) -> Settings:
+    """Validated settings from a config.
+
+    Raises:
+      UserError: an unknown field (naming the nearest right one), a value of the wrong type, or
+        one out of its range.
+    """
+    if isinstance(config, Settings):
+        settings = config
+    else:
+        given = config.to_dict() if isinstance(config, ConfigDict) else config
+        settings = _build(Settings, given, "")
+    _validate(settings)
+    return settings
+
+
+def flat(settings: Settings) -> dict[str, Any]:
+    """Every setting under its dotted name, e.g. `data.flip`."""
+    return {name: value for name, value, _ in _walk(settings, "")}
+
+
+def difference(old: Settings, new: Settings) -> dict[str, tuple[Any, Any]]:
+    """Settings that differ and change the result of training: dotted name -> (old, new)."""
+    was = flat(old)
+    return {
+        name: (was[name], value)
+        for name, value, field in _walk(new, "")
+        if field.metadata["result"] and was[name] != value
+    }
+
+
+def describe() -> list[tuple[str, Any, str]]:
+    """(dotted name, default, meaning) of every field, for the help and the docs."""
+    return [
+        (name, value, field.metadata["meaning"]) for name, value, field in _walk(Settings(), "")
+    ]
+
+
+def _walk(settings: Any, prefix: str) -> list[tuple[str, Any, dataclasses.Field[Any]]]:
+    rows: list[tuple[str, Any, dataclasses.Field[Any]]] = []
+    for field in dataclasses.fields(settings):
+        value = getattr(settings, field.name)
+        if dataclasses.is_dataclass(value):
+            rows += _walk(value, f"{prefix}{field.name}.")
+        else:
+            rows.append((prefix + field.name, value, field))
+    return rows
+
+
+def _build(cls: type[Any], given: Mapping[str, Any], prefix: str) -> Any:
+    types = get_type_hints(cls)
+    values: dict[str, Any] = {}
+    for name, value in given.items():
+        if name not in types:
+            raise UserError(unknown_field(prefix + str(name)))
+        if dataclasses.is_dataclass(types[name]):
+            if not isinstance(value, Mapping):
+                raise UserError(f"config.{prefix}{name} is a group of fields, not a value.")
+            values[name] = _build(types[name], value, f"{prefix}{name}.")  # type: ignore[arg-type]
+        else:
+            values[name] = _cast(value, types[name], prefix + name)
+    return cls(**values)
+
+
+def unknown_field(name: str) -> str:
+    """The message for a field that does not exist, naming the nearest that does."""
+    known = [row[0] for row in describe()]
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f" Did you mean config.{near[0]}?" if near else " See run.py --help for the fields."
+    return f"config.{name} does not exist.{hint}"
+
+
+def _cast(value: Any, wanted: Any, name: str) -> Any:
+    """The value in the field's type, or a UserError; an int is a float, a list a tuple."""
+    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if wanted in (int, float, str, bool) and type(value) is wanted:
+        return value
+    if (
+        wanted not in (int, float, str, bool)
+        and isinstance(value, list | tuple)
+        and all(type(item) is int for item in value)
+    ):
+        return tuple(value)
+    kind = {int: "a whole number", float: "a number", str: "a text", bool: "True or False"}
+    raise UserError(f"config.{name} = {value!r} must be {kind.get(wanted, 'a list of integers')}.")
+
+
+OBJECTIVES = ("wgan", "wgan_gp", "nsgan", "hinge")
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "objective": OBJECTIVES,
+    "on_failure": ("warn", "stop", "rollback"),
+    "critic.normalization": ("none", "layer", "batch"),
+    "critic.activation": ("leaky_relu", "relu"),
+    "generator.upsampling": ("nearest", "transposed"),
+    "generator.normalization": ("batch", "none"),
+    "generator.activation": ("leaky_relu", "relu"),
+    "generator.fakes_statistics": ("batch", "running"),
+    "critic_optimizer.name": ("rmsprop", "adam", "sgd"),
+    "generator_optimizer.name": ("rmsprop", "adam", "sgd"),
+    "critic_optimizer.schedule": ("constant", "linear", "cosine"),
+    "generator_optimizer.schedule": ("constant", "linear", "cosine"),
+    "quality.resize": ("tf1", "pytorch"),
+    "wandb.mode": ("", "disabled", "offline", "online"),
+}
+
+_AT_LEAST_ONE = (
+    "epochs batch_size n_critic latent_dim image_size keep_checkpoints critic.kernel "
+    "generator.kernel generator.base_filters n_critic_schedule.long quality.n quality.batch_size"
+).split()
+
+_POSITIVE = (
+    "clip critic.init_std generator.init_std critic_optimizer.learning_rate "
+    "generator_optimizer.learning_rate critic_optimizer.eps generator_optimizer.eps rollback_factor"
+).split()
+
+_SHARES = (
+    "ema critic.dropout generator.norm_momentum critic_optimizer.b1 critic_optimizer.b2 "
+    "critic_optimizer.decay generator_optimizer.b1 generator_optimizer.b2 generator_optimizer.decay"
+).split()
+
+_NOT_NEGATIVE = (
+    "seed log_every sample_every quality_every checkpoint_every max_rollbacks gradient_penalty "
+    "critic.leak generator.leak critic_optimizer.decay_epochs generator_optimizer.decay_epochs "
+    "n_critic_schedule.warm_epochs n_critic_schedule.period"
+).split()
+
+
+def _validate(settings: Settings) -> None:
+    values = flat(settings)
+    for name, value in values.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UserError(f"config.{name} = {value} must be a finite number.")
+    for name, choices in _CHOICES.items():
+        if values[name] not in choices:
+            near = difflib.get_close_matches(values[name], choices, n=1)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            allowed = ", ".join(c or "''" for c in choices)
+            raise UserError(f"config.{name} = {values[name]!r} is not one of {allowed}.{hint}")
+    for names, holds, rule in (
+        (_AT_LEAST_ONE, lambda v: v >= 1, "at least 1"),
+        (_POSITIVE, lambda v: v > 0, "above 0"),
+        (_SHARES, lambda v: 0 <= v < 1, "at least 0 and below 1"),
+        (_NOT_NEGATIVE, lambda v: v >= 0, "0 or above"),
+    ):
+        for name in names:
+            if not holds(values[name]):
+                raise UserError(f"config.{name} = {values[name]} must be {rule}.")
+    _validate_networks(settings)
+
+
+def _validate_networks(settings: Settings) -> None:
+    critic, generator = settings.critic, settings.generator
+    for name, sizes in (
+        ("critic.filters", critic.filters),
+        ("critic.strides", critic.strides),
+        ("generator.filters", generator.filters),
+    ):
+        if not sizes or min(sizes) < 1:
+            raise UserError(f"config.{name} = {sizes} needs numbers of at least 1, one per layer.")
+    if len(critic.filters) != len(critic.strides):
+        raise UserError(
+            f"config.critic.filters has {len(critic.filters)} layers and config.critic.strides "
+            f"{len(critic.strides)}: give one stride per layer."
+        )
+    doublings = len(generator.filters) + generator.double_output
+    if settings.image_size % 2**doublings:
+        raise UserError(
+            f"config.image_size = {settings.image_size} must be a multiple of {2**doublings}: the "
+            f"generator doubles {doublings} times. Change it or config.generator.filters."
+        )
+    if generator.upsampling == "transposed" and generator.kernel < 2:
+        raise UserError("config.generator.kernel must be at least 2 for transposed convolutions.")
+    if settings.objective == "wgan_gp" and critic.normalization == "batch":
+        raise UserError(
+            "config.critic.normalization = 'batch' does not go with wgan_gp, whose penalty is per "
+            "image (Gulrajani et al. 2017, section 4): use 'layer' or 'none'."
+        )

@@ -1,0 +1,112 @@
+"""What was measured in a run, as columns over epochs. Plain numpy: read by judge, figures, report.
+
+`History` grows by chunks while a run trains, and is read back from `metrics.jsonl` afterwards.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+class History:
+    """Columns of floats over strictly increasing epochs; NaN where a key was not measured.
+
+    Appending costs amortised constant time per epoch: storage doubles as it fills.
+    """
+
+    def __init__(self) -> None:
+        self._size = 0
+        self._epochs = np.zeros(0, np.int64)
+        self._columns: dict[str, Floats] = {}
+
+    def __len__(self) -> int:
+        """Number of epochs recorded."""
+        return self._size
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._columns
+
+    def __getitem__(self, key: str) -> Floats:
+        """Column [epochs], float64, NaN where not measured. KeyError if never measured."""
+        return self._columns[key][: self._size]
+
+    def get(self, key: str) -> Floats:
+        """Column [epochs]; all NaN if the key was never measured."""
+        return self[key] if key in self else np.full(self._size, np.nan)
+
+    @property
+    def epochs(self) -> NDArray[np.int64]:
+        """Epoch numbers [epochs], int64, strictly increasing."""
+        return self._epochs[: self._size]
+
+    def keys(self) -> tuple[str, ...]:
+        return tuple(self._columns)
+
+    def measured(self, key: str) -> tuple[NDArray[np.int64], Floats]:
+        """(epochs, values) of a key where it was measured, without the gaps."""
+        column = self.get(key)
+        known = ~np.isnan(column)
+        return self.epochs[known], column[known]
+
+    def extend(self, epochs: NDArray[np.int64], columns: Mapping[str, NDArray[np.floating]]) -> None:
+        """Append a chunk: epochs [n] above all recorded ones, columns [n] each."""
+        n, old = len(epochs), self._size
+        if n == 0:
+            return
+        if np.any(np.diff(epochs) <= 0) or (old and epochs[0] <= self._epochs[old - 1]):
+            raise ValueError("epochs must increase strictly")
+        self._reserve(old + n)
+        self._epochs[old : old + n] = epochs
+        for key, values in columns.items():
+            if key not in self._columns:
+                self._columns[key] = np.full(len(self._epochs), np.nan)
+            self._columns[key][old : old + n] = values
+        self._size = old + n
+
+    def until(self, epoch: int) -> History:
+        """A copy of all that was measured up to and including `epoch`."""
+        n = int(np.searchsorted(self.epochs, epoch, side="right"))
+        shorter = History()
+        shorter.extend(self.epochs[:n], {key: self[key][:n] for key in self._columns})
+        return shorter
+
+    def _reserve(self, size: int) -> None:
+        if size <= len(self._epochs):
+            return
+        room = max(size, 2 * len(self._epochs), 256)
+        spare = room - len(self._epochs)
+        self._epochs = np.concatenate([self._epochs, np.zeros(spare, np.int64)])
+        self._columns = {
+            key: np.concatenate([column, np.full(spare, np.nan)])
+            for key, column in self._columns.items()
+        }
+
+    @classmethod
+    def from_rows(cls, rows: Iterable[Mapping[str, object]]) -> History:
+        """From dictionaries with an `epoch` each, as in `metrics.jsonl`; numbers are kept."""
+        kept = [row for row in rows if isinstance(row.get("epoch"), int)]
+        numbers: dict[str, Floats] = {}
+        for i, row in enumerate(kept):
+            for key, value in row.items():
+                if key != "epoch" and isinstance(value, int | float) and not isinstance(value, bool):
+                    numbers.setdefault(key, np.full(len(kept), np.nan))[i] = value
+        history = cls()
+        history.extend(np.array([row["epoch"] for row in kept], np.int64), numbers)
+        return history
+
+    @classmethod
+    def read(cls, path: Path) -> History:
+        """From a `metrics.jsonl`. A last line cut short by a crash is left out."""
+        rows = []
+        with path.open(encoding="utf-8") as lines:
+            for line in lines:
+                if line.endswith("\n"):
+                    rows.append(json.loads(line))
+        return cls.from_rows(rows)

@@ -1,0 +1,98 @@
+"""The words that every part of the project shares: one table of the 23 charted metrics.
+
+The console, the charts, the figures, the health rules and the docs read their names, symbols,
+formats and summaries here, so that a metric is added in one place. Plain Python: no jax, no numpy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Group = Literal["losses", "weights", "stability", "speed", "quality"]
+Summary = Literal["min", "max", "last"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One charted quantity.
+
+    Attributes:
+      key: name in `metrics.jsonl`, in the history and of its W&B chart.
+      symbol: short name on the console and in reports.
+      group: which family it belongs to; charts and report sections follow it.
+      meaning: one line, with the unit where there is one.
+      format: a format spec for `format(value, spec)`; `%` prints a share as a percentage.
+      summary: which value of a run stands for it (W&B's summary, the experiment log).
+    """
+
+    key: str
+    symbol: str
+    group: Group
+    meaning: str
+    format: str = ".4f"
+    summary: Summary = "last"
+
+
+METRICS: tuple[Metric, ...] = (
+    Metric("d_loss", "D", "losses", "critic loss, 0.5 (R + F)", ".4f", "min"),
+    Metric("d_loss_real", "R", "losses", "critic loss on real images, -mean f(x)", ".4f", "min"),
+    Metric("d_loss_fake", "F", "losses", "critic loss on fakes, mean f(G(z))", ".4f", "min"),
+    Metric("g_loss", "G", "losses", "generator loss, -mean f(G(z))", ".3f", "min"),
+    Metric(
+        "wasserstein_distance",
+        "W-dist",
+        "losses",
+        "mean f(x) - mean f(G(z)): the critic's estimate of the distance, up to its slope",
+        ".2f",
+        "max",
+    ),
+    Metric("critic_weight_mean", "Critic μ", "weights", "mean of the critic's weights"),
+    Metric("critic_weight_std", "Critic σ", "weights", "spread of the critic's weights"),
+    Metric("generator_weight_mean", "Gen μ", "weights", "mean of the generator's weights"),
+    Metric("generator_weight_std", "Gen σ", "weights", "spread of the generator's weights"),
+    Metric("dg_ratio", "D/G Ratio", "stability", "|D| / |G|, 0 where |G| < 1e-10"),
+    Metric("clip_ratio", "Clip%", "stability", "share of critic weights at ±clip", ".1%"),
+    Metric("loss_variance", "Var", "stability", "variance of D over the last 100 epochs", ".6f"),
+    Metric("critic_grad_norm", "Critic ‖∇‖", "stability", "L2 norm of the critic's gradient"),
+    Metric(
+        "generator_grad_norm", "Gen ‖∇‖", "stability", "L2 norm of the generator's gradient"
+    ),
+    Metric("epoch_time", "s/epoch", "speed", "seconds per epoch"),
+    Metric("images_per_second", "img/s", "speed", "real images through the critic, per s", ".0f"),
+    Metric("fid_score", "FID", "quality", "Fréchet distance of features, lower = better", ".1f", "min"),
+    Metric("inception_score_mean", "IS", "quality", "Inception Score, mean of splits", ".2f", "max"),
+    Metric("inception_score_std", "IS ±", "quality", "Inception Score, std over splits", ".2f"),
+    Metric("pixel_variance", "PixVar", "quality", "variance over samples, mean over pixels"),
+    Metric("generated_image_mean", "Image μ", "quality", "mean of generated pixels in [-1, 1]"),
+    Metric("generated_image_std", "Image σ", "quality", "spread of generated pixels in [-1, 1]"),
+    Metric("generated_images", "Samples", "quality", "grid of samples from fixed latents", ""),
+)
+
+BY_KEY: dict[str, Metric] = {metric.key: metric for metric in METRICS}
+
+# What the device measures in every round, in the order in which it is stacked.
+ROUND_KEYS: tuple[str, ...] = tuple(
+    metric.key for metric in METRICS if metric.group in ("losses", "weights", "stability")
+)
+
+# What the evaluator measures every `quality_every` epochs (numbers only: the grid is a picture).
+QUALITY_KEYS: tuple[str, ...] = tuple(
+    metric.key for metric in METRICS if metric.group == "quality" and metric.format
+)
+
+# Measured beside the 23, where a run has them; never a chart of the 23.
+EXTRA_KEYS: tuple[str, ...] = (
+    "d_accuracy",
+    "g_accuracy",
+    "gradient_penalty",
+    "kid_mean",
+    "kid_std",
+    "precision",
+    "recall",
+)
+
+
+def format_value(key: str, value: float) -> str:
+    """The value as the console and the reports print it, e.g. `format_value("fid_score", 333.07)`."""
+    return format(value, BY_KEY[key].format if key in BY_KEY else ".4f")
