@@ -1,0 +1,63 @@
+"""The environment file: enough to repeat a run."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wgan_jax.record import environment
+
+
+def checkout(folder: Path) -> Path:
+    """A git checkout with one committed file, `code.py`."""
+    (folder / "code.py").write_text("x = 1\n")
+    git = ["git", "-C", str(folder), "-c", "user.name=n", "-c", "user.email=e@example.com"]
+    for command in (["init", "-q"], ["add", "code.py"], ["commit", "-qm", "First"]):
+        subprocess.run([*git, *command], check=True, capture_output=True)
+    return folder / "code.py"
+
+
+def test_commit_and_uncommitted_changes_are_found(tmp_path: Path) -> None:
+    source = checkout(tmp_path)
+    commit, diff = environment.code_state(source)
+    assert len(commit) == 40
+    assert diff == b""
+    source.write_text("x = 2\n")
+    assert b"-x = 1\n+x = 2\n" in environment.code_state(source)[1]
+
+
+def test_a_file_that_the_checkout_does_not_track_has_no_commit(tmp_path: Path) -> None:
+    checkout(tmp_path)
+    (tmp_path / "installed.py").write_text("")
+    assert environment.code_state(tmp_path / "installed.py") == ("", b"")
+
+
+def test_a_huge_diff_is_cut_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = checkout(tmp_path)
+    source.write_text("y\n" * 1000)
+    monkeypatch.setattr(environment, "MAX_DIFF", 500)
+    diff = environment.code_state(source)[1]
+    assert len(diff) < 550
+    assert b"cut here, of 3" in diff
+
+
+def test_the_file_tells_seed_device_versions_and_keeps_earlier_starts(tmp_path: Path) -> None:
+    environment.save(tmp_path, seed=7, device="cpu (1)")
+    environment.save(tmp_path, seed=7, device="gpu (1)")
+    found = json.loads((tmp_path / "environment.json").read_text())
+    assert (found["seed"], found["device"]) == (7, "gpu (1)")
+    assert found["versions"]["numpy"] == np.__version__
+    assert [start["device"] for start in found["earlier"]] == ["cpu (1)"]
+    if found["uncommitted"]:
+        assert (tmp_path / found["uncommitted"]).stat().st_size > 0
+
+
+def test_a_damaged_file_is_kept_aside(tmp_path: Path) -> None:
+    (tmp_path / "environment.json").write_text("{")
+    environment.save(tmp_path, seed=7)
+    kept = list(tmp_path.glob("environment.unreadable-*.json"))
+    assert [path.read_text() for path in kept] == ["{"]

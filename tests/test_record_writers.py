@@ -1,0 +1,246 @@
+"""The writers: every epoch arrives once, nothing saved is lost, and no error goes unsaid."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from wgan_jax.errors import UserError
+from wgan_jax.history import History
+from wgan_jax.record.background import InBackground
+from wgan_jax.record.writers import JsonLinesWriter, MultiWriter
+
+
+def write(writer: Any, first: int, last: int, **columns: Any) -> None:
+    """Epochs first..last as one chunk, with d_loss = epoch / 2."""
+    epochs = np.arange(first, last + 1)
+    writer.write_chunk(epochs, {"d_loss": epochs / 2, **columns}, {})
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    """The file's lines, by a reader that knows no NaN."""
+
+    def refuse(token: str) -> None:
+        raise AssertionError(f"{token} is not JSON")
+
+    return [json.loads(line, parse_constant=refuse) for line in path.read_text().splitlines()]
+
+
+def test_a_chunk_becomes_one_line_per_epoch(tmp_path: Path) -> None:
+    path = tmp_path / "run" / "metrics.jsonl"
+    JsonLinesWriter(path).write_chunk(
+        np.array([4, 5]),
+        {"g_loss": np.array([1.5, -2.0], np.float32), "verdict": ["healthy", "unstable"]},
+        {5: {"fid_score": 333.1, "protocol": "tf1"}},
+    )
+    assert lines(path) == [
+        {"epoch": 4, "g_loss": 1.5, "verdict": "healthy"},
+        {"epoch": 5, "g_loss": -2.0, "verdict": "unstable", "fid_score": 333.1, "protocol": "tf1"},
+    ]
+
+
+def test_the_history_reads_back_the_very_floats(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).normal(size=300).astype(np.float32)
+    writer = JsonLinesWriter(tmp_path / "metrics.jsonl")
+    writer.write_chunk(np.arange(300), {"g_loss": values}, {})
+    history = History.read(writer.path)
+    np.testing.assert_array_equal(history["g_loss"].astype(np.float32), values)
+    assert history.epochs.tolist() == list(range(300))
+
+
+def test_numbers_that_json_lacks_are_texts(tmp_path: Path) -> None:
+    writer = JsonLinesWriter(tmp_path / "metrics.jsonl")
+    bad = np.array([np.nan, np.inf, -np.inf])
+    writer.write_chunk(np.arange(3), {"d_loss": bad, "g_loss": np.zeros(3)}, {})
+    assert [row["d_loss"] for row in lines(writer.path)] == ["NaN", "Infinity", "-Infinity"]
+    history = History.read(writer.path)
+    assert not np.isfinite(history.get("d_loss")).any()
+    assert history["g_loss"].tolist() == [0, 0, 0]
+
+
+def test_a_line_cut_by_a_crash_is_healed_and_kept_aside(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    write(JsonLinesWriter(path), 0, 2)
+    with path.open("a") as file:
+        file.write('{"epoch": 3, "d_lo')
+    writer = JsonLinesWriter(path)
+    write(writer, 3, 4)
+    assert [row["epoch"] for row in lines(path)] == [0, 1, 2, 3, 4]
+    assert writer.dropped.read_text() == '{"epoch": 3, "d_lo\n'
+
+
+def test_resuming_takes_back_later_epochs_into_the_side_file(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    write(JsonLinesWriter(path), 0, 9)
+    writer = JsonLinesWriter(path)
+    writer.truncate_after(5)
+    write(writer, 6, 7)
+    assert [row["epoch"] for row in lines(path)] == list(range(8))
+    assert [row["epoch"] for row in lines(writer.dropped)] == [6, 7, 8, 9]
+
+
+def test_damage_in_the_middle_costs_only_that_line(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    path.write_text(
+        '{"epoch": 0}\n\x00\x00garbage\n[1]\n{"epoch": 1}\n{"epoch": 1}\n{"epoch": 2}\n'
+    )
+    JsonLinesWriter(path)
+    assert [row["epoch"] for row in lines(path)] == [0, 1, 2]
+
+
+def test_epochs_never_go_back(tmp_path: Path) -> None:
+    writer = JsonLinesWriter(tmp_path / "metrics.jsonl")
+    write(writer, 0, 5)
+    with pytest.raises(ValueError, match="begin above 5"):
+        write(writer, 5, 6)
+
+
+def test_a_full_disk_is_one_clear_line_and_leaves_whole_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = JsonLinesWriter(tmp_path / "metrics.jsonl")
+    write(writer, 0, 2)
+    before = writer.path.read_bytes()
+    real, calls = os.write, []
+
+    def half_then_full(file: int, data: bytes) -> int:
+        calls.append(len(data))
+        if len(calls) > 1:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(file, data[: len(data) // 2])
+
+    monkeypatch.setattr(os, "write", half_then_full)
+    with pytest.raises(UserError, match="No space left on device"):
+        write(writer, 3, 4)
+    assert writer.path.read_bytes() == before
+
+
+class Recorder:
+    """A writer that notes its calls, and fails from the `fail_at`-th on."""
+
+    def __init__(self, fail_at: int = 10**9) -> None:
+        self.calls: list[str] = []
+        self.threads: set[int] = set()
+        self.fail_at = fail_at
+
+    def __getattr__(self, name: str) -> Any:
+        def call(*_: Any) -> None:
+            self.calls.append(name)
+            self.threads.add(threading.get_ident())
+            if len(self.calls) > self.fail_at:
+                raise RuntimeError(f"call {len(self.calls)}")
+
+        return call
+
+
+def test_many_writers_are_all_called_though_the_first_fails() -> None:
+    bad, good = Recorder(fail_at=0), Recorder()
+    both = MultiWriter([bad, good])
+    with pytest.raises(RuntimeError, match="call 1"):
+        write(both, 0, 1)
+    with pytest.raises(RuntimeError, match="call 2"):
+        both.close()
+    assert good.calls == ["write_chunk", "close"]
+
+
+def test_the_background_keeps_the_order_on_one_other_thread() -> None:
+    inner = Recorder()
+    writer = InBackground(lambda: inner)
+    writer.write_hparams({"clip": 0.01})
+    write(writer, 0, 1)
+    writer.write_images(1, {})
+    writer.write_scalars(2, {})
+    writer.close()
+    assert inner.calls == ["write_hparams", "write_chunk", "write_images", "write_scalars", "close"]
+    assert len(inner.threads) == 1
+    assert threading.get_ident() not in inner.threads
+
+
+def test_flush_waits_until_the_lines_are_in_the_file(tmp_path: Path) -> None:
+    writer = InBackground(lambda: JsonLinesWriter(tmp_path / "metrics.jsonl"))
+    for first in range(0, 1000, 10):
+        write(writer, first, first + 9)
+    writer.flush()
+    assert len(lines(tmp_path / "metrics.jsonl")) == 1000
+    writer.close()
+
+
+def test_an_error_in_the_background_is_raised_exactly_once() -> None:
+    writer = InBackground(lambda: Recorder(fail_at=1))
+    write(writer, 0, 1)
+    with pytest.raises(RuntimeError, match="call 2"):
+        writer.flush()
+    write(writer, 2, 3)
+    writer.close()
+
+
+def test_an_error_while_making_the_writer_is_raised_too() -> None:
+    def make() -> Recorder:
+        raise UserError("no room")
+
+    with pytest.raises(UserError, match="no room"):
+        InBackground(make).flush()
+
+
+def test_a_failing_mirror_is_told_once_and_left_alone() -> None:
+    inner, told = Recorder(fail_at=1), []
+    mirror = InBackground(lambda: inner, on_error=told.append)
+    for epoch in range(5):
+        write(mirror, epoch, epoch)
+        mirror.flush()
+    mirror.close()
+    assert [str(error) for error in told] == ["call 2"]
+    assert len(inner.calls) == 2
+
+
+def test_a_hanging_mirror_costs_its_patience_and_no_more() -> None:
+    release, told = threading.Event(), []
+
+    class Hanging(Recorder):
+        def write_chunk(self, *_: Any) -> None:
+            release.wait()
+
+    mirror = InBackground(Hanging, on_error=told.append, patience=0.1, capacity=3)
+    for epoch in range(10):
+        write(mirror, epoch, epoch)
+    mirror.close()
+    release.set()
+    assert len(told) == 1
+    assert isinstance(told[0], TimeoutError)
+
+
+@pytest.mark.slow
+def test_tensorboard_holds_the_same_keys_and_values(tmp_path: Path) -> None:
+    import warnings
+
+    from wgan_jax.record.tensorboard import TensorBoardWriter
+
+    writer = InBackground(lambda: TensorBoardWriter(tmp_path))
+    writer.write_hparams({"clip": 0.01, "critic.filters": (32, 64)})
+    writer.write_chunk(
+        np.array([0, 1]),
+        {"d_loss": np.array([0.5, 0.25]), "verdict": ["a", "b"]},
+        {1: {"fid_score": 7.0}},
+    )
+    writer.write_images(1, {"generated_images": np.zeros((8, 8, 3), np.uint8)})
+    writer.close()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+        from tensorboard.util.tensor_util import make_ndarray
+
+        events = EventAccumulator(str(tmp_path))
+        events.Reload()
+        tensor = {
+            tag: [(e.step, float(make_ndarray(e.tensor_proto))) for e in events.Tensors(tag)]
+            for tag in ("d_loss", "fid_score")
+        }
+        assert tensor == {"d_loss": [(0, 0.5), (1, 0.25)], "fid_score": [(1, 7.0)]}
+        assert [e.step for e in events.Tensors("generated_images")] == [1]

@@ -1,0 +1,120 @@
+"""What a run was made with: versions, device, the code's commit and uncommitted changes, seed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from wgan_jax.record.writers import replace_bytes, to_json
+
+PACKAGES = (
+    *("wgan-jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "clu", "ml_collections"),
+    *("numpy", "scipy", "scikit-learn", "pillow", "matplotlib", "tensorflow-datasets"),
+    *("tensorflow-cpu", "tensorflow", "wandb", "tensorboard"),
+)
+
+MAX_DIFF = 1_000_000  # bytes; a larger diff is cut, and says so in its last line
+
+
+def describe(seed: int, device: str, commit: str, diff: bytes) -> dict[str, Any]:
+    """This process, as it is written to `environment.json`; see `save` and `code_state`."""
+    return {
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "seed": seed,
+        "device": device or jax_device(),
+        "commit": commit,
+        "uncommitted": f"uncommitted-{hashlib.sha256(diff).hexdigest()[:8]}.diff" if diff else "",
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpus": os.cpu_count(),
+        "versions": versions(),
+    }
+
+
+def save(workdir: Path, seed: int, device: str = "") -> dict[str, Any]:
+    """Write `environment.json` and, where there are uncommitted changes, their diff beside it.
+
+    The descriptions of earlier starts (a run may resume under other versions) are kept in it, in
+    their order, under `earlier`.
+
+    Args:
+      workdir: the run's folder.
+      seed: the run's seed.
+      device: what the run computes on, e.g. "cpu (1)"; empty: ask jax, if it is imported already.
+    """
+    path = workdir / "environment.json"
+    commit, diff = code_state(Path(__file__))
+    found = describe(seed, device, commit, diff)
+    found["earlier"] = _earlier(path)
+    workdir.mkdir(parents=True, exist_ok=True)
+    if diff:
+        replace_bytes(workdir / found["uncommitted"], diff)
+    replace_bytes(path, (json.dumps(json.loads(to_json(found)), indent=2) + "\n").encode())
+    return found
+
+
+def _earlier(path: Path) -> list[dict[str, Any]]:
+    """The starts recorded in an environment file so far; an unreadable file is kept aside."""
+    if not path.exists():
+        return []
+    try:
+        last = json.loads(path.read_bytes())
+        return [*last.pop("earlier"), last]
+    except (ValueError, KeyError, AttributeError, TypeError):
+        path.replace(path.with_name(f"environment.unreadable-{time.time_ns()}.json"))
+        return []
+
+
+def versions() -> dict[str, str]:
+    """Installed versions of the packages that a run's numbers may depend on."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def jax_device() -> str:
+    """Kind and number of jax's devices, e.g. "cpu (1)"; empty where jax is not in use."""
+    jax = sys.modules.get("jax")
+    if jax is None:
+        return ""
+    devices = jax.devices()
+    return f"{devices[0].device_kind} ({len(devices)})"
+
+
+def code_state(source: Path) -> tuple[str, bytes]:
+    """(commit, uncommitted diff) of the git checkout that tracks the file `source`, else empty.
+
+    The diff covers tracked files, at most `MAX_DIFF` bytes of it. A package that was installed into
+    some other project's checkout is not tracked by it, and has no commit of its own.
+    """
+    folder = source.parent
+    if not _git(folder, "ls-files", "--", source.name):
+        return "", b""
+    commit = _git(folder, "rev-parse", "HEAD").decode().strip()
+    diff = _git(folder, "diff", "HEAD", "--no-ext-diff", "--no-color", "--binary")
+    if len(diff) > MAX_DIFF:
+        diff = diff[:MAX_DIFF] + f"\n(cut here, of {len(diff)} bytes)\n".encode()
+    return commit, diff
+
+
+def _git(folder: Path, *arguments: str) -> bytes:
+    """What a git command prints; empty when git or the checkout is not there."""
+    command = ["git", "-C", str(folder), *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, check=True, timeout=20)
+    except (OSError, subprocess.SubprocessError):
+        return b""
+    return done.stdout

@@ -1,0 +1,54 @@
+"""TensorBoard as a mirror, through clu. Making the writer, and only that, imports TensorFlow."""
+
+from __future__ import annotations
+
+import numbers
+import os
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wgan_jax.record.writers import Columns, Extras, rows
+
+
+class TensorBoardWriter:
+    """Writes the numbers and pictures of a run as TensorBoard events, under the same keys."""
+
+    def __init__(self, logdir: Path) -> None:
+        """Imports TensorFlow, which takes seconds: make it on the writer's own thread."""
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")  # no notes on oneDNN
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # TensorFlow's and clu's own imports
+            from clu import metric_writers
+
+            self._writer = metric_writers.SummaryWriter(str(logdir))
+
+    def write_chunk(self, epochs: NDArray[np.int64], columns: Columns, extras: Extras) -> None:
+        """Texts (verdict, protocol) are left out: TensorBoard plots numbers."""
+        for row in rows(epochs, columns, extras):
+            step = row.pop("epoch")
+            scalars = {
+                name: value for name, value in row.items() if isinstance(value, numbers.Real)
+            }
+            self._writer.write_scalars(step, scalars)
+
+    def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
+        self._writer.write_scalars(step, scalars)
+
+    def write_images(self, step: int, images: Mapping[str, NDArray[np.uint8]]) -> None:
+        self._writer.write_images(step, images)
+
+    def write_hparams(self, hparams: Mapping[str, Any]) -> None:
+        plain = (bool, int, float, str)
+        known = {k: v if isinstance(v, plain) else str(v) for k, v in hparams.items()}
+        self._writer.write_hparams(known)
+
+    def flush(self) -> None:
+        self._writer.flush()
+
+    def close(self) -> None:
+        self._writer.close()
