@@ -1,0 +1,44 @@
+"""What is measured on the device in every round; the keys are those of `wgan_jax.keys`."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+
+WINDOW = 100  # epochs over which the variance of the critic's loss is taken
+_TINY = 1e-10  # below it |G| counts as 0 in the ratio
+# Clipped weights are exactly +-c in float32; the tolerance allows for c itself being rounded.
+_BOUNDARY = 1e-5
+
+
+def mean_and_std(params: optax.Params) -> tuple[Array, Array]:
+    """Mean and population standard deviation over all weights of a network."""
+    leaves = jax.tree.leaves(params)
+    count = sum(leaf.size for leaf in leaves)
+    mean = sum(jnp.sum(leaf) for leaf in leaves) / count
+    variance = sum(jnp.sum((leaf - mean) ** 2) for leaf in leaves) / count
+    return jnp.asarray(mean), jnp.sqrt(variance)
+
+
+def share_at_boundary(params: optax.Params, c: float) -> Array:
+    """Share of weights at -c or c, from 0 to 1."""
+    leaves = jax.tree.leaves(params)
+    count = sum(leaf.size for leaf in leaves)
+    hits = sum(jnp.sum(jnp.abs(leaf) >= c * (1 - _BOUNDARY)) for leaf in leaves)
+    return jnp.asarray(hits, jnp.float32) / count
+
+
+def windowed_variance(recent: Array, count: Array) -> Array:
+    """Population variance of the first `count` values of `recent` [window]; 0 for one value."""
+    filled = jnp.arange(len(recent)) < count
+    n = jnp.maximum(count, 1).astype(recent.dtype)
+    mean = jnp.sum(jnp.where(filled, recent, 0)) / n
+    return jnp.sum(jnp.where(filled, (recent - mean) ** 2, 0)) / n
+
+
+def loss_ratio(d_loss: Array, g_loss: Array) -> Array:
+    """|D| / |G|, and 0 where |G| < 1e-10."""
+    small = jnp.abs(g_loss) < _TINY
+    return jnp.where(small, 0.0, jnp.abs(d_loss) / jnp.where(small, 1.0, jnp.abs(g_loss)))

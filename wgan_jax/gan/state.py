@@ -1,0 +1,178 @@
+"""The game's static part (`Game`) and its arrays (`GanState`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+
+from wgan_jax.config import Settings
+from wgan_jax.gan.metrics import WINDOW
+from wgan_jax.gan.networks import Critic, Generator
+from wgan_jax.gan.objectives import OBJECTIVES, Objective
+from wgan_jax.gan.transforms import clip_weights, optimizer
+from wgan_jax.keys import ROUND_KEYS
+
+Tree = Any
+
+
+class Stream(IntEnum):
+    """Independent sources of randomness: `fold_in(root key, stream)`, then `fold_in(step)`."""
+
+    CRITIC_INIT = 0
+    GENERATOR_INIT = 1
+    ORDER = 2
+    CRITIC = 3
+    GENERATOR = 4
+    SAMPLES = 5
+    EVALUATION = 6
+
+
+def root_key(seed: int) -> Array:
+    """The key that all randomness of a run is derived from."""
+    return jax.random.key(seed)
+
+
+@flax.struct.dataclass
+class Player:
+    """One network in training.
+
+    Attributes:
+      params: trainable weights.
+      stats: running averages of its normalisation; empty where it has none.
+      opt_state: its optimiser's arrays.
+    """
+
+    params: Tree
+    stats: Tree
+    opt_state: optax.OptState
+
+
+@flax.struct.dataclass
+class GanState:
+    """All that changes from round to round, arrays only: what a checkpoint holds.
+
+    Attributes:
+      epoch: rounds played, int32.
+      critic_updates: critic updates played, int32; numbers their randomness.
+      passes: whole passes over the data, uint32.
+      position: images drawn in the current pass, uint32, below the size of the dataset.
+      critic: the critic.
+      generator: the generator.
+      ema: exponential average of the generator's weights; None where off.
+      recent_d_loss: critic loss of the last epochs, float32 [WINDOW], a ring.
+      rate_factor: multiplies both learning rates, float32; 1 until a rollback lowers it.
+    """
+
+    epoch: Array
+    critic_updates: Array
+    passes: Array
+    position: Array
+    critic: Player
+    generator: Player
+    ema: Tree
+    recent_d_loss: Array
+    rate_factor: Array
+
+
+@dataclass(frozen=True)
+class Game:
+    """What is fixed in a run: settings, networks, objective, optimisers. Hashable, no arrays.
+
+    Attributes:
+      settings: resolved settings.
+      image_shape: (height, width, channels).
+    """
+
+    settings: Settings
+    image_shape: tuple[int, int, int]
+    critic: Critic
+    generator: Generator
+    objective: Objective
+    critic_optimizer: optax.GradientTransformation
+    generator_optimizer: optax.GradientTransformation
+
+    @property
+    def metric_keys(self) -> tuple[str, ...]:
+        """Names of the columns that a round measures, in order."""
+        extra: tuple[str, ...] = ()
+        if self.objective.log_loss:
+            extra = ("d_accuracy", "g_accuracy")
+        elif self.objective.penalizes:
+            extra = ("gradient_penalty",)
+        return ROUND_KEYS + extra
+
+    def new_state(self, key: Array) -> GanState:
+        """Initial weights and empty counters, from the run's root key."""
+        settings = self.settings
+        critic = _new_player(
+            self.critic,
+            self.critic_optimizer,
+            jax.random.fold_in(key, Stream.CRITIC_INIT),
+            jnp.zeros((1, *self.image_shape)),
+        )
+        generator = _new_player(
+            self.generator,
+            self.generator_optimizer,
+            jax.random.fold_in(key, Stream.GENERATOR_INIT),
+            jnp.zeros((1, settings.latent_dim)),
+        )
+        return GanState(
+            epoch=jnp.int32(0),
+            critic_updates=jnp.int32(0),
+            passes=jnp.uint32(0),
+            position=jnp.uint32(0),
+            critic=critic,
+            generator=generator,
+            # A copy: donated buffers must not be the same ones twice.
+            ema=jax.tree.map(jnp.copy, generator.params) if settings.ema else None,
+            recent_d_loss=jnp.zeros(WINDOW, jnp.float32),
+            rate_factor=jnp.float32(1),
+        )
+
+    def latents(self, key: Array, n: int) -> Array:
+        """Generator inputs [n, latent_dim], float32, from N(0, 1)."""
+        return jax.random.normal(key, (n, self.settings.latent_dim), jnp.float32)
+
+    def generate(self, state: GanState, latents: Array) -> Array:
+        """Samples [n, h, w, c] in [-1, 1] from latents [n, latent_dim].
+
+        As for evaluation: running averages in the normalisation, averaged weights where on. Pure.
+        """
+        params = state.generator.params if state.ema is None else state.ema
+        variables = {"params": params, **state.generator.stats}
+        images: Array = self.generator.apply(variables, latents, train=False)
+        return images
+
+
+def new_game(settings: Settings, channels: int) -> Game:
+    """The static part of a run on images with so many channels."""
+    objective = OBJECTIVES[settings.objective]
+    critic_tx = optimizer(settings.critic_optimizer, settings.epochs, settings.n_critic)
+    if objective.clips:
+        critic_tx = optax.chain(critic_tx, clip_weights(settings.clip))
+    size = settings.image_size
+    return Game(
+        settings=settings,
+        image_shape=(size, size, channels),
+        critic=Critic(settings.critic),
+        generator=Generator(settings.generator, size, channels),
+        objective=objective,
+        critic_optimizer=critic_tx,
+        generator_optimizer=optimizer(settings.generator_optimizer, settings.epochs, 1),
+    )
+
+
+def _new_player(
+    network: nn.Module, tx: optax.GradientTransformation, key: Array, example: Array
+) -> Player:
+    variables = dict(jax.jit(network.init, static_argnames="train")(key, example, train=False))
+    params = variables.pop("params")
+    return Player(params=params, stats=variables, opt_state=tx.init(params))

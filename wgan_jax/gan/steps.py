@@ -1,0 +1,143 @@
+"""One update of each player: `(game, state, inputs) -> (state, metrics)`, pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+
+from wgan_jax.gan.objectives import gradient_penalty
+from wgan_jax.gan.state import GanState, Game, Player, Stream, Tree
+from wgan_jax.gan.transforms import project, scale
+
+Metrics = dict[str, Array]
+
+
+def critic_step(game: Game, state: GanState, batch: Array, key: Array) -> tuple[GanState, Metrics]:
+    """One critic update on a batch of real images and as many fresh fakes.
+
+    Args:
+      game: the static part.
+      state: before the update.
+      batch: real images, uint8 [batch, h, w, c].
+      key: the run's root key.
+
+    Returns:
+      The state after the update, and scalars measured before it: `d_loss_real`, `d_loss_fake`,
+      `d_loss`, `wasserstein_distance`, `critic_grad_norm` and the objective's extras.
+    """
+    step_key = jax.random.fold_in(jax.random.fold_in(key, Stream.CRITIC), state.critic_updates)
+    latent_key, flip_key, real_key, fake_key, mix_key = jax.random.split(step_key, 5)
+    real = _as_floats(batch)
+    if game.settings.data.flip:
+        real = _flip(real, flip_key)
+    fake = _fakes_for_critic(game, state, game.latents(latent_key, len(batch)))
+
+    def loss(params: Tree) -> tuple[Array, tuple[Tree, Metrics]]:
+        real_scores, stats = _score(game, params, state.critic.stats, real, real_key)
+        fake_scores, stats = _score(game, params, stats, fake, fake_key)
+        real_term = game.objective.real(real_scores).mean()
+        fake_term = game.objective.fake(fake_scores).mean()
+        total = real_term + fake_term
+        metrics = {
+            "d_loss_real": real_term,
+            "d_loss_fake": fake_term,
+            "d_loss": 0.5 * total,
+            "wasserstein_distance": real_scores.mean() - fake_scores.mean(),
+        }
+        if game.objective.log_loss:
+            right = jnp.mean(real_scores > 0) + jnp.mean(fake_scores < 0)
+            metrics["d_accuracy"] = 0.5 * right
+        if game.objective.penalizes:
+            penalty = gradient_penalty(
+                lambda x: _score(game, params, stats, x, fake_key)[0], real, fake, mix_key
+            ).mean()
+            metrics["gradient_penalty"] = penalty
+            total = total + game.settings.gradient_penalty * penalty
+        return total, (stats, metrics)
+
+    grads, (stats, metrics) = jax.grad(loss, has_aux=True)(state.critic.params)
+    critic = _update(game.critic_optimizer, state.critic, grads, stats, state.rate_factor)
+    if game.objective.clips:
+        critic = critic.replace(params=project(critic.params, game.settings.clip))
+    metrics["critic_grad_norm"] = optax.global_norm(grads)
+    return state.replace(critic=critic, critic_updates=state.critic_updates + 1), metrics
+
+
+def generator_step(game: Game, state: GanState, key: Array) -> tuple[GanState, Metrics]:
+    """One generator update against the critic as it stands.
+
+    Returns:
+      The state after the update, and scalars measured before it: `g_loss`,
+      `generator_grad_norm` and, for a log loss, `g_accuracy`.
+    """
+    step_key = jax.random.fold_in(jax.random.fold_in(key, Stream.GENERATOR), state.epoch)
+    latent_key, dropout_key = jax.random.split(step_key)
+    latents = game.latents(latent_key, game.settings.batch_size)
+
+    def loss(params: Tree) -> tuple[Array, tuple[Tree, Metrics]]:
+        fakes, stats = _generate(game, params, state.generator.stats, latents)
+        scores, _ = _score(game, state.critic.params, state.critic.stats, fakes, dropout_key)
+        value = game.objective.generator(scores).mean()
+        metrics = {"g_loss": value}
+        if game.objective.log_loss:
+            metrics["g_accuracy"] = jnp.mean(scores > 0)
+        return value, (stats, metrics)
+
+    grads, (stats, metrics) = jax.grad(loss, has_aux=True)(state.generator.params)
+    generator = _update(game.generator_optimizer, state.generator, grads, stats, state.rate_factor)
+    metrics["generator_grad_norm"] = optax.global_norm(grads)
+    ema = state.ema
+    if ema is not None:
+        ema = optax.incremental_update(generator.params, ema, 1 - game.settings.ema)
+    return state.replace(generator=generator, ema=ema), metrics
+
+
+def _score(game: Game, params: Tree, stats: Tree, images: Array, key: Array) -> tuple[Array, Tree]:
+    """Scores [batch] of images as in training, and the critic's new running averages."""
+    scores, changed = game.critic.apply(
+        {"params": params, **stats}, images, train=True, rngs={"dropout": key}, mutable=list(stats)
+    )
+    return scores, dict(changed)
+
+
+def _generate(game: Game, params: Tree, stats: Tree, latents: Array) -> tuple[Array, Tree]:
+    """Images by batch statistics, and the generator's new running averages."""
+    images, changed = game.generator.apply(
+        {"params": params, **stats}, latents, train=True, mutable=list(stats)
+    )
+    return images, dict(changed)
+
+
+def _fakes_for_critic(game: Game, state: GanState, latents: Array) -> Array:
+    """Fakes by batch statistics as in the authors' code, or by running ones as in the guide's.
+
+    Running averages move in the generator's own update only.
+    """
+    params, stats = state.generator.params, state.generator.stats
+    if game.settings.generator.fakes_statistics == "batch":
+        return _generate(game, params, stats, latents)[0]
+    fakes: Array = game.generator.apply({"params": params, **stats}, latents, train=False)
+    return fakes
+
+
+def _update(
+    tx: optax.GradientTransformation, player: Player, grads: Tree, stats: Tree, rate_factor: Array
+) -> Player:
+    updates, opt_state = tx.update(grads, player.opt_state, player.params)
+    params: Any = optax.apply_updates(player.params, scale(updates, rate_factor))
+    return Player(params=params, stats=stats, opt_state=opt_state)
+
+
+def _as_floats(batch: Array) -> Array:
+    """uint8 0..255 -> float32 -1..1."""
+    return batch.astype(jnp.float32) / 127.5 - 1.0
+
+
+def _flip(images: Array, key: Array) -> Array:
+    """Each image mirrored left-right with probability 1/2."""
+    mirror = jax.random.bernoulli(key, 0.5, (len(images), 1, 1, 1))
+    return jnp.where(mirror, images[:, :, ::-1], images)

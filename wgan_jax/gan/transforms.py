@@ -1,0 +1,74 @@
+"""Optimisers and the weight constraint, as optax transforms."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+
+from wgan_jax.config import OptimizerSettings
+
+
+def project(params: optax.Params, c: float) -> optax.Params:
+    """Every weight moved into [-c, c]; exact."""
+    return jax.tree.map(lambda p: jnp.clip(p, -c, c), params)
+
+
+def clip_weights(c: float) -> optax.GradientTransformation:
+    """Change updates so that the weights they lead to lie in [-c, c].
+
+    The last transform of a chain. `p + (clip(p + u) - p)` can miss the box by one unit in the last
+    place, so a step that must hold it exactly applies `project` to the new weights as well.
+
+    Raises:
+      ValueError: c is not above 0, or `update` was called without params.
+    """
+    if not c > 0:
+        raise ValueError(f"clip_weights needs c > 0, got {c}")
+
+    def init(params: optax.Params) -> optax.OptState:
+        del params
+        return optax.EmptyState()
+
+    def update(
+        updates: optax.Updates, state: optax.OptState, params: optax.Params | None = None
+    ) -> tuple[optax.Updates, optax.OptState]:
+        if params is None:
+            raise ValueError("clip_weights needs params: call update(updates, state, params)")
+        kept = jax.tree.map(lambda u, p: jnp.clip(p + u, -c, c) - p, updates, params)
+        return kept, state
+
+    return optax.GradientTransformation(init, update)
+
+
+def learning_rate(
+    settings: OptimizerSettings, epochs: int, updates_per_epoch: int
+) -> optax.ScalarOrSchedule:
+    """The rate, or its schedule over the player's own updates, falling to 0 at its end."""
+    if settings.schedule == "constant":
+        return settings.learning_rate
+    steps = (settings.decay_epochs or epochs) * updates_per_epoch
+    if settings.schedule == "linear":
+        return optax.linear_schedule(settings.learning_rate, 0.0, steps)
+    return optax.cosine_decay_schedule(settings.learning_rate, steps)
+
+
+def optimizer(
+    settings: OptimizerSettings, epochs: int, updates_per_epoch: int
+) -> optax.GradientTransformation:
+    """One player's optimiser. RMSProp is the WGAN authors' (torch's) with the default settings:
+    eps outside the root, so that the small gradients of a clipped critic are not shrunk."""
+    rate = learning_rate(settings, epochs, updates_per_epoch)
+    if settings.name == "rmsprop":
+        return optax.rmsprop(
+            rate, decay=settings.decay, eps=settings.eps, eps_in_sqrt=settings.eps_in_sqrt
+        )
+    if settings.name == "adam":
+        return optax.adam(rate, b1=settings.b1, b2=settings.b2, eps=settings.eps)
+    return optax.sgd(rate, momentum=settings.b1 or None)
+
+
+def scale(updates: optax.Updates, factor: Array) -> optax.Updates:
+    """Updates times a traced factor: a learning rate that the host may lower during a run."""
+    return jax.tree.map(lambda u: u * factor, updates)
