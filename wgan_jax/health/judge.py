@@ -1,0 +1,67 @@
+"""The judge: a history in, a verdict out. Plain numpy on the host, at no device cost.
+
+`Judge` goes along with a run: each `update` reads the new rows only and judges on a bounded sample
+of the past, so that a call costs the same at epoch 10^6 as at epoch 10^4. `judge` is one update of
+a fresh judge, and gives the same verdict as any number of updates on the way there.
+"""
+
+from __future__ import annotations
+
+from wgan_jax.health.past import Past
+from wgan_jax.health.rules import RULES
+from wgan_jax.health.verdict import Finding, Level, Verdict
+from wgan_jax.history import History
+
+__all__ = ["Finding", "Judge", "Level", "Verdict", "judge"]
+
+
+class Judge:
+    """Judges a growing history.
+
+    Args:
+      objective: "wgan", "wgan_gp", "nsgan", "hinge", "lsgan"; None if not known.
+      encoder: what FID is measured with; Inception's bands are used for "inception" only.
+      clip: the critic's clip threshold; None where nothing is clipped or it is not known.
+      total_epochs: how long the run is meant to be; None if not known.
+    """
+
+    def __init__(
+        self,
+        objective: str | None,
+        *,
+        encoder: str | None = None,
+        clip: float | None = None,
+        total_epochs: int | None = None,
+    ) -> None:
+        self._objective = objective
+        self._encoder, self._clip, self._total = encoder, clip, total_epochs
+        self._past = self._fresh()
+
+    def _fresh(self) -> Past:
+        return Past(
+            self._objective, encoder=self._encoder, clip=self._clip, total_epochs=self._total
+        )
+
+    def update(self, history: History) -> Verdict:
+        """The verdict on all of `history`, of which only the rows since the last call are read.
+
+        A history that went back (a run rolled back to a checkpoint) is read anew.
+        """
+        seen = self._past.rows
+        if seen and (len(history) < seen or history.epochs[seen - 1] != self._past.epoch):
+            self._past = self._fresh()
+        self._past.add(history)
+        findings = (rule.apply(self._past) for rule in RULES)
+        return Verdict.of([finding for finding in findings if finding is not None])
+
+
+def judge(
+    history: History,
+    objective: str | None,
+    *,
+    encoder: str | None = None,
+    clip: float | None = None,
+    total_epochs: int | None = None,
+) -> Verdict:
+    """The verdict on a whole history; arguments as for `Judge`."""
+    return Judge(objective, encoder=encoder, clip=clip, total_epochs=total_epochs).update(history)

@@ -1,0 +1,175 @@
+"""Signs of failure in the losses alone, relative to the run's own past.
+
+All of them read quantiles of windows of a twentieth of the run (`windows`), so that neither the
+scale of a loss nor the length of a run matters, and a burst counts for nothing.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from wgan_jax.health.past import Past
+from wgan_jax.health.signs import Sign, number
+from wgan_jax.health.windows import Windows, since
+
+# d_loss and g_loss of a critic that knows nothing (all scores 0; least squares: 1/2), as means of
+# the two terms. Where a codebase sums them, chance is twice as high and the rules are as strict.
+CHANCE = {"hinge": (1.0, 0.0), "nsgan": (np.log(2.0), np.log(2.0)), "lsgan": (0.25, 0.125)}
+# g_loss from which the fakes count as rejected. hinge: a mean score of -1, the margin, beyond which
+# no fake teaches the critic. nsgan: three times chance, a fake is held for real with 1/8. lsgan:
+# 0.8 of what a score of 0 costs.
+REJECTED = {"hinge": 1.0, "nsgan": 3 * np.log(2.0), "lsgan": 0.4}
+SATURATED = 0.05  # share of chance below which the critic makes hardly any error
+ONE_SIDED = 20.0  # upper tail of d_loss over its lower tail: it lies on its floor
+VANISHED = 1e-3  # share of its former size below which a score gap is gone
+REGIME = 3.0  # factor of noise from one twentieth of a run to the next: a change of regime
+UNSETTLED, STALLED = 1.75, 0.75  # growth of noise; fall of the floor over half a run, in noises
+WILD = 5.0  # growth of noise at which a loss runs wild
+
+
+def critic_saturated(past: Past) -> Sign | None:
+    """The critic makes hardly an error, and rejects all fakes."""
+    d, g = past.windows("d_loss"), past.windows("g_loss")
+    if past.objective not in CHANCE or d is None or g is None:
+        return None
+    chance, rejected = CHANCE[past.objective][0], REJECTED[past.objective]
+    low = d.middle < SATURATED * chance
+    onset = since(low, at_least=2)
+    if onset is None or g.middle[-2:].min() < rejected:
+        return None
+    share = d.middle[-1] / chance
+    evidence = f"D {number(d.middle[-1])}, {share:.1%} of chance, while G is {number(g.middle[-1])}"
+    return Sign(evidence, int(d.start[onset]))
+
+
+def critic_on_floor(past: Past) -> Sign | None:
+    """D lies on its floor, broken by bursts; needs no objective, and no floor at 0."""
+    d = past.windows("d_loss")
+    if d is None or past.objective in ("wgan", "wgan_gp"):
+        return None
+    tiny = 1e-9 + 1e-6 * np.abs(d.middle)
+    sided = (d.high - d.middle) / (d.middle - d.low + tiny)
+    onset = since((sided > ONE_SIDED) & (d.high - d.middle > tiny), at_least=2)
+    if onset is None:
+        return None
+    evidence = (
+        f"95 % of D within {number(d.high[-1] - d.middle[-1])} above its median, "
+        f"{number(d.middle[-1] - d.low[-1])} below: it lies on its floor"
+    )
+    return Sign(evidence, int(d.start[onset]))
+
+
+def critic_dead(past: Past) -> Sign | None:
+    """The score gap vanished against its own past (objectives without a floor)."""
+    key = "wasserstein_distance" if "wasserstein_distance" in past else "d_loss"
+    d = past.windows(key)
+    if d is None or past.objective not in ("wgan", "wgan_gp"):
+        return None
+    size = np.maximum(np.abs(d.high), np.abs(d.low))
+    was = np.maximum.accumulate(size)
+    onset = since(size < VANISHED * was, at_least=2)
+    if onset is None:
+        return None
+    evidence = f"|{key}| at most {number(size[-1])}, was {number(was[-1])}: no signal is left"
+    return Sign(evidence, int(d.start[onset]))
+
+
+def _before(w: Windows, field: str, i: int) -> float:
+    """Median of the five windows before window i."""
+    return float(np.median(getattr(w, field)[i - 5 : i]))
+
+
+def regime_change(past: Past) -> Sign | None:
+    """The critic's loss changed its manner within a twentieth of the run, and did not change back.
+
+    A healthy critic's loss drifts. Its noise falls at once when the critic learns to tell all
+    images apart, and rises at once when the balance is lost; a rise while D falls is learning.
+    """
+    d = past.windows("d_loss")
+    if d is None:
+        return None
+    for i in range(5, len(d.middle) - 1):
+        was, level = _before(d, "spread", i), _before(d, "middle", i)
+        after, now = d.spread[i:], d.middle[i:]
+        if was <= 0:
+            continue
+        quiet = (after < was / REGIME) & (now < level)
+        wild = (after > was * REGIME) & (now >= level)
+        for changed, word in ((quiet, "fell"), (wild, "rose")):
+            if changed.all():
+                text = f"noise of D {word} at once from {number(was)} to {number(after[0])}"
+                return Sign(
+                    f"{text} (quartiles), D {number(level)} -> {number(now[-1])}", int(d.start[i])
+                )
+    return None
+
+
+def _noise_growth(w: Windows) -> tuple[float, float, int]:
+    """(noise of the last quarter, of the quietest 15 % before, window in which it had grown)."""
+    before = np.convolve(w.noise[:-5], np.ones(3) / 3, "valid")
+    quietest = float(before.min())
+    grown = np.flatnonzero(w.noise[int(before.argmin()) :] > UNSETTLED * quietest)
+    onset = int(before.argmin()) + (int(grown[0]) if len(grown) else 0)
+    return float(np.median(w.noise[-5:])), quietest, onset
+
+
+def critic_unsettled(past: Past) -> Sign | None:
+    """D stopped falling and its noise is growing: the game no longer converges."""
+    d = past.windows("d_loss")
+    if d is None:
+        return None
+    now, quietest, onset = _noise_growth(d)
+    fall = float(np.median(d.low[-10:-7]) - np.median(d.low[-3:]))
+    if quietest <= 0 or now < UNSETTLED * quietest or fall > STALLED * now:
+        return None
+    evidence = (
+        f"noise of D {number(now)}, was {number(quietest)} ({now / quietest:.1f} times), while D "
+        f"fell by {number(max(fall, 0.0))} in the last half"
+    )
+    return Sign(evidence, int(d.start[onset]))
+
+
+def losses_wild(past: Past) -> Sign | None:
+    """The noise of a loss has grown many times over its quietest past, without D falling."""
+    for key in ("g_loss", "d_loss"):
+        w = past.windows(key)
+        if w is None:
+            continue
+        now, quietest, onset = _noise_growth(w)
+        falling = np.median(w.middle[-10:-7]) - np.median(w.middle[-3:]) > now
+        if quietest > 0 and now > WILD * quietest and not falling:
+            text = f"noise of {key} {number(now)}, was {number(quietest)}"
+            return Sign(f"{text} ({now / quietest:.0f} times)", int(w.start[onset]))
+    return None
+
+
+def not_finite(past: Past) -> Sign | None:
+    """A loss is infinite or not a number."""
+    lost = past.lost()
+    if not lost:
+        return None
+    key = min(lost, key=lambda k: lost[k])
+    return Sign(f"{key} is not a finite number at epoch {lost[key]}", lost[key])
+
+
+def oscillation(past: Past) -> Sign | None:
+    """One frequency carries most of what D does about its trend in the last half of the run."""
+    values = past.values("d_loss")
+    half = values[len(values) // 2 :][-1024:]
+    if len(half) < 100:
+        return None
+    t = np.linspace(-1, 1, len(half))
+    rest = half - np.polynomial.Polynomial.fit(t, half, 2)(t)
+    power = np.abs(np.fft.rfft(rest)) ** 2
+    power[:4] = 0  # slower than three swings in the half: a trend, not an oscillation
+    peak = int(power.argmax())
+    share = power[max(peak - 1, 0) : peak + 2].sum() / max(
+        float((rest**2).sum()) * len(half) / 2, 1e-30
+    )
+    if share < 0.5:
+        return None
+    epochs = past.epochs("d_loss")[-len(half) :]
+    period = (epochs[-1] - epochs[0]) / peak
+    return Sign(
+        f"{share:.0%} of D's variance swings with a period of {period:.0f} epochs", int(epochs[0])
+    )

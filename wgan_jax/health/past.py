@@ -1,0 +1,131 @@
+"""A run's past as the rules see it: bounded tracks, and what kind of run it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from wgan_jax.health.series import Floats, Ints, Track
+from wgan_jax.health.windows import Windows, cut
+from wgan_jax.history import History
+
+# What the rules read; other columns of a history are left alone.
+KEYS: tuple[str, ...] = (
+    "d_loss",
+    "g_loss",
+    "wasserstein_distance",
+    "critic_weight_std",
+    "generator_weight_std",
+    "dg_ratio",
+    "clip_ratio",
+    "critic_grad_norm",
+    "generator_grad_norm",
+    "d_accuracy",
+    "g_accuracy",
+    "fid_score",
+    "inception_score_mean",
+    "pixel_variance",
+    "recall",
+)
+LOSSES = ("d_loss", "g_loss")
+# Measured in every epoch, and a number even where the losses are none.
+WITNESSES = ("epoch_time", "clip_ratio")
+
+
+class Past:
+    """What was measured so far, in bounded memory.
+
+    Attributes:
+      objective: "wgan", "wgan_gp", "nsgan", "hinge", "lsgan" or None (unknown).
+      encoder: what FID was measured with; the bands hold for "inception" only.
+      clip: the clip threshold, None where nothing is clipped or it is not known.
+      total_epochs: planned length of the run, None if not known.
+      epoch: the newest epoch; -1 before the first.
+    """
+
+    def __init__(
+        self,
+        objective: str | None = None,
+        *,
+        encoder: str | None = None,
+        clip: float | None = None,
+        total_epochs: int | None = None,
+    ) -> None:
+        self.objective, self.encoder = objective, encoder
+        self.clip, self.total_epochs = clip, total_epochs
+        self.epoch, self.rows = -1, 0
+        self.nonfinite: dict[str, int] = {}
+        self._tracks: dict[str, Track] = {}
+        self._dense = dict.fromkeys(LOSSES, True)
+        self._windows: dict[str, Windows | None] = {}
+
+    def add(self, history: History) -> None:
+        """Take in the rows of `history` that were not seen yet."""
+        start, end = self.rows, len(history)
+        if start == end:
+            return
+        epochs = history.epochs[start:end]
+        for key in KEYS:
+            if key in history:
+                self._tracks.setdefault(key, Track()).add(epochs, history[key][start:end])
+        self._watch_losses(history, epochs, start, end)
+        self.rows, self.epoch = end, int(epochs[-1])
+        self._windows.clear()
+
+    def _watch_losses(self, history: History, epochs: Ints, start: int, end: int) -> None:
+        """Note where a loss stopped being a number.
+
+        A history has NaN both for "not measured" and for "not a number". A loss that was a number
+        in every row and is none now, in a row that was measured otherwise, is not a number.
+        """
+        for key in LOSSES:
+            if key not in history:
+                continue
+            missing = np.isnan(history[key][start:end])
+            if not missing.any():
+                continue
+            lost = int(np.argmax(missing))
+            measured = any(
+                not np.isnan(history[other][start + lost])
+                for other in WITNESSES
+                if other in history
+            )
+            if self._dense[key] and (start + lost) > 0 and measured:
+                self.nonfinite.setdefault(key, int(epochs[lost]))
+            self._dense[key] = False
+
+    def __contains__(self, key: str) -> bool:
+        """Whether the key has at least one finite value."""
+        return key in self._tracks and self._tracks[key].count > 0
+
+    def __getitem__(self, key: str) -> Track:
+        return self._tracks[key]
+
+    def values(self, key: str) -> Floats:
+        """Kept values of a key, empty if it was never measured."""
+        return self._tracks[key].values if key in self else np.zeros(0)
+
+    def epochs(self, key: str) -> Ints:
+        """Epochs of `values(key)`."""
+        return self._tracks[key].epochs if key in self else np.zeros(0, np.int64)
+
+    def windows(self, key: str) -> Windows | None:
+        """The key's past in equal windows; None where there is too little of it."""
+        if key not in self._windows:
+            self._windows[key] = cut(self.epochs(key), self.values(key))
+        return self._windows[key]
+
+    @property
+    def early(self) -> bool:
+        """Whether less than a quarter of the planned run is done; False where no plan is known."""
+        return self.total_epochs is not None and 4 * (self.epoch + 1) < self.total_epochs
+
+    def lost(self, keys: Iterable[str] = LOSSES) -> dict[str, int]:
+        """Key -> first epoch at which it was infinite or not a number."""
+        found = dict(self.nonfinite)
+        for key in keys:
+            epoch = self._tracks[key].nonfinite_epoch if key in self._tracks else None
+            if epoch is not None:
+                found[key] = min(epoch, found.get(key, epoch))
+        return found

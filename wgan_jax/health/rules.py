@@ -1,0 +1,195 @@
+"""The health rules: one table. A rule names what it watches, how bad it is, and what to do.
+
+The signs they look for are functions of a `Past`, in `losses`, `samples` and `bands`. Plain floats:
+nothing here knows jax, or how a run was trained.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wgan_jax.health import bands, losses, samples
+from wgan_jax.health.past import Past
+from wgan_jax.health.signs import See
+from wgan_jax.health.verdict import Finding, Level
+
+GUIDE = "the training guide"
+LOGS = "29 public StudioGAN logs; docs/diagnosis.md has the figures"
+WGAN = "Arjovsky et al. 2017, section 3 and 4; Gulrajani et al. 2017, section 3"
+ARITHMETIC = "arithmetic: what follows is not a number either"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One row of the table.
+
+    Attributes:
+      name: short, unique; findings and figures refer to it.
+      metric: the keys that it reads.
+      band: when it applies, in words.
+      cause: what is wrong then.
+      verdict: how bad it is.
+      advice: what to do.
+      source: where it comes from.
+      sees: the sign it looks for.
+      inferred: whether it only infers from the losses: good samples make it a warning.
+    """
+
+    name: str
+    metric: str
+    band: str
+    cause: str
+    verdict: Level
+    advice: str
+    source: str
+    sees: See
+    inferred: bool = False
+
+    def apply(self, past: Past) -> Finding | None:
+        """The finding, None where the rule does not apply."""
+        sign = self.sees(past)
+        if sign is None:
+            return None
+        overruled = self.inferred and samples.near_best(past)
+        return Finding(
+            self.name,
+            self.cause,
+            "warning" if overruled else self.verdict,
+            sign.evidence,
+            sign.onset_epoch,
+            self.advice,
+            self.source,
+            self.inferred,
+        )
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "not_finite", "d_loss, g_loss", "infinite or not a number",
+        "divergence", "failing",
+        "Go back to the last checkpoint before it, with a learning rate 10 times lower.",
+        ARITHMETIC, losses.not_finite,
+    ),
+    Rule(
+        "losses_wild", "d_loss, g_loss", "noise 5 times its quietest past, D not falling",
+        "divergence", "failing",
+        "Lower both learning rates, to a half first; train from a checkpoint before the onset.",
+        LOGS, losses.losses_wild, inferred=True,
+    ),
+    Rule(
+        "weights_grew", "critic_weight_std, generator_weight_std", "10 times their start",
+        "divergence", "failing",
+        "Lower the learning rate of the network that grew.",
+        GUIDE, bands.weights_grew,
+    ),
+    Rule(
+        "critic_dead", "wasserstein_distance or d_loss", "below 1/1000 of its past (Wasserstein)",
+        "dead critic", "failing",
+        "Stop: nothing is learned any more. No batch norm in a clipped critic, a larger clip "
+        "threshold, or a gradient penalty instead of clipping.",
+        WGAN, losses.critic_dead,
+    ),
+    Rule(
+        "critic_saturated", "d_loss, g_loss", "D below 5 % of chance and G rejected (by objective)",
+        "critic overpowered", "failing",
+        "Take the best checkpoint. Lower the critic's learning rate or n_critic, regularise it "
+        "(spectral norm, gradient penalty, augmentation).",
+        LOGS, losses.critic_saturated, inferred=True,
+    ),
+    Rule(
+        "critic_on_floor", "d_loss", "upper tail over 20 times the lower tail",
+        "critic overpowered", "failing",
+        "Take the best checkpoint. Lower the critic's learning rate or n_critic, regularise it "
+        "(spectral norm, gradient penalty, augmentation).",
+        LOGS, losses.critic_on_floor, inferred=True,
+    ),
+    Rule(
+        "regime_change", "d_loss", "noise 3 times up or down within 5 % of the run, for good",
+        "change of regime", "failing",
+        "Look at the samples before and after the onset; go on from a checkpoint before it, with "
+        "lower learning rates.",
+        LOGS, losses.regime_change, inferred=True,
+    ),
+    Rule(
+        "critic_unsettled", "d_loss", "noise 1.75 times its quietest past, D falls no more",
+        "unsettled game", "failing",
+        "Look at the samples since the onset; stop at the best checkpoint, or lower the learning "
+        "rates from there.",
+        LOGS, losses.critic_unsettled, inferred=True,
+    ),
+    Rule(
+        "fid_departed", "fid_score", "median of the last three 1.5 times the best",
+        "collapse", "failing",
+        "Stop: take the best checkpoint, and start again from there with lower learning rates.",
+        LOGS, samples.fid_departed,
+    ),
+    Rule(
+        "never_trained", "fid_score", "best 150 or more, no better for half the run (Inception)",
+        "never trained", "failing",
+        "Stop. Check the data's range ([-1, 1]), the learning rates, the networks, on a small run.",
+        LOGS, samples.never_trained,
+    ),
+    Rule(
+        "samples_alike", "pixel_variance", "below 0.1, or below a quarter of its best",
+        "mode collapse", "failing",
+        "Start from another seed or an earlier checkpoint, with a smaller batch, a lower learning "
+        "rate or a larger n_critic.",
+        GUIDE, samples.samples_alike,
+    ),
+    Rule(
+        "recall_fell", "recall", "below a quarter of its best",
+        "mode collapse", "failing",
+        "Start from another seed or an earlier checkpoint, with a smaller batch, a lower learning "
+        "rate or a larger n_critic.",
+        "Kynkäänniemi et al. 2019, section 3", samples.recall_fell,
+    ),
+    Rule(
+        "stuck_at_chance", "d_loss, d_accuracy, g_accuracy",
+        "D in 0.72-0.75, or D accuracy 50 % and G accuracy 99 % (log loss)",
+        "mode collapse", "failing",
+        "Start from another seed, with a smaller batch or a lower learning rate.",
+        GUIDE, bands.stuck_at_chance,
+    ),
+    Rule(
+        "generator_vanished", "generator_weight_std", "below a tenth of its start",
+        "dead generator", "failing",
+        "Lower the generator's learning rate; without weight decay its weights should not vanish.",
+        GUIDE, bands.generator_vanished,
+    ),
+    Rule(
+        "critic_bound_broken", "critic_weight_std", "above the clip threshold",
+        "clipping broken", "failing",
+        "The weights are not clipped to the threshold given: check the training step.",
+        GUIDE, bands.critic_bound_broken,
+    ),
+    Rule(
+        "ratio_low", "dg_ratio, wasserstein_distance", "below 0.01 while the gap is gone",
+        "possible collapse", "warning",
+        "Look at the samples; raise n_critic.",
+        GUIDE, bands.ratio_low,
+    ),
+    Rule(
+        "critic_strong", "dg_ratio", "above 1 over the last quarter",
+        "critic strong", "warning",
+        "Watch FID; if it does not fall, lower n_critic or the critic's learning rate.",
+        GUIDE, bands.critic_strong,
+    ),
+    Rule(
+        "clip_high", "clip_ratio", "above 50 % over the last quarter",
+        "clip threshold small", "warning",
+        "Raise the clip threshold, or lower the critic's learning rate.",
+        GUIDE, bands.clip_high,
+    ),
+    Rule(
+        "oscillation", "d_loss", "one frequency has half of its variance",
+        "oscillation", "warning",
+        "Lower the learning rates or the momentum (b1) of both players.",
+        "Mescheder et al. 2018, section 2", losses.oscillation,
+    ),
+    Rule(
+        "plateau", "fid_score", "above 100 and no better for half the run (Inception)",
+        "plateau", "warning",
+        "More of the same will not help: a larger network, another objective, or more data.",
+        GUIDE, samples.plateau,
+    ),
+)  # fmt: skip

@@ -1,0 +1,102 @@
+"""Signs of failure in what was measured of the samples: FID, pixel variance, recall."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from wgan_jax.health.past import Past
+from wgan_jax.health.series import Floats
+from wgan_jax.health.signs import Sign, number
+from wgan_jax.health.windows import since
+
+DEPARTED = 1.5  # FID over its best at which samples count as collapsed
+NEAR = 1.25  # FID over its best up to which samples are as good as they were
+NEVER = 150.0  # best Inception FID of a run that never trained
+IDENTICAL = 0.1  # pixel variance of nearly identical samples (the guide)
+FELL = 0.25  # share of their best at which pixel variance and recall have collapsed
+
+
+def _smooth(values: Floats) -> Floats:
+    """Median of each value and the two before it [n - 2]: one bad measurement is no sign."""
+    return np.median(np.lib.stride_tricks.sliding_window_view(values, 3), axis=1)
+
+
+def near_best(past: Past) -> bool:
+    """Whether FID was measured lately and is still near its best: what is inferred must yield."""
+    values, epochs = past.values("fid_score"), past.epochs("fid_score")
+    if len(values) < 5 or past.epoch - epochs[-1] > 2 * (epochs[-1] - epochs[-3]):
+        return False
+    return float(_smooth(values)[-1]) < NEAR * past["fid_score"].lowest
+
+
+def fid_departed(past: Past) -> Sign | None:
+    """FID left its best, and stays away."""
+    if "fid_score" not in past or past["fid_score"].count < 5:
+        return None
+    values, epochs, best = (
+        past.values("fid_score"),
+        past.epochs("fid_score"),
+        past["fid_score"].lowest,
+    )
+    now = float(_smooth(values)[-1])
+    if now < DEPARTED * best:
+        return None
+    # A median of three above the line may still have one value of the three below it.
+    onset = since(values >= DEPARTED * best) or max(len(values) - 2, 0)
+    evidence = f"FID {number(now)}, {now / best:.1f} times its best ({number(best)})"
+    return Sign(f"{evidence} of epoch {past['fid_score'].lowest_epoch}", int(epochs[onset]))
+
+
+def never_trained(past: Past) -> Sign | None:
+    """FID has always been poor and does not improve (Inception only)."""
+    values, epochs = past.values("fid_score"), past.epochs("fid_score")
+    if past.encoder not in (None, "inception") or len(values) < 20 or past.early:
+        return None
+    half = len(values) // 2
+    best, earlier = float(values.min()), float(values[:half].min())
+    if best < NEVER or best < 0.95 * earlier:
+        return None
+    evidence = (
+        f"best FID {number(best)} in {len(values)} measurements, none better in the last half"
+    )
+    return Sign(evidence, int(epochs[0]))
+
+
+def plateau(past: Past) -> Sign | None:
+    """FID is moderate at best and has not improved for half of the run (Inception only)."""
+    values, epochs = past.values("fid_score"), past.epochs("fid_score")
+    if past.encoder not in (None, "inception") or len(values) < 20 or past.early:
+        return None
+    half = len(values) // 2
+    best, later = float(values[:half].min()), float(values[half:].min())
+    if best < 100 or later < 0.98 * best:
+        return None
+    at = int(values[:half].argmin())
+    return Sign(f"FID has not improved on {number(best)} since epoch {epochs[at]}", int(epochs[at]))
+
+
+def samples_alike(past: Past) -> Sign | None:
+    """Samples hardly differ from each other: pixel variance small, or far below its best."""
+    values, epochs = past.values("pixel_variance"), past.epochs("pixel_variance")
+    if len(values) < 3 or past.early:
+        return None
+    best = float(values.max())
+    line = max(IDENTICAL, FELL * best)
+    onset = since(values < line, at_least=3)
+    # Young samples are grey before they differ: a variance that still grows is no collapse.
+    if onset is None or values[-1] > 1.5 * values[max(len(values) - 4, 0)] > 0:
+        return None
+    evidence = f"pixel variance {number(float(values[-1]))}, at best {number(best)}"
+    return Sign(evidence, int(epochs[onset]))
+
+
+def recall_fell(past: Past) -> Sign | None:
+    """Samples cover far less of the data than they did."""
+    values, epochs = past.values("recall"), past.epochs("recall")
+    if len(values) < 5 or values.max() < 0.1:
+        return None
+    onset = since(values < FELL * values.max(), at_least=3)
+    if onset is None:
+        return None
+    evidence = f"recall {number(float(values[-1]))}, was {number(float(values.max()))}"
+    return Sign(evidence, int(epochs[onset]))

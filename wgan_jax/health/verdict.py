@@ -1,0 +1,88 @@
+"""What the judge says of a run: a verdict, and the findings it rests on."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Level = Literal["healthy", "warning", "failing"]
+LEVELS: tuple[Level, ...] = ("healthy", "warning", "failing")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong.
+
+    Attributes:
+      rule: name of the rule in `rules.RULES` that saw it.
+      cause: what is wrong, in a few words, e.g. "dead critic"; several rules may share a cause.
+      verdict: "warning" or "failing".
+      evidence: one line with the numbers it rests on.
+      onset_epoch: epoch at which it began, as far as the measurements tell.
+      advice: what to do about it, one line.
+      source: where the rule comes from.
+      inferred: whether it is read from the losses, and not from samples that were measured.
+    """
+
+    rule: str
+    cause: str
+    verdict: Level
+    evidence: str
+    onset_epoch: int
+    advice: str
+    source: str
+    inferred: bool = False
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The judgement of a run as far as it has come.
+
+    Attributes:
+      verdict: the worst of the findings; "healthy" where there are none.
+      onset_epoch: when the worst began: the onset of the first finding.
+      findings: worst first; among equals what was measured of the samples before what was
+        inferred, then the earliest.
+    """
+
+    verdict: Level
+    onset_epoch: int | None
+    findings: tuple[Finding, ...]
+
+    @classmethod
+    def of(cls, findings: list[Finding]) -> Verdict:
+        """The verdict that these findings come to."""
+        ranked = sorted(
+            findings, key=lambda f: (-LEVELS.index(f.verdict), f.inferred, f.onset_epoch)
+        )
+        if not ranked:
+            return cls("healthy", None, ())
+        return cls(ranked[0].verdict, ranked[0].onset_epoch, tuple(ranked))
+
+    @property
+    def causes(self) -> tuple[str, ...]:
+        """The causes at the level of the verdict, each once, earliest first."""
+        worst = (f.cause for f in self.findings if f.verdict == self.verdict)
+        return tuple(dict.fromkeys(worst))
+
+    @property
+    def advice(self) -> tuple[str, ...]:
+        """What to do, each line once, worst finding first."""
+        return tuple(dict.fromkeys(f.advice for f in self.findings))
+
+    def line(self) -> str:
+        """One line for the console, e.g. `failing since epoch 12: dead critic (|D| 1e-9 ...)`."""
+        if not self.findings:
+            return "healthy"
+        first = self.findings[0]
+        return f"{self.verdict} since epoch {self.onset_epoch}: {first.cause} ({first.evidence})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {
+            "verdict": self.verdict,
+            "onset_epoch": self.onset_epoch,
+            "causes": list(self.causes),
+            "advice": list(self.advice),
+            "findings": [asdict(finding) for finding in self.findings],
+        }
