@@ -114,6 +114,9 @@ class InBackground:
     def write_hparams(self, hparams: Mapping[str, Any]) -> None:
         self._hand_over("write_hparams", hparams)
 
+    def write_summary(self, values: Mapping[str, object]) -> None:
+        self._hand_over("write_summary", values)
+
     def flush(self) -> None:
         self._await("flush")
 

@@ -47,6 +47,9 @@ class TensorBoardWriter:
         known = {k: v if isinstance(v, plain) else str(v) for k, v in hparams.items()}
         self._writer.write_hparams(known)
 
+    def write_summary(self, values: Mapping[str, object]) -> None:
+        self._writer.write_texts(0, {name: str(value) for name, value in values.items()})
+
     def flush(self) -> None:
         self._writer.flush()
 

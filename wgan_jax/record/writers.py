@@ -46,6 +46,9 @@ class Writer(Protocol):
     def write_hparams(self, hparams: Mapping[str, Any]) -> None:
         """Record the settings, dotted name -> value. Called once."""
 
+    def write_summary(self, values: Mapping[str, object]) -> None:
+        """Record what stands for the whole run: verdict, best FID, paths of its report."""
+
     def flush(self) -> None:
         """Hand what was written so far to the disk or the server."""
 
@@ -157,6 +160,9 @@ class JsonLinesWriter:
     def write_hparams(self, hparams: Mapping[str, Any]) -> None:
         """Settings are a file of their own (`config.json`)."""
 
+    def write_summary(self, values: Mapping[str, object]) -> None:
+        """The summary is a file of its own (`summary.json`)."""
+
     def flush(self) -> None:
         """Nothing is held back: every chunk is with the system when `write_chunk` returns."""
 
@@ -234,6 +240,9 @@ class MultiWriter:
 
     def write_hparams(self, hparams: Mapping[str, Any]) -> None:
         self._each(lambda writer: writer.write_hparams(hparams))
+
+    def write_summary(self, values: Mapping[str, object]) -> None:
+        self._each(lambda writer: writer.write_summary(values))
 
     def flush(self) -> None:
         self._each(lambda writer: writer.flush())

@@ -1,0 +1,322 @@
+"""W&B: the 23 charts with the right values, read back from the run's own file, and every fault of
+the server, the process, the network and the disk, none of which may hold training back.
+
+Each case runs in a process of its own, as a training run does, with warnings as errors.
+"""
+
+from __future__ import annotations
+
+import http.server
+import json
+import math
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wgan_jax.errors import UserError
+from wgan_jax.keys import METRICS
+from wgan_jax.record import wandb as ours
+
+ROOT = Path(__file__).parent.parent
+HEADER = """
+import os, signal, subprocess, sys, time
+from pathlib import Path
+import numpy as np
+from wgan_jax.record import wandb as ours
+ours.INIT_SECONDS, ours.FINISH_SECONDS = 3, 3
+
+def log(mirror, first, last):
+    epochs = np.arange(first, last + 1)
+    for part in np.array_split(epochs, 10):
+        mirror.write_chunk(part, {"d_loss": part / 2, "kid_mean": part * 1.0}, {})
+
+start = time.monotonic()
+mirror = ours.wandb_mirror(MODE, "digits", "wgan-jax", "", Path("run"))
+"""
+FOOTER = """
+written = time.monotonic() - start
+mirror.close()
+print("WRITTEN", written)
+"""
+
+
+def play(folder: Path, mode: str, body: str, launcher: tuple[str, ...] = (), **env: str) -> Any:
+    """Run a script around `body` in `folder`; its result has `seconds` spent before `close`."""
+    script = f"MODE = {mode!r}\n{HEADER}\n{body}\n{FOOTER}"
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("WANDB_")}
+    paths = {"PYTHONPATH": str(ROOT), "HOME": str(folder), "NETRC": str(folder / "none")}
+    done = subprocess.run(
+        [*launcher, sys.executable, "-W", "error", "-c", script],
+        cwd=folder,
+        env={**kept, **paths, **env},
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    done.seconds = float(done.stdout.split("WRITTEN")[1])
+    return done
+
+
+def records(path: Path) -> Iterator[Any]:
+    """The protobuf records of a `.wandb` file, which is a LevelDB log with a 7-byte file header."""
+    from wandb.proto import wandb_internal_pb2
+
+    data, at, parts = path.read_bytes(), 7, []
+    while at + 7 <= len(data):
+        if 32768 - at % 32768 < 7:
+            at += 32768 - at % 32768
+            continue
+        _, size, kind = struct.unpack_from("<IHB", data, at)
+        parts.append(data[at + 7 : at + 7 + size])
+        at += 7 + size
+        if kind in (1, 4):  # a whole record, or the last part of one
+            record = wandb_internal_pb2.Record()
+            record.ParseFromString(b"".join(parts))
+            parts = []
+            yield record
+
+
+def run_file(folder: Path) -> list[Any]:
+    (path,) = folder.glob("run/wandb/offline-run-*/run-*.wandb")
+    return list(records(path))
+
+
+def history(found: list[Any]) -> list[dict[str, Any]]:
+    rows = [r.history.item for r in found if r.WhichOneof("record_type") == "history"]
+    return [
+        {item.key or ".".join(item.nested_key): json.loads(item.value_json) for item in row}
+        for row in rows
+    ]
+
+
+def test_an_offline_run_holds_the_23_charts_every_epoch_and_the_summary(tmp_path: Path) -> None:
+    body = """
+mirror.write_hparams({"clip": 0.01, "data.name": "digits"})
+log(mirror, 0, 499)
+mirror.write_chunk(np.array([500]), {"d_loss": np.array([np.nan])}, {500: {"fid_score": 33.5}})
+mirror.write_images(500, {"generated_images": np.zeros((8, 8, 3), np.uint8)})
+mirror.flush()
+Path("run/report.md").write_text("fine")
+mirror.write_summary({"verdict": "stable", "report": Path("run/report.md")})
+"""
+    done = play(tmp_path, "offline", body)
+    assert done.stderr == ""
+    found = run_file(tmp_path)
+
+    defined = [r.metric for r in found if r.WhichOneof("record_type") == "metric"]
+    charts = {m.name: m for m in defined if m.name and m.name != "epoch"}
+    assert list(charts) == [metric.key for metric in METRICS]
+    assert len(charts) == 23
+    for metric in METRICS:
+        chart = charts[metric.key]
+        assert chart.step_metric == "epoch"
+        kinds = ("min", "max", "last")
+        assert [kind for kind in kinds if getattr(chart.summary, kind)] == [metric.summary]
+
+    rows = history(found)
+    epochs = [row for row in rows if "d_loss" in row]
+    assert [row["epoch"] for row in epochs] == list(range(501))
+    assert all(row["d_loss"] == row["epoch"] / 2 for row in epochs[:-1])
+    assert all(row["extra/kid_mean"] == row["epoch"] for row in epochs[:-1])
+    assert math.isnan(epochs[-1]["d_loss"])
+    assert epochs[-1]["fid_score"] == 33.5
+    (image,) = [row for row in rows if any(key.startswith("generated_images") for key in row)]
+    assert image["epoch"] == 500
+
+    text = str(found)
+    assert '"stable"' in text.replace("\\", "")
+    assert "report.md" in text
+
+
+def test_a_resumed_run_is_the_same_run(tmp_path: Path) -> None:
+    for first in (0, 10):
+        play(tmp_path, "offline", f"log(mirror, {first}, {first + 9})")
+    files = sorted(tmp_path.glob("run/wandb/offline-run-*/run-*.wandb"))
+    assert len(files) == 2
+    assert len({path.name for path in files}) == 1
+
+
+class FakeServer(http.server.BaseHTTPRequestHandler):
+    """A W&B server that takes a run and then fails or hangs, or does so from the first request."""
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.server.requests += 1  # type: ignore[attr-defined]
+        after, fault = self.server.plan  # type: ignore[attr-defined]
+        if self.server.requests > after:  # type: ignore[attr-defined]
+            if fault == "hang":
+                self.server.over.wait()  # type: ignore[attr-defined]
+                return
+            self._answer(500, {})
+            return
+        project = {"name": "wgan-jax", "entity": {"name": "me"}}
+        name = json.loads(body)["variables"].get("name")
+        bucket = {"id": "x", "name": name, "displayName": "digits", "project": project}
+        upsert = {"bucket": bucket, "inserted": True}
+        self._answer(200, {"data": {"model": {"bucket": None}, "upsertBucket": upsert}})
+
+    def _answer(self, code: int, body: object) -> None:
+        data = json.dumps(body).encode()
+        self.send_response(code)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def server(request: pytest.FixtureRequest) -> Iterator[Any]:
+    fake = http.server.ThreadingHTTPServer(("127.0.0.1", 0), FakeServer)
+    fake.daemon_threads, fake.block_on_close = True, False
+    fake.plan, fake.requests, fake.over = request.param, 0, threading.Event()
+    thread = threading.Thread(target=fake.serve_forever, daemon=True)
+    thread.start()
+    yield fake
+    fake.over.set()
+    fake.shutdown()
+    fake.server_close()
+    thread.join()
+
+
+def address(server: Any) -> dict[str, str]:
+    return {"WANDB_BASE_URL": f"http://127.0.0.1:{server.server_port}", "WANDB_API_KEY": "a" * 40}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("server", [(0, "500"), (0, "hang")], indirect=True)
+def test_a_server_that_never_takes_the_run_leaves_it_whole_offline(
+    server: Any, tmp_path: Path
+) -> None:
+    done = play(tmp_path, "online", "log(mirror, 0, 499)", **address(server))
+    assert server.requests > 0
+    assert done.seconds < 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "logging it offline" in done.stderr
+    assert [row["epoch"] for row in history(run_file(tmp_path))] == list(range(500))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("server", [(2, "500"), (2, "hang")], indirect=True)
+def test_a_server_that_fails_later_is_said_once_with_the_remedy(
+    server: Any, tmp_path: Path
+) -> None:
+    began = time.monotonic()
+    done = play(tmp_path, "online", "log(mirror, 0, 499)", **address(server))
+    assert time.monotonic() - began < 30
+    assert done.seconds < 1
+    url, lost = done.stderr.splitlines()
+    assert url.startswith("W&B: http://127.0.0.1")
+    assert lost.startswith("W&B failed and training goes on without it")
+    folder = lost.split("`wandb sync ")[1].split("`")[0]
+    (path,) = Path(tmp_path / folder).glob("run-*.wandb")
+    assert [row["epoch"] for row in history(list(records(path)))] == list(range(500))
+
+
+def test_without_a_network_the_run_is_logged_offline(tmp_path: Path) -> None:
+    nobody = {"WANDB_BASE_URL": "http://127.0.0.1:9", "WANDB_API_KEY": "a" * 40}
+    done = play(tmp_path, "online", "log(mirror, 0, 99)", **nobody)
+    assert len(done.stderr.splitlines()) == 1
+    assert "logging it offline" in done.stderr
+    assert len(history(run_file(tmp_path))) == 100
+
+
+KILL = """
+mirror.flush()
+log(mirror, 0, 99)
+found = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(os.getpid())],
+                       capture_output=True, text=True).stdout
+(core,) = [int(line.split()[0]) for line in found.splitlines() if "wandb-core" in line]
+os.kill(core, signal.SIG{how})
+time.sleep(0.5)
+again = time.monotonic()
+for i in range(1, 100):
+    log(mirror, 100 * i, 100 * i + 99)
+assert time.monotonic() - again < 2
+"""
+
+
+@pytest.mark.skipif(not shutil.which("ps"), reason="ps finds W&B's process")
+def test_a_killed_process_is_said_once(tmp_path: Path) -> None:
+    done = play(tmp_path, "offline", KILL.format(how="KILL"))
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("W&B failed and training goes on without it")
+    assert "wandb sync" in line
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("ps"), reason="ps finds W&B's process")
+def test_a_stopped_process_holds_nothing_back(tmp_path: Path) -> None:
+    end = "\nimport atexit; atexit.register(os.kill, core, signal.SIGKILL)"
+    done = play(tmp_path, "offline", KILL.format(how="STOP") + end)
+    (line,) = done.stderr.splitlines()
+    assert "no answer for 6 s" in line
+
+
+def test_a_full_disk_is_said_once(tmp_path: Path) -> None:
+    shell = 'mount -t tmpfs -o size=500k tmpfs . && cd . && exec "$0" "$@"'
+    launcher = ("unshare", "-rm", "sh", "-c", shell)
+    able = subprocess.run([*launcher[:-1], shell, "true"], cwd=tmp_path, capture_output=True)
+    if able.returncode:
+        pytest.skip("no right to mount a small disk")
+    body = "for i in range(30):\n    log(mirror, 1000 * i, 1000 * i + 999)\n    time.sleep(0.1)"
+    done = play(tmp_path, "offline", body, launcher)
+    (line,) = done.stderr.splitlines()
+    assert "No space left on device" in line
+
+
+def test_the_mode_is_online_where_logged_in_and_else_offline_with_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("WANDB_MODE", "WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE", "WANDB_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    said: list[str] = []
+    assert ours.choose_mode("", said.append) == "offline"
+    assert len(said) == 1
+    assert "wandb login" in said[0]
+    (tmp_path / "netrc").write_text(f"machine api.wandb.ai login user password {'b' * 40}\n")
+    assert ours.choose_mode("", said.append) == "online"
+    assert ours.choose_mode("disabled", said.append) == "disabled"
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    assert ours.choose_mode("", said.append) == "disabled"
+    assert len(said) == 1
+    with pytest.raises(UserError, match="not one of"):
+        ours.choose_mode("of", said.append)
+
+
+def test_disabled_makes_no_mirror_and_imports_nothing(tmp_path: Path) -> None:
+    code = """
+import sys
+from pathlib import Path
+from wgan_jax import define_wgan_charts, init_wandb
+from wgan_jax.record.wandb import wandb_mirror
+assert wandb_mirror("disabled", "n", "p", "", Path("run")) is None
+assert not {"wandb", "tensorflow", "jax"} & set(sys.modules)
+"""
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, env=env)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_charts_without_a_run_say_what_to_call_first(tmp_path: Path) -> None:
+    code = "from wgan_jax import define_wgan_charts as d; d()"
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True
+    )
+    assert "call init_wandb(...) before define_wgan_charts()" in done.stderr
