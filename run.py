@@ -52,8 +52,40 @@ def train(argv: Sequence[str]) -> None:
     raise NotImplementedError(options, rest)
 
 
+DIAGNOSE_EXAMPLES = """\
+examples:
+  python run.py diagnose losses.csv
+  python run.py diagnose log.jsonl --map d_loss=loss/D,g_loss=loss/G --objective hinge
+  python run.py diagnose runs/ --until 5000
+  python run.py diagnose runs/ --json
+
+The exit code is 0 whatever the verdict, and 2 where nothing could be read.
+"""
+
+
+def diagnose(argv: Sequence[str]) -> None:
+    """Say what is wrong with a run, of any GAN, from its log."""
+    args = parser("run.py diagnose", diagnose.__doc__ or "", DIAGNOSE_EXAMPLES)
+    args.add_argument("path", type=Path, help="CSV, TSV, JSON, JSON lines; run folder; or a folder")
+    args.add_argument("--map", default="", metavar="KEY=COLUMN,...", help="name the columns")
+    args.add_argument("--objective", help="wgan, wgan_gp, nsgan, hinge or lsgan; default: guessed")
+    args.add_argument("--until", type=int, metavar="EPOCH", help="judge as if it had come so far")
+    args.add_argument("--json", action="store_true", help="one JSON object a line")
+    options = args.parse_args(argv)
+    from wgan_jax import diagnosis
+    from wgan_jax.health.names import parse_map
+
+    diagnosis.diagnose(
+        options.path,
+        columns=parse_map(options.map),
+        objective=options.objective,
+        until=options.until,
+        as_json=options.json,
+    )
+
+
 Verb = Callable[[Sequence[str]], None]
-VERBS: dict[str, Verb] = {}
+VERBS: dict[str, Verb] = {"diagnose": diagnose}
 
 
 def main(argv: Sequence[str]) -> int:

@@ -45,7 +45,7 @@ def critic_saturated(past: Past) -> Sign | None:
 def critic_on_floor(past: Past) -> Sign | None:
     """D lies on its floor, broken by bursts; needs no objective, and no floor at 0."""
     d = past.windows("d_loss")
-    if d is None or past.objective in ("wgan", "wgan_gp"):
+    if d is None or not d.fine or past.objective in ("wgan", "wgan_gp"):
         return None
     tiny = 1e-9 + 1e-6 * np.abs(d.middle)
     sided = (d.high - d.middle) / (d.middle - d.low + tiny)
@@ -86,7 +86,7 @@ def regime_change(past: Past) -> Sign | None:
     images apart, and rises at once when the balance is lost; a rise while D falls is learning.
     """
     d = past.windows("d_loss")
-    if d is None:
+    if d is None or not d.fine:
         return None
     for i in range(5, len(d.middle) - 1):
         was, level = _before(d, "spread", i), _before(d, "middle", i)
@@ -116,7 +116,7 @@ def _noise_growth(w: Windows) -> tuple[float, float, int]:
 def critic_unsettled(past: Past) -> Sign | None:
     """D stopped falling and its noise is growing: the game no longer converges."""
     d = past.windows("d_loss")
-    if d is None:
+    if d is None or not d.fine:
         return None
     now, quietest, onset = _noise_growth(d)
     fall = float(np.median(d.low[-10:-7]) - np.median(d.low[-3:]))
@@ -133,7 +133,7 @@ def losses_wild(past: Past) -> Sign | None:
     """The noise of a loss has grown many times over its quietest past, without D falling."""
     for key in ("g_loss", "d_loss"):
         w = past.windows(key)
-        if w is None:
+        if w is None or not w.fine:
             continue
         now, quietest, onset = _noise_growth(w)
         falling = np.median(w.middle[-10:-7]) - np.median(w.middle[-3:]) > now

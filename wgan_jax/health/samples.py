@@ -43,8 +43,9 @@ def fid_departed(past: Past) -> Sign | None:
         return None
     # A median of three above the line may still have one value of the three below it.
     onset = since(values >= DEPARTED * best) or max(len(values) - 2, 0)
-    evidence = f"FID {number(now)}, {now / best:.1f} times its best ({number(best)})"
-    return Sign(f"{evidence} of epoch {past['fid_score'].lowest_epoch}", int(epochs[onset]))
+    when = past["fid_score"].lowest_epoch
+    evidence = f"FID {number(now)}, {now / best:.1f} times its best ({number(best)} at {when})"
+    return Sign(evidence, int(epochs[onset]))
 
 
 def never_trained(past: Past) -> Sign | None:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from wgan_jax.health.series import Floats, Ints
 
 COUNT = 20  # windows of 5 % of the run so far
-SMALLEST = 20  # values in a window: fewer have no quartiles worth the name
+SMALLEST = 5  # values in a window: fewer have no median worth the name
+FINE = 20  # values in a window whose tails and noise mean something
 
 
 @dataclass(frozen=True)
@@ -21,12 +22,14 @@ class Windows:
     """Equal windows over a run, oldest first; each field [windows].
 
     Attributes:
+      size: values in each window.
       start: first epoch of each window.
       low, quarter, middle, three_quarters, high: quantiles .05, .25, .50, .75, .95 of its values.
       noise: robust standard deviation of the values about their slow drift, from the quartiles of
         differences between neighbours.
     """
 
+    size: int
     start: Ints
     low: Floats
     quarter: Floats
@@ -34,6 +37,11 @@ class Windows:
     three_quarters: Floats
     high: Floats
     noise: Floats
+
+    @property
+    def fine(self) -> bool:
+        """Whether tails and noise of a window mean something."""
+        return self.size >= FINE
 
     @property
     def spread(self) -> Floats:
@@ -63,7 +71,7 @@ def cut(epochs: Ints, values: Floats, count: int = COUNT) -> Windows | None:
     low, quarter, middle, three, high = np.quantile(table, (0.05, 0.25, 0.5, 0.75, 0.95), axis=1)
     below, above = np.quantile(np.diff(table, axis=1), (0.25, 0.75), axis=1)
     noise = (above - below) / _IQR_OF_DIFFERENCE
-    return Windows(epochs[start::size][:count], low, quarter, middle, three, high, noise)
+    return Windows(size, epochs[start::size][:count], low, quarter, middle, three, high, noise)
 
 
 def since(holds: NDArray[np.bool_], at_least: int = 1) -> int | None:

@@ -1,0 +1,159 @@
+"""The verb `diagnose`: what a run's log says of its health, for any GAN's log."""
+
+from __future__ import annotations
+
+import json
+import sys
+import textwrap
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from wgan_jax.errors import UserError
+from wgan_jax.health.judge import Verdict, judge
+from wgan_jax.health.names import shorten
+from wgan_jax.health.runlog import OBJECTIVES, SUFFIXES, RunLog, is_workdir, read
+from wgan_jax.health.windows import COUNT, FINE, SMALLEST
+from wgan_jax.history import History
+
+WIDTH = 80
+
+
+def diagnose(
+    path: Path,
+    *,
+    columns: Mapping[str, str] | None = None,
+    objective: str | None = None,
+    until: int | None = None,
+    as_json: bool = False,
+) -> None:
+    """Print the diagnosis of a log, a run folder, or a folder of either.
+
+    Args:
+      columns: key -> column, where names cannot be guessed.
+      objective: the runs' objective; None: as the log says, or guessed.
+      until: judge as if the run had only come to this epoch; None: all of it.
+      as_json: one JSON object a line instead of text.
+
+    Raises:
+      UserError: nothing there can be read as a run's log.
+    """
+    if objective is not None and objective not in OBJECTIVES:
+        raise UserError(f"--objective {objective} is none of {', '.join(OBJECTIVES)}.")
+    if not path.is_dir() or is_workdir(path):
+        log = read(path, columns=columns, objective=objective)
+        verdict = examine(log, until)
+        print(as_line(path, verdict) if as_json else as_text(log, verdict, until))
+        return
+    found = list(_examine_all(path, columns, objective, until))
+    if not found:
+        raise UserError(f"{path} holds no run's log ({', '.join(SUFFIXES)}, or run folders).")
+    if as_json:
+        print("\n".join(as_line(log.path, verdict) for log, verdict in found))
+    else:
+        print(as_table(found))
+
+
+def examine(log: RunLog, until: int | None = None) -> Verdict:
+    """The verdict on a log, as if the run had only come to `until`.
+
+    Raises:
+      UserError: nothing was recorded up to there.
+    """
+    history = log.history if until is None else log.history.until(until)
+    if len(history) == 0:
+        raise UserError(f"{log.path} begins at epoch {log.history.epochs[0]}, after {until}.")
+    return judge(
+        history,
+        log.objective,
+        encoder=log.encoder,
+        clip=log.clip,
+        total_epochs=log.total_epochs,
+    )
+
+
+def _examine_all(
+    folder: Path, columns: Mapping[str, str] | None, objective: str | None, until: int | None
+) -> Iterator[tuple[RunLog, Verdict]]:
+    """Logs and run folders directly in a folder; what is none is named on stderr."""
+    for path in sorted(folder.iterdir()):
+        if not (is_workdir(path) if path.is_dir() else path.suffix.lower() in SUFFIXES):
+            continue
+        try:
+            log = read(path, columns=columns, objective=objective)
+            yield log, examine(log, until)
+        except UserError as error:
+            print(f"skipped: {error}", file=sys.stderr)
+
+
+def as_line(path: Path, verdict: Verdict) -> str:
+    """The diagnosis as one JSON object on one line."""
+    said = {
+        "file": str(path),
+        "verdict": verdict.verdict,
+        "onset_epoch": verdict.onset_epoch,
+        "causes": list(verdict.causes),
+        "advice": list(verdict.advice),
+    }
+    return json.dumps(said, ensure_ascii=False)
+
+
+def as_text(log: RunLog, verdict: Verdict, until: int | None = None) -> str:
+    """The diagnosis of one run, for people."""
+    history = log.history if until is None else log.history.until(until)
+    objective = log.objective or "unknown"
+    guessed = " (guessed)" if log.guessed and log.objective else ""
+    since = f" since epoch {verdict.onset_epoch}" if verdict.findings else ""
+    lines = [
+        f"{log.path.name}: {verdict.verdict}{since}",
+        f"  epochs {history.epochs[0]} to {history.epochs[-1]}, {len(history)} rows; objective "
+        f"{objective}{guessed}; measured: {shorten(history.keys(), 60)}",
+    ]
+    # Findings of one cause and advice are one paragraph, in the order of the verdict.
+    alike = dict.fromkeys((f.verdict, f.cause, f.advice) for f in verdict.findings)
+    for level, cause, advice in alike:
+        same = [
+            f for f in verdict.findings if (f.verdict, f.cause, f.advice) == (level, cause, advice)
+        ]
+        lines += ["", f"  {level}: {cause}, from epoch {min(f.onset_epoch for f in same)}"]
+        lines += [f"    evidence  {f.evidence} ({f.rule})" for f in same]
+        lines += [f"    advice    {advice}"]
+        lines += [f"    source    {source}" for source in dict.fromkeys(f.source for f in same)]
+    notes = [*log.notes, *_limits(history)]
+    lines += [""] * bool(notes) + [f"  note: {note}" for note in notes]
+    return "\n".join(_wrap(line) for line in lines)
+
+
+def _limits(history: History) -> list[str]:
+    """What could not be judged, and why."""
+    rows = len(history.measured("d_loss")[0])
+    if rows >= FINE * COUNT:
+        return []
+    if rows >= SMALLEST * COUNT:
+        return [f"{rows} values of d_loss: its noise is judged from {FINE * COUNT} values on."]
+    return [f"{rows} values of d_loss: the losses are judged from {SMALLEST * COUNT} values on."]
+
+
+def _wrap(line: str) -> str:
+    """A line at most `WIDTH` wide; what goes over continues under its text."""
+    indent = len(line) - len(line.lstrip())
+    if line.startswith("    "):
+        indent += 10
+    return textwrap.fill(line, WIDTH, subsequent_indent=" " * (indent + 2 * (indent < 10)))
+
+
+def as_table(found: list[tuple[RunLog, Verdict]]) -> str:
+    """One line a run, at most `WIDTH` wide, and a last line that counts them."""
+    wide = min(max(len(log.path.stem) for log, _ in found), 24)
+    lines = [f"{'run':<{wide}}  verdict  {'onset':>7}  cause and evidence", "─" * WIDTH]
+    for log, verdict in found:
+        name = log.path.stem if len(log.path.stem) <= wide else log.path.stem[: wide - 1] + "…"
+        onset = "" if verdict.onset_epoch is None else str(verdict.onset_epoch)
+        why = ""
+        if verdict.findings:
+            why = f"{verdict.findings[0].cause}: {verdict.findings[0].evidence}"
+        room = WIDTH - wide - 20
+        why = why if len(why) <= room else why[: room - 1] + "…"
+        lines.append(f"{name:<{wide}}  {verdict.verdict:<7}  {onset:>7}  {why}".rstrip())
+    levels = [verdict.verdict for _, verdict in found]
+    counts = (f"{levels.count(level)} {level}" for level in ("failing", "warning", "healthy"))
+    return "\n".join([*lines, "─" * WIDTH, f"{len(found)} runs: {', '.join(counts)}"])

@@ -1,0 +1,177 @@
+"""Files of columns: CSV, TSV, JSON lines and JSON, read into arrays of numbers.
+
+The format is told by the first character of a file, not by its name.
+"""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wgan_jax.errors import UserError
+from wgan_jax.health.names import columns_of
+from wgan_jax.health.series import Floats
+
+_CHUNK = 50_000  # rows parsed at a time: bounds the memory that text takes
+
+
+@dataclass(frozen=True)
+class Table:
+    """The columns of a file that have a meaning for us.
+
+    Attributes:
+      numbers: key -> values [rows], NaN where there is none.
+      written_nan: key -> whether a cell says NaN, rather than nothing [rows].
+      rows: number of rows.
+      names: all columns of the file.
+    """
+
+    numbers: dict[str, Floats]
+    written_nan: dict[str, NDArray[np.bool_]]
+    rows: int
+    names: Sequence[str]
+
+
+def read(path: Path, given: Mapping[str, str]) -> Table:
+    """The table in a file.
+
+    Args:
+      given: key -> column, where names cannot be guessed.
+
+    Raises:
+      UserError: the file is empty, is no text, or breaks off in its format.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            return _parse(path, file, given)
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is no text file: give a CSV, TSV, JSON lines or JSON.") from None
+
+
+def _parse(path: Path, file: TextIO, given: Mapping[str, str]) -> Table:
+    start = file.read(4096).lstrip()
+    file.seek(0)
+    if not start:
+        raise UserError(f"{path} is empty.")
+    if start[0] not in "{[":
+        return _parse_csv(path, file, given)
+    rows = _json_rows(path, file)
+    names = list(dict.fromkeys(itertools.chain.from_iterable(rows)))
+    chosen = columns_of(names, given)
+    cells = {key: [row.get(column) for row in rows] for key, column in chosen.items()}
+    return _collect([cells], names)
+
+
+def _parse_csv(path: Path, file: TextIO, given: Mapping[str, str]) -> Table:
+    """A table with a header; the separator is what the header has most of."""
+    header = file.readline()
+    file.seek(0)
+    separator = max(",\t;", key=header.count)
+    reader = csv.reader((line.replace("\0", "") for line in file), delimiter=separator)
+    try:
+        names = [name.strip() for name in next(reader)]
+        chosen = columns_of(names, given)
+        places = {key: names.index(column) for key, column in chosen.items()}
+        return _collect(_csv_chunks(reader, places), names)
+    except csv.Error as error:
+        raise UserError(f"{path} line {reader.line_num} is no CSV: {error}.") from None
+
+
+def _csv_chunks(
+    reader: Iterator[list[str]], places: Mapping[str, int]
+) -> Iterator[dict[str, list[Any]]]:
+    """Cells by key, some thousand rows at a time; a short row (cut by a crash) has empty ends."""
+    while chunk := list(itertools.islice(reader, _CHUNK)):
+        rows = [row for row in chunk if row]
+        yield {key: [row[i] if i < len(row) else "" for row in rows] for key, i in places.items()}
+
+
+def _json_rows(path: Path, file: TextIO) -> list[dict[str, Any]]:
+    """Rows of JSON lines, a JSON list of rows, or a JSON object of columns."""
+    first = file.readline()
+    try:
+        rows = [json.loads(first)]
+    except json.JSONDecodeError:
+        return _rows_of(path, _load_json(path, first + file.read()))
+    for number, line in enumerate(file, start=2):
+        if not line.strip():
+            continue
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError as error:
+            if line.endswith("\n"):
+                raise UserError(f"{path} line {number} is no JSON: {error.msg}.") from None
+            break  # the last line, cut short by a crash
+    return _rows_of(path, rows[0] if len(rows) == 1 else rows)
+
+
+def _load_json(path: Path, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path} line {error.lineno} is no JSON: {error.msg}.") from None
+
+
+def _rows_of(path: Path, value: Any, depth: int = 0) -> list[dict[str, Any]]:
+    """A decoded JSON value as rows; columns, or what holds rows or columns one level down."""
+    if isinstance(value, list):
+        return [row for row in value if isinstance(row, dict)]
+    if isinstance(value, dict):
+        columns = {k: v for k, v in value.items() if isinstance(v, list) and v}
+        scalars = {k: v for k, v in columns.items() if not isinstance(v[0], dict | list)}
+        if scalars:
+            return [
+                dict(zip(scalars, row, strict=True))
+                for row in itertools.zip_longest(*scalars.values())
+            ]
+        inner = [v for v in value.values() if isinstance(v, dict | list)]
+        if inner and depth == 0:
+            return max((_rows_of(path, v, 1) for v in inner), key=len)
+        return [value]
+    return []
+
+
+def _collect(chunks: Iterable[Mapping[str, Sequence[Any]]], names: Sequence[str]) -> Table:
+    """Chunks of cells as columns of numbers."""
+    numbers: dict[str, list[Floats]] = {}
+    written: dict[str, list[NDArray[np.bool_]]] = {}
+    rows = 0
+    for chunk in chunks:
+        for key, cells in chunk.items():
+            values, nan = _numbers(cells)
+            numbers.setdefault(key, []).append(values)
+            written.setdefault(key, []).append(nan)
+        rows += len(next(iter(chunk.values()), ()))
+    return Table(
+        {key: np.concatenate(parts) for key, parts in numbers.items()},
+        {key: np.concatenate(parts) for key, parts in written.items()},
+        rows,
+        names,
+    )
+
+
+def _numbers(cells: Sequence[Any]) -> tuple[Floats, NDArray[np.bool_]]:
+    """(values, where a NaN was written); NaN too for what is empty or no number."""
+    try:
+        values = np.array(list(map(float, cells)))
+        return values, np.isnan(values)
+    except (TypeError, ValueError):
+        values = np.array([_number(cell) for cell in cells])
+        written = [str(cell).strip().lower() in ("nan", "-nan") for cell in cells]
+        return values, np.array(written, bool)
+
+
+def _number(cell: Any) -> float:
+    try:
+        return math.nan if isinstance(cell, bool) else float(cell)
+    except (TypeError, ValueError):
+        return math.nan
