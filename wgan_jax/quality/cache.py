@@ -1,0 +1,77 @@
+"""Where what was fetched or computed once is kept, and how files are written there."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wgan_jax.errors import UserError
+
+CACHE_VARIABLE = "WGAN_JAX_CACHE"
+
+
+def cache_dir() -> Path:
+    """`$WGAN_JAX_CACHE`, else `wgan-jax` in the user's cache directory."""
+    own = os.environ.get(CACHE_VARIABLE)
+    if own:
+        return Path(own).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME")
+    return Path(base).expanduser() / "wgan-jax" if base else Path.home() / ".cache" / "wgan-jax"
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file so that a reader, or a crash, finds the old or the new one, never half."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with beside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError as error:
+        if beside.exists():
+            beside.unlink()
+        raise UserError(f"Cannot write {path}: {error.strerror or error}.") from error
+
+
+def npz_bytes(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """The content of an `.npz` with these arrays, uncompressed."""
+    file = io.BytesIO()
+    np.savez(file, **dict(arrays))  # type: ignore[arg-type]
+    return file.getvalue()
+
+
+def read_npz(path: Path) -> dict[str, NDArray[Any]]:
+    """All arrays of an `.npz`, without unpickling.
+
+    Raises:
+      UserError: no such file, or not an `.npz` of plain arrays.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if not hasattr(file, "files"):
+                raise ValueError("a single array")
+            return {name: file[name] for name in file.files}
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist.") from None
+    except Exception as error:  # numpy and zipfile raise many kinds for a broken file
+        reason = str(error).splitlines()[0][:60] if str(error) else type(error).__name__
+        raise UserError(f"{path} is not a whole .npz file of arrays ({reason}).") from None
+
+
+def digest_of(arrays: Mapping[str, NDArray[Any]]) -> str:
+    """SHA-256, 64 hex digits, of named arrays: names, types, shapes and elements."""
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()

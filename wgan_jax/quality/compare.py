@@ -1,0 +1,101 @@
+"""Two sets of encoded images side by side: the distances that can be had, and their caveats."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from wgan_jax.errors import UserError
+from wgan_jax.quality.distances import (
+    KID_SUBSET_SIZE,
+    NEIGHBOURS,
+    frechet_distance,
+    kernel_distance,
+    precision_recall,
+)
+from wgan_jax.quality.statistics import Statistics
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Numbers by key, all finite, and what a reader must know about them, one line each.
+
+    A number that cannot be had from the images given is absent, and a caveat says why.
+    """
+
+    values: dict[str, float]
+    caveats: tuple[str, ...]
+
+
+def check_protocols(images: Statistics, reference: Statistics) -> None:
+    """Raise UserError unless both were encoded alike."""
+    if not images.protocol.matches(reference.protocol) or len(images.mu) != len(reference.mu):
+        raise UserError(
+            f"Different protocols do not compare: {images.source} is by {images.protocol}, "
+            f"{reference.source} by {reference.protocol}."
+        )
+
+
+def compare(images: Statistics, reference: Statistics, *, samples: bool = True) -> Comparison:
+    """Distances of a set of images from a reference.
+
+    Args:
+      images: the images judged, e.g. generated ones.
+      reference: the real images; with its root where it is compared with often.
+      samples: also KID, precision and recall, which take seconds.
+    """
+    check_protocols(images, reference)
+    values: dict[str, float] = {}
+    caveats = _few(images) + _few(reference)
+    values["fid_score"] = frechet_distance(
+        images.mu, images.sigma, reference.mu, reference.sigma, reference.root
+    )
+    if images.score is not None:
+        values["inception_score_mean"], values["inception_score_std"] = images.score
+    if samples:
+        more, why = _from_samples(images, reference)
+        values |= more
+        caveats += why
+    finite = {key: value for key, value in values.items() if math.isfinite(value)}
+    if "fid_score" not in finite:
+        caveats += ["FID is not defined for these images"]
+    return Comparison(finite, tuple(caveats))
+
+
+def _few(side: Statistics) -> list[str]:
+    """The caveat for a covariance that cannot have full rank."""
+    dim = len(side.mu)
+    if side.n == 0:
+        return [f"{side.source} does not say how many images it was made of"]
+    if side.n == 1:
+        return [f"{side.source} has 1 image: a covariance needs 2 at least"]
+    if side.n <= dim:
+        return [
+            f"{side.source} has {side.n} images, not above the {dim} feature dimensions: "
+            "its covariance is singular and FID is biased upwards"
+        ]
+    return []
+
+
+def _from_samples(images: Statistics, reference: Statistics) -> tuple[dict[str, float], list[str]]:
+    """KID, precision and recall, and their caveats."""
+    if images.features is None or reference.features is None:
+        side = images if images.features is None else reference
+        return {}, [f"no KID, precision and recall: {side.source} holds moments only"]
+    caveats = [
+        f"KID, precision and recall use {len(side.features)} of the {side.n} images of "
+        f"{side.source}, drawn evenly"
+        for side in (images, reference)
+        if side.features is not None and len(side.features) < side.n
+    ]
+    fewest = min(len(images.features), len(reference.features))
+    if fewest < 2:
+        caveats.append("no KID: it needs 2 images on each side")
+    elif fewest < KID_SUBSET_SIZE:
+        caveats.append(f"KID uses subsets of {fewest} images, not {KID_SUBSET_SIZE}")
+    if fewest <= NEIGHBOURS:
+        caveats.append(f"no precision and recall: they need {NEIGHBOURS + 1} images on each side")
+    values = {}
+    values["kid_mean"], values["kid_std"] = kernel_distance(images.features, reference.features)
+    values["precision"], values["recall"] = precision_recall(images.features, reference.features)
+    return values, caveats

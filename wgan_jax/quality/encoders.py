@@ -1,0 +1,185 @@
+"""What turns images into features and logits: a table of encoders, and their work in batches.
+
+A third encoder is one entry in `ENCODERS`: a function from `Wanted` to an `Encoder`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from numpy.typing import NDArray
+
+from wgan_jax.errors import UserError
+from wgan_jax.quality import classifier, inception
+from wgan_jax.quality.cache import cache_dir, digest_of, npz_bytes, read_npz, replace_file
+from wgan_jax.quality.statistics import Collector, Protocol, Statistics
+from wgan_jax.quality.weights import PUBLIC_NAME, load_weights
+
+Labelled = tuple[NDArray[np.uint8], NDArray[np.int64]]
+Batch = tuple[NDArray[np.float32], NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which encoder, and how.
+
+    Attributes:
+      name: a key of `ENCODERS`.
+      weights: name of its weights; "" for its own default.
+      resize: `tf1` or `pytorch` (Inception).
+      dtype: `float32` or `bfloat16` (Inception).
+      digits: gives labelled 8x8 digits, uint8 [n, 8, 8, 1] and int64 [n] (the digits encoder).
+    """
+
+    name: str
+    weights: str = ""
+    resize: str = "tf1"
+    dtype: str = "float32"
+    digits: Callable[[], Labelled] | None = None
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A network that describes images.
+
+    Attributes:
+      protocol: what its numbers carry.
+      dim: length of a feature vector.
+      class_names: one per logit; empty where the classes have no names here.
+      classes: number of logits.
+      params: its weights, arrays.
+      apply: pure (params, images uint8 [n, H, W, 1 or 3]) -> features [n, dim] and logits
+        [n, classes], float32.
+    """
+
+    protocol: Protocol
+    dim: int
+    classes: int
+    params: Any
+    apply: Callable[[Any, Array], tuple[Array, Array]]
+    class_names: tuple[str, ...] = ()
+
+
+def build(wanted: Wanted) -> Encoder:
+    """The encoder that is wanted, its weights on the device.
+
+    Raises:
+      UserError: no such encoder; its weights are absent (`weights.WeightsAbsent`) or damaged.
+    """
+    if wanted.name not in ENCODERS:
+        raise UserError(f"encoder {wanted.name!r} is not one of {', '.join(ENCODERS)}.")
+    return ENCODERS[wanted.name](wanted)
+
+
+def _inception(wanted: Wanted) -> Encoder:
+    weights = load_weights(wanted.weights or PUBLIC_NAME)
+    network = inception.InceptionV3(jnp.dtype(wanted.dtype))
+
+    def apply(params: Any, images: Array) -> tuple[Array, Array]:
+        x = inception.preprocess(images, wanted.resize)
+        taps: Any = network.apply({"params": params}, x)
+        return taps["2048"], taps["logits_unbiased"]
+
+    return Encoder(
+        protocol=Protocol("inception", weights.name, weights.digest, wanted.resize, wanted.dtype),
+        dim=2048,
+        classes=inception.CLASSES,
+        params=jax.tree.map(jnp.asarray, inception.fold(weights.tensors)),
+        apply=apply,
+    )
+
+
+def _digits(wanted: Wanted) -> Encoder:
+    weights = _digits_weights(wanted)
+    return Encoder(
+        protocol=Protocol("digits", f"v{classifier.VERSION}", digest_of(weights), "area"),
+        dim=classifier.WIDTHS[-2],
+        classes=classifier.CLASSES,
+        params=jax.tree.map(jnp.asarray, weights),
+        apply=classifier.apply,
+        class_names=tuple(str(digit) for digit in range(classifier.CLASSES)),
+    )
+
+
+def _digits_weights(wanted: Wanted) -> dict[str, NDArray[np.float32]]:
+    """The classifier's weights, trained at first use and kept."""
+    path = cache_dir() / "encoders" / f"digits-v{classifier.VERSION}.npz"
+    if path.exists():
+        try:
+            return read_npz(path)
+        except UserError:
+            print(f"{path} is damaged: training the digits encoder again.", file=sys.stderr)
+    if wanted.digits is None:
+        raise UserError("The digits encoder is not trained yet, and no digits were given.")
+    trained = classifier.train(*wanted.digits())
+    replace_file(path, npz_bytes(trained.weights))
+    return trained.weights
+
+
+ENCODERS: dict[str, Callable[[Wanted], Encoder]] = {"inception": _inception, "digits": _digits}
+
+
+class Encoding:
+    """An encoder at work: batches padded to one size, sharded over the devices there are.
+
+    Every batch runs as the same program on the same number of rows, so that the features of an
+    image depend neither on its place nor on its neighbours.
+    """
+
+    def __init__(self, encoder: Encoder, batch_size: int) -> None:
+        devices = np.array(jax.local_devices())
+        mesh = Mesh(devices, ("batch",))
+        self.encoder = encoder
+        self.batch_size = -(-batch_size // len(devices)) * len(devices)
+        self.by_batch = NamedSharding(mesh, PartitionSpec("batch"))  # type: ignore[no-untyped-call]
+        self.everywhere = NamedSharding(mesh, PartitionSpec())  # type: ignore[no-untyped-call]
+        self.params = jax.device_put(encoder.params, self.everywhere)
+        self._encode = jax.jit(encoder.apply, compiler_options=compiler_options())
+
+    def __call__(self, images: NDArray[np.uint8]) -> Batch:
+        """Features and logits of images uint8 [n, H, W, C], n at most `batch_size`."""
+        n = len(images)
+        padding = np.zeros((self.batch_size - n, *images.shape[1:]), np.uint8)
+        full = jax.device_put(np.concatenate([images, padding]), self.by_batch)
+        features, logits = self._encode(self.params, full)
+        return np.asarray(features)[:n], np.asarray(logits)[:n]
+
+    def collect(self, batches: Iterable[NDArray[np.uint8]], n: int, source: str) -> Statistics:
+        """Statistics of `n` images that come in batches of any size, in order."""
+        protocol, dim, classes = self.encoder.protocol, self.encoder.dim, self.encoder.classes
+        collector = Collector(protocol, source, n, dim, classes)
+        for images in batches:
+            for start in range(0, len(images), self.batch_size):
+                collector.add(*self(images[start : start + self.batch_size]))
+        return collector.statistics()
+
+
+def slices(images: NDArray[np.uint8], size: int) -> Iterator[NDArray[np.uint8]]:
+    """Images [n, ...] in batches of `size`."""
+    return (images[start : start + size] for start in range(0, len(images), size))
+
+
+@cache
+def compiler_options() -> dict[str, str]:
+    """On the CPU, single products as library calls: Inception runs about three times as fast.
+
+    The option is experimental, so it is tried on a trivial program first and left out where the
+    installed XLA does not know it.
+    """
+    if jax.default_backend() != "cpu":
+        return {}
+    options = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"}
+    try:
+        jax.jit(lambda x: x + 1, compiler_options=options).lower(0.0).compile()
+    except (RuntimeError, ValueError):
+        return {}
+    return options
