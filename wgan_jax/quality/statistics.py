@@ -45,6 +45,16 @@ class Protocol:
         weights = f"{self.weights} {self.digest[:8]}".strip()
         return f"{self.encoder} ({weights}), resize {self.resize}, {self.dtype}"
 
+    def described(self) -> dict[str, str]:
+        """For a record in JSON."""
+        return {
+            "encoder": self.encoder,
+            "weights": self.weights,
+            "weights_sha256": self.digest,
+            "resize": self.resize,
+            "dtype": self.dtype,
+        }
+
     def matches(self, other: Protocol) -> bool:
         """Whether numbers may be compared; an unknown digest is taken at its user's word."""
         known = self.digest and other.digest

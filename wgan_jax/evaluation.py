@@ -1,0 +1,256 @@
+"""Measures what a generator's samples are worth, against the real images it learnt from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from tqdm import tqdm
+
+from wgan_jax.config import Settings
+from wgan_jax.data.dataset import Dataset
+from wgan_jax.data.digits import read_labelled
+from wgan_jax.errors import UserError
+from wgan_jax.gan.state import Game, GanState, Stream, root_key
+from wgan_jax.quality.cache import cache_dir
+from wgan_jax.quality.compare import compare
+from wgan_jax.quality.encoders import ENCODERS, Encoding, Wanted, build, compiler_options, slices
+from wgan_jax.quality.pixels import PixelMoments, batch_moments, to_uint8
+from wgan_jax.quality.statistics import Collector, Statistics, load
+from wgan_jax.quality.weights import WeightsAbsent
+
+BAR_AFTER = 2.0  # seconds of work before a progress bar shows
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What one measurement found.
+
+    Attributes:
+      values: numbers by key, of `keys.QUALITY_KEYS` and, where asked for, `kid_*`, `precision`,
+        `recall`. What could not be had is absent.
+      encoder: whose features they are: `inception`, `digits`, or `none` (pixels only).
+      protocol: how they were made, for the record.
+      caveats: what a reader must know, one line each.
+      real: `inception_score_*` of the real images by the same encoder: the ceiling.
+      class_shares: share of the samples in each class, where the encoder's classes have names.
+    """
+
+    values: dict[str, float]
+    encoder: str
+    protocol: dict[str, Any]
+    caveats: tuple[str, ...] = ()
+    real: dict[str, float] = field(default_factory=dict)
+    class_shares: dict[str, float] = field(default_factory=dict)
+
+
+def wanted_encoder(settings: Settings) -> str:
+    """The encoder's name that `quality.encoder` comes to; `none` for pixels only."""
+    name = settings.quality.encoder
+    if name == "auto":
+        return "digits" if settings.data.name == "digits" else "inception"
+    if name not in (*ENCODERS, "none"):
+        raise UserError(
+            f"config.quality.encoder = {name!r} is not one of auto, {', '.join(ENCODERS)}, none."
+        )
+    return name
+
+
+class Evaluator:
+    """Measures one game's generator, as often as asked; never changes its state.
+
+    Built once per run. The real images' statistics are computed then, or read from the cache
+    directory, where they are kept by the images' fingerprint and the protocol.
+
+    Attributes:
+      encoder: `inception`, `digits`, or `none`.
+      note: one line that says why FID is off and which command turns it on; "" where it is on.
+    """
+
+    def __init__(
+        self,
+        game: Game,
+        dataset: Dataset,
+        say: Callable[[str], None] = print,
+        *,
+        dtype: str = "float32",
+    ) -> None:
+        """Args:
+        game: whose samples are measured; its settings say how.
+        dataset: the real images.
+        say: is told of what takes long.
+        dtype: of the encoder's arithmetic, float32 or bfloat16.
+        """
+        self.game = game
+        self.encoder, self.note = wanted_encoder(game.settings), ""
+        self._encoding: Encoding | None = None
+        self._real: Statistics | None = None
+        self._batch_size = game.settings.quality.batch_size
+        self._find_encoder(dataset, say, dtype)
+        self._program = self._compiled()
+
+    def _find_encoder(self, dataset: Dataset, say: Callable[[str], None], dtype: str) -> None:
+        """Build the encoder and its real statistics, or note why there is none."""
+        settings = self.game.settings
+        quality = settings.quality
+        if self.encoder == "none":
+            self.note = "FID and IS are off: config.quality.encoder is none"
+            return
+        try:
+            wanted = Wanted(
+                self.encoder, quality.weights, quality.resize, dtype, digits=read_labelled
+            )
+            encoding = Encoding(build(wanted), quality.batch_size)
+        except WeightsAbsent as absent:
+            self.encoder, self.note = "none", f"FID and IS are off: {absent}"
+            return
+        self._encoding, self._batch_size = encoding, encoding.batch_size
+        self._real = real_statistics(encoding, dataset, settings.data.split, say)
+
+    def measure(self, state: GanState, epoch: int, *, n: int = 0, samples: bool = False) -> Quality:
+        """Generate, encode and compare.
+
+        The samples depend on the run's seed and on nothing else, so that two epochs are compared
+        on the same latents.
+
+        Args:
+          state: arrays of the game; only read.
+          epoch: epochs trained, for the record.
+          n: how many samples; 0: `quality.n`.
+          samples: also KID, precision and recall, which take seconds more.
+        """
+        n = n or self.game.settings.quality.n
+        pixels, fake = self._generate(state, n)
+        values = pixels.values()
+        protocol = self._protocol(n) | {"epoch": epoch}
+        if not np.isfinite(list(values.values())).all():
+            caveat = "generated images hold NaN or infinities: nothing was measured"
+            return Quality({}, self.encoder, protocol, (caveat,))
+        if fake is None or self._real is None or self._encoding is None:
+            return Quality(values, "none", protocol, (self.note,))
+        comparison = compare(fake, self._real, samples=samples)
+        mean, std = self._real.score or (float("nan"), float("nan"))
+        names = self._encoding.encoder.class_names
+        shares = () if fake.class_shares is None else fake.class_shares.tolist()
+        return Quality(
+            values=comparison.values | values,
+            encoder=self.encoder,
+            protocol=protocol,
+            caveats=comparison.caveats,
+            real={"inception_score_mean": mean, "inception_score_std": std},
+            class_shares=dict(zip(names, shares, strict=True)) if names else {},
+        )
+
+    def _protocol(self, n: int) -> dict[str, Any]:
+        settings = self.game.settings
+        about: dict[str, Any] = {"encoder": self.encoder}
+        if self._encoding is not None and self._real is not None:
+            about |= self._encoding.encoder.protocol.described()
+            about |= {"real": self._real.source, "n_real": self._real.n}
+        return about | {
+            "split": settings.data.split,
+            "n_fake": n,
+            "seed": settings.seed,
+            "ema": settings.ema > 0,
+        }
+
+    def _generate(self, state: GanState, n: int) -> tuple[PixelMoments, Statistics | None]:
+        """Pixels and features of n samples; images stay on the device."""
+        pixels, collector = PixelMoments(), None
+        if self._encoding is not None:
+            encoder = self._encoding.encoder
+            collector = Collector(encoder.protocol, "generated", n, encoder.dim, encoder.classes)
+            state = jax.device_put(state, self._encoding.everywhere)
+        for count, moments, encoded in self._batches(state, n):
+            pixels.add(count, *(np.asarray(moment) for moment in moments))
+            if collector is not None:
+                features, logits = (np.asarray(part)[:count] for part in encoded)
+                collector.add(features, logits)
+        return pixels, collector.statistics() if collector is not None else None
+
+    def _batches(
+        self, state: GanState, n: int
+    ) -> Iterator[tuple[int, tuple[Array, Array], tuple[Array, ...]]]:
+        """For each batch: how many of its samples count, their pixels' moments, their encoding.
+
+        The device works on the next batch while the host takes in the last.
+        """
+        key = jax.random.fold_in(root_key(self.game.settings.seed), Stream.EVALUATION)
+        params = self._encoding.params if self._encoding else None
+        running: tuple[int, Any] | None = None
+        with tqdm(total=n, unit="image", desc="Quality", delay=BAR_AFTER, leave=False) as bar:
+            for start in range(0, n, self._batch_size):
+                begun = self._program(state, params, key, start, n)
+                if running is not None:
+                    yield running[0], *running[1]
+                    bar.update(running[0])
+                running = (min(self._batch_size, n - start), begun)
+            if running is not None:
+                yield running[0], *running[1]
+
+    def _compiled(self) -> Callable[..., Any]:
+        """(state, encoder's params, key, start, n) -> pixels' moments and encoding of one batch.
+
+        Sample i is drawn from the key's i-th child, so that it does not depend on the batch.
+        """
+        encoding, game, size = self._encoding, self.game, self._batch_size
+
+        def latent(key: Array, i: Array) -> Array:
+            return game.latents(jax.random.fold_in(key, i), 1)[0]
+
+        def batch(
+            state: GanState, params: Any, key: Array, start: Array, n: Array
+        ) -> tuple[tuple[Array, Array], tuple[Array, ...]]:
+            index = start + jnp.arange(size)
+            latents = jax.vmap(latent, (None, 0))(key, index)
+            if encoding is not None:
+                latents = jax.lax.with_sharding_constraint(  # type: ignore[no-untyped-call]
+                    latents, encoding.by_batch
+                )
+            images = game.generate(state, latents)
+            moments = batch_moments(images, index < n)
+            if encoding is None:
+                return moments, ()
+            return moments, encoding.encoder.apply(params, to_uint8(images))
+
+        return jax.jit(batch, compiler_options=compiler_options())
+
+
+def real_statistics(
+    encoding: Encoding, dataset: Dataset, split: str, say: Callable[[str], None] = print
+) -> Statistics:
+    """Statistics of a dataset by an encoder, with the covariance's root; computed once and kept."""
+    protocol = encoding.encoder.protocol
+    source = f"{dataset.name}/{split}" if dataset.name.startswith("tfds:") else dataset.name
+    path = _statistics_path(repr(protocol), dataset.fingerprint)
+    if path.exists():
+        try:
+            found = load(path)
+            if found.protocol == protocol and found.n == len(dataset.images):
+                return replace(found, source=source)
+        except UserError as error:
+            say(f"Computed anew: {error}")
+    say(f"Encoding the {len(dataset.images):,} real images of {source} (once) ...")
+    batches = slices(dataset.images, encoding.batch_size)
+    bar = tqdm(
+        batches,
+        total=-(-len(dataset.images) // encoding.batch_size),
+        desc="Real images",
+        delay=BAR_AFTER,
+        leave=False,
+    )
+    statistics = encoding.collect(bar, len(dataset.images), source).with_root()
+    statistics.save(path)
+    return statistics
+
+
+def _statistics_path(protocol: str, fingerprint: str) -> Path:
+    name = hashlib.blake2b(protocol.encode(), digest_size=8).hexdigest()
+    return cache_dir() / "statistics" / f"{fingerprint}-{name}.npz"
