@@ -339,3 +339,10 @@ def _validate_networks(settings: Settings) -> None:
             "config.critic.normalization = 'batch' does not go with wgan_gp, whose penalty is per "
             "image (Gulrajani et al. 2017, section 4): use 'layer' or 'none'."
         )
+
+
+def encoder_of(settings: Settings) -> str:
+    """The encoder that measures a run's samples: `auto` is digits for digits, else inception."""
+    if settings.quality.encoder != "auto":
+        return settings.quality.encoder
+    return "digits" if settings.data.name == "digits" else "inception"

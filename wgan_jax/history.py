@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
+# JSON has no such numbers; `record.writers` puts these texts in their place.
+NON_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
+
 
 class History:
     """Columns of floats over strictly increasing epochs; NaN where a key was not measured.
@@ -95,8 +98,11 @@ class History:
         numbers: dict[str, Floats] = {}
         for i, row in enumerate(kept):
             for key, value in row.items():
-                if key != "epoch" and isinstance(value, int | float) and not isinstance(value, bool):
-                    numbers.setdefault(key, np.full(len(kept), np.nan))[i] = value
+                number = NON_FINITE.get(value, value) if isinstance(value, str) else value
+                if key == "epoch" or isinstance(number, bool | str):
+                    continue
+                if isinstance(number, int | float):
+                    numbers.setdefault(key, np.full(len(kept), np.nan))[i] = number
         history = cls()
         history.extend(np.array([row["epoch"] for row in kept], np.int64), numbers)
         return history

@@ -32,7 +32,8 @@ class Conv(nn.Module):
         shape = (self.kernel, self.kernel, x.shape[-1], self.features)
         y = self.form(x, self.param("kernel", nn.initializers.normal(self.init_std), shape))
         if self.bias:
-            y = y + self.param("bias", nn.initializers.zeros, (1, 1, 1, self.features))
+            bias = self.param("bias", nn.initializers.zeros, (self.features,))
+            y = y + bias.reshape(1, 1, 1, -1)
         return y
 
 

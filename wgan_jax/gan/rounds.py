@@ -38,13 +38,13 @@ class Chunk(NamedTuple):
       metrics: float32 [CHUNK, len(game.metric_keys)]; rows from `rounds` on are unused.
       rounds: rounds played, int32; fewer than asked for if one measured a non-finite value, which
         then stands in the last row.
+      critic_updates: critic updates in these rounds, int32.
     """
 
     metrics: Array
     rounds: Array
+    critic_updates: Array
 
-
-PlayChunk = Callable[[GanState, Array, Array, int], tuple[GanState, Chunk]]
 
 
 def play_round(game: Game, state: GanState, draw: Draw, key: Array) -> tuple[GanState, Metrics]:
@@ -82,10 +82,11 @@ def play_round(game: Game, state: GanState, draw: Draw, key: Array) -> tuple[Gan
     return state, metrics
 
 
-def compile_chunk(game: Game) -> PlayChunk:
-    """The program `(state, images, root key, rounds) -> (state, Chunk)`; the state is donated.
+def chunk_program(game: Game) -> jax.stages.Wrapped:
+    """The jitted program `(state, images, root key, rounds int32) -> (state, Chunk)`.
 
-    images: the whole dataset, uint8 [n, h, w, c], on the device; n at least the batch size.
+    images: the whole dataset, uint8 [n, h, w, c], on the device; n at least the batch size. The
+    state is donated.
     """
 
     def play_chunk(
@@ -106,14 +107,14 @@ def compile_chunk(game: Game) -> PlayChunk:
             row = jnp.stack([metrics[name].astype(jnp.float32) for name in game.metric_keys])
             return state, rows.at[played].set(row), played + 1, jnp.isfinite(row).all()
 
+        updates_before = state.critic_updates
         rows = jnp.zeros((CHUNK, len(game.metric_keys)), jnp.float32)
         state, rows, played, _ = lax.while_loop(
             unfinished, play, (state, rows, jnp.int32(0), jnp.bool_(True))
         )
-        return state, Chunk(rows, played)
+        return state, Chunk(rows, played, state.critic_updates - updates_before)
 
-    program = jax.jit(play_chunk, donate_argnums=0, compiler_options=_compiler_options())
-    return lambda state, images, key, rounds: program(state, images, key, jnp.int32(rounds))
+    return jax.jit(play_chunk, donate_argnums=0, compiler_options=_compiler_options())
 
 
 def _critic_phase(

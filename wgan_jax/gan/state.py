@@ -152,6 +152,16 @@ class Game:
         return images
 
 
+    def pictures(self, state: GanState, latents: Array) -> Array:
+        """Samples as they are saved and measured: uint8 [n, h, w, c], 0 to 255."""
+        return to_uint8(self.generate(state, latents))
+
+
+def to_uint8(images: Array) -> Array:
+    """[-1, 1] -> uint8 0..255, rounded (half to even)."""
+    return jnp.clip(jnp.round(127.5 * images + 127.5), 0, 255).astype(jnp.uint8)
+
+
 def new_game(settings: Settings, channels: int) -> Game:
     """The static part of a run on images with so many channels."""
     objective = OBJECTIVES[settings.objective]

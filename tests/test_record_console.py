@@ -1,0 +1,89 @@
+"""The console prints the guide's block to the character."""
+
+import io
+
+from wgan_jax.record.console import Console, epoch_block, quality_line
+
+GUIDE_BLOCK = """\
+═══════════════════════════════════════════════════════════════════════════
+Epoch 11999/12000 [1.46s]
+───────────────────────────────────────────────────────────────────────────
+  Losses     │ D: 5.4859 (R:5.4853 F:5.4865)  G: -115.549  W-dist: 115.55
+  Weights    │ Critic μ:0.0024 σ:0.0096  Gen μ:0.0028 σ:0.0810
+  Stability  │ D/G Ratio: 0.0475  Clip%: 0.0%  Var: 0.000002
+═══════════════════════════════════════════════════════════════════════════"""
+
+ROW = {
+    "epoch_time": 1.46,
+    "d_loss": 5.4859,
+    "d_loss_real": 5.4853,
+    "d_loss_fake": 5.4865,
+    "g_loss": -115.549,
+    "wasserstein_distance": 115.55,
+    "critic_weight_mean": 0.0024,
+    "critic_weight_std": 0.0096,
+    "generator_weight_mean": 0.0028,
+    "generator_weight_std": 0.0810,
+    "dg_ratio": 0.0475,
+    "clip_ratio": 0.0,
+    "loss_variance": 0.000002,
+}
+
+QUALITY = {
+    "fid_score": 333.1,
+    "inception_score_mean": 2.12,
+    "inception_score_std": 0.19,
+    "pixel_variance": 0.2960,
+}
+
+
+def test_the_guides_block_to_the_character():
+    block = epoch_block(11999, 12000, ROW)
+    assert block == GUIDE_BLOCK
+    assert max(map(len, block.splitlines())) == 75
+
+
+def test_a_share_is_printed_as_a_percentage():
+    assert "Clip%: 41.8%" in epoch_block(0, 1, ROW | {"clip_ratio": 0.418})
+
+
+def test_the_guides_quality_line():
+    assert quality_line(QUALITY, "inception") == (
+        "  Quality    │ FID: 333.1  IS: 2.12±0.19  PixVar: 0.2960"
+    )
+
+
+def test_scores_of_another_encoder_carry_its_name():
+    assert quality_line(QUALITY, "digits") == (
+        "  Quality    │ FID[digits]: 333.1  IS[digits]: 2.12±0.19  PixVar: 0.2960"
+    )
+
+
+def test_without_features_pixel_variance_alone():
+    assert quality_line({"pixel_variance": 0.5}, "inception") == "  Quality    │ PixVar: 0.5000"
+
+
+def test_fast_epochs_show_milliseconds():
+    assert "[8.2ms]" in epoch_block(0, 1, ROW | {"epoch_time": 0.0082})
+
+
+def test_not_on_a_terminal_plain_lines():
+    out = io.StringIO()
+    console = Console(10, stream=out)
+    console.say("hello")
+    console.progress(0)
+    console.progress(5, every=-1.0)
+    console.close()
+    first, second = out.getvalue().splitlines()
+    assert first == "hello"
+    assert second.startswith("5/10 epochs, ")
+    assert second.endswith(" left")
+
+
+def test_quiet_says_nothing():
+    out = io.StringIO()
+    console = Console(10, stream=out, quiet=True)
+    console.say("hello")
+    console.progress(0)
+    console.progress(10, every=-1.0)
+    assert out.getvalue() == ""

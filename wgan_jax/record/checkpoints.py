@@ -1,0 +1,237 @@
+"""Checkpoints by orbax: asynchronous, atomic, and checked when they are read.
+
+A checkpoint is named by the number of epochs played. The newest few are kept, and beside them the
+best by FID and the last that was judged healthy (`marks.json` says which). A digest of the arrays
+is saved with them: a damaged checkpoint is put aside and named, and the one before it is used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from wgan_jax.errors import UserError
+from wgan_jax.record.writers import no_room, replace_bytes
+
+Tree = Any
+
+
+class Checkpoints:
+    """The checkpoints of one run."""
+
+    def __init__(self, folder: Path, keep: int = 3, say: Callable[[str], None] = print) -> None:
+        """Args:
+        folder: where they lie; made when the first is saved.
+        keep: how many of the newest to keep.
+        say: is told of damaged checkpoints.
+        """
+        self._folder = folder
+        self._keep = keep
+        self._say = say
+        self._manager: Any = None
+        self._begun: set[int] = set()  # by this process, saved or still being saved
+        self.marks: dict[str, Any] = self._read_marks()
+
+    def epochs(self) -> list[int]:
+        """Epochs of the whole checkpoints there are, ascending."""
+        if not self._folder.is_dir():
+            return []
+        return sorted(int(entry.name) for entry in self._folder.iterdir() if entry.name.isdigit())
+
+    def save(self, epoch: int, state: Tree, *, healthy: bool = True) -> None:
+        """Begin to save the state after `epoch` epochs; does nothing if it is saved already.
+
+        Training may go on at once, and may overwrite or donate the state's arrays.
+        """
+        if epoch not in self._begun and epoch not in self.epochs():
+            self._begun.add(epoch)
+            import orbax.checkpoint as ocp
+
+            # Copies: orbax reads the arrays while the next chunk is given their buffers.
+            arrays = jax.tree.map(lambda leaf: np.array(leaf), state)
+            try:
+                self._opened().save(
+                    epoch,
+                    args=ocp.args.Composite(
+                        state=ocp.args.StandardSave(arrays),
+                        content=ocp.args.JsonSave(
+                            {"blake2b": digest(arrays), "arrays": structure(arrays)}
+                        ),
+                    ),
+                    force=True,
+                )
+            except OSError as error:
+                raise no_room(self._folder, error) from error
+        if healthy:
+            self._mark("healthy", {"epoch": epoch})
+
+    def mark_best(self, epoch: int, fid: float, encoder: str) -> None:
+        """Keep the checkpoint of `epoch` as the best by FID, until a better one is marked."""
+        self._mark("best", {"epoch": epoch, "fid_score": fid, "encoder": encoder})
+
+    def restore(self, like: Tree, which: str = "latest") -> tuple[int, Tree] | None:
+        """The newest whole checkpoint, a marked one, or that of an epoch.
+
+        Args:
+          like: a state with the same structure, shapes and dtypes.
+          which: `latest`, `best`, `healthy`, or a number of epochs.
+
+        Returns:
+          (epoch, state), or None if `latest` or `healthy` is asked for and there is none.
+
+        Raises:
+          UserError: there is none of that name, or its arrays do not fit `like`.
+        """
+        candidates = self._candidates(which)
+        for epoch in candidates:
+            restored = self._read(epoch, like)
+            if restored is not None:
+                return epoch, restored
+        if which in ("latest", "healthy"):
+            return None
+        known = ", ".join(map(str, self.epochs())) or "none"
+        raise UserError(f"{self._folder} has no checkpoint {which!r} (it has: {known}).")
+
+    def drop_after(self, epoch: int) -> None:
+        """Forget the checkpoints above `epoch`, after a rollback to it."""
+        self.wait()
+        for later in self.epochs():
+            if later > epoch:
+                self._opened().delete(later)
+        self._begun = {earlier for earlier in self._begun if earlier <= epoch}
+
+    def wait(self) -> None:
+        """Until what was begun is saved. Raises UserError if it could not be."""
+        if self._manager is not None:
+            try:
+                self._manager.wait_until_finished()
+                self._manager.check_for_errors()
+            except OSError as error:
+                raise no_room(self._folder, error) from error
+            except ValueError as error:  # tensorstore's word for a full disk
+                raise UserError(
+                    f"{self._folder}: the checkpoint was not saved "
+                    f"({str(error).splitlines()[0][:80]}). Earlier ones are whole; run again."
+                ) from error
+
+    def close(self) -> None:
+        """Wait, and end the threads of orbax."""
+        self.wait()
+        if self._manager is not None:
+            self._manager.close()
+            self._manager = None
+
+    def _candidates(self, which: str) -> Sequence[int]:
+        known = self.epochs()
+        if which == "latest":
+            return known[::-1]
+        if which == "healthy":
+            last = self.marks.get("healthy", {}).get("epoch", -1)
+            return [epoch for epoch in known[::-1] if epoch <= last]
+        epoch = self.marks.get("best", {}).get("epoch") if which == "best" else which
+        return [int(epoch)] if str(epoch).isdigit() and int(str(epoch)) in known else []
+
+    def _read(self, epoch: int, like: Tree) -> Tree | None:
+        """The state of a checkpoint; None if it is damaged, which puts it aside."""
+        import orbax.checkpoint as ocp
+
+        shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), like)
+        manager = self._opened()
+        try:
+            content = manager.restore(
+                epoch, args=ocp.args.Composite(content=ocp.args.JsonRestore())
+            )
+            # Asked first: orbax would cut or pad arrays of another shape without a word.
+            self._refuse_misfit(epoch, content["content"]["arrays"], structure(like))
+            args = ocp.args.Composite(state=ocp.args.StandardRestore(shapes))
+            arrays = jax.tree.map(np.asarray, manager.restore(epoch, args=args)["state"])
+            changed = digest(arrays) != content["content"]["blake2b"]
+            reason = "its arrays changed" if changed else ""
+        except UserError:
+            raise
+        except Exception as error:  # whatever a damaged file makes orbax or tensorstore raise
+            reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:60]}"
+        if not reason:
+            return jax.tree.map(jax.numpy.asarray, arrays)
+        aside = self._folder / f"damaged-{epoch}-{time.time_ns()}"
+        self._close_quietly()
+        shutil.move(self._folder / str(epoch), aside)
+        self._say(f"Checkpoint {epoch} is damaged ({reason}): kept as {aside.name}, not used.")
+        return None
+
+    def _refuse_misfit(self, epoch: int, saved: dict[str, str], wanted: dict[str, str]) -> None:
+        if saved == wanted:
+            return
+        path = min(set(saved.items()) ^ set(wanted.items()))[0]
+        raise UserError(
+            f"{self._folder / str(epoch)} is of other networks or optimisers: {path} is "
+            f"{saved.get(path, 'absent')} there, {wanted.get(path, 'absent')} in the settings."
+        )
+
+    def _opened(self) -> Any:
+        if self._manager is None:
+            import orbax.checkpoint as ocp
+
+            self._manager = ocp.CheckpointManager(
+                self._folder.absolute(),
+                options=ocp.CheckpointManagerOptions(
+                    preservation_policy=_Preserve(self),
+                    cleanup_tmp_directories=True,
+                    enable_async_checkpointing=True,
+                ),
+            )
+        return self._manager
+
+    def _close_quietly(self) -> None:
+        if self._manager is not None:
+            self._manager.close()
+            self._manager = None
+
+    def _mark(self, name: str, value: dict[str, Any]) -> None:
+        self.marks = self.marks | {name: value}
+        self._folder.mkdir(parents=True, exist_ok=True)
+        replace_bytes(self._folder / "marks.json", json.dumps(self.marks, indent=2).encode())
+
+    def _read_marks(self) -> dict[str, Any]:
+        try:
+            marks = json.loads((self._folder / "marks.json").read_bytes())
+        except (FileNotFoundError, NotADirectoryError, ValueError):
+            return {}
+        return marks if isinstance(marks, dict) else {}
+
+
+class _Preserve:
+    """orbax's question which checkpoints to keep: the newest few and the marked ones."""
+
+    def __init__(self, owner: Checkpoints) -> None:
+        self._owner = owner
+
+    def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
+        del context
+        marked = {mark["epoch"] for mark in self._owner.marks.values()}
+        newest = len(checkpoints) - self._owner._keep
+        return [i >= newest or info.step in marked for i, info in enumerate(checkpoints)]
+
+
+def digest(arrays: Tree) -> str:
+    """32 hex digits over all arrays of a tree, in its order: bytes, shapes and types."""
+    found = hashlib.blake2b(digest_size=16)
+    for leaf in jax.tree.leaves(arrays):
+        array = np.ascontiguousarray(leaf)
+        found.update(f"{array.dtype}{array.shape}".encode())
+        found.update(array.tobytes())
+    return found.hexdigest()
+
+
+def structure(arrays: Tree) -> dict[str, str]:
+    """Every array of a tree by its path, e.g. `.critic.params['Dense_0']['bias']: float32[1]`."""
+    leaves = jax.tree_util.tree_leaves_with_path(arrays)
+    return {jax.tree_util.keystr(path): f"{leaf.dtype}{list(leaf.shape)}" for path, leaf in leaves}

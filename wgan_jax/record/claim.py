@@ -1,0 +1,159 @@
+"""A run's folder as its owner sees it: one process at a time, one run, and its events."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from wgan_jax.config import Settings, difference, resolve, to_dict
+from wgan_jax.errors import UserError
+from wgan_jax.record.writers import no_room, replace_bytes, to_json
+
+try:
+    import fcntl
+except ImportError:  # Windows has no flock; there two processes are not kept apart
+    fcntl = None  # type: ignore[assignment]
+
+
+@contextlib.contextmanager
+def claimed(workdir: Path) -> Iterator[None]:
+    """Make the folder and hold it: a second process is refused while this one has it.
+
+    The claim ends with the process, however that ends.
+
+    Raises:
+      UserError: it is a file, cannot be written, or another process trains in it.
+    """
+    if workdir.exists() and not workdir.is_dir():
+        raise UserError(f"--workdir={workdir} is a file: name a folder.")
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        lock = os.open(workdir / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise UserError(
+            f"--workdir={workdir} cannot be written ({error.strerror}): choose another folder."
+        ) from error
+    try:
+        if fcntl is not None:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UserError(
+                    f"Another process trains in {workdir}: wait for it, or choose another --workdir."
+                ) from None
+        yield
+    finally:
+        os.close(lock)
+
+
+def settle(workdir: Path, settings: Settings, dataset: Mapping[str, Any]) -> None:
+    """Write the settings and what identifies the data; refuse to mix two runs in one folder.
+
+    Args:
+      workdir: the run's folder.
+      settings: of this start.
+      dataset: `name`, `shape` and `fingerprint` of the images.
+
+    Raises:
+      UserError: the folder holds a run whose settings or images differ in what changes the result.
+    """
+    path, data_path = workdir / "config.json", workdir / "dataset.json"
+    if path.exists():
+        _refuse_other_settings(workdir, load_settings(workdir), settings)
+    if data_path.exists():
+        _refuse_other_images(workdir, load_dataset(workdir), dataset)
+    replace_bytes(path, (json.dumps(to_dict(settings), indent=2) + "\n").encode())
+    replace_bytes(data_path, (json.dumps(dict(dataset), indent=2) + "\n").encode())
+
+
+def load_settings(workdir: Path) -> Settings:
+    """The settings that a run was started with.
+
+    Raises:
+      UserError: there is no run in the folder, or its `config.json` is damaged.
+    """
+    return resolve(_read_json(workdir, "config.json"))
+
+
+def load_dataset(workdir: Path) -> dict[str, Any]:
+    """`name`, `shape` and `fingerprint` of the images that a run was trained on.
+
+    Raises:
+      UserError: there is no run in the folder, or its `dataset.json` is damaged.
+    """
+    return _read_json(workdir, "dataset.json")
+
+
+def _read_json(workdir: Path, name: str) -> dict[str, Any]:
+    path = workdir / name
+    try:
+        found = json.loads(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        raise UserError(f"{workdir} holds no run (it has no {name}): check --workdir.") from None
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise UserError(f"{path} is damaged: restore it, or choose another --workdir.")
+    return found
+
+
+def _refuse_other_settings(workdir: Path, old: Settings, new: Settings) -> None:
+    changed = difference(old, new)
+    if new.epochs < old.epochs:
+        changed["epochs"] = (old.epochs, new.epochs)
+    elif new.epochs != old.epochs:
+        for player in ("critic_optimizer", "generator_optimizer"):
+            optimizer = getattr(new, player)
+            if optimizer.schedule != "constant" and not optimizer.decay_epochs:
+                changed["epochs, the end of the learning rate's schedule,"] = (
+                    old.epochs,
+                    new.epochs,
+                )
+    if changed:
+        shown = "; ".join(f"{name} {was} -> {now}" for name, (was, now) in list(changed.items())[:3])
+        more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+        raise UserError(
+            f"{workdir} holds a run with other settings ({shown}{more}): "
+            "choose another --workdir, or take these back."
+        )
+
+
+def _refuse_other_images(workdir: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+    if old.get("fingerprint") != new["fingerprint"]:
+        raise UserError(
+            f"The images are not those that {workdir} was trained on: {old.get('name')} "
+            f"{old.get('shape')} then, {new['name']} {new['shape']} now. Choose another --workdir."
+        )
+
+
+def append_event(workdir: Path, event: str, epoch: int, **details: Any) -> None:
+    """One line in `events.jsonl`: what happened to the run, at which epoch, and when."""
+    line = {
+        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "epoch": epoch,
+        "event": event,
+        **details,
+    }
+    path = workdir / "events.jsonl"
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(to_json(line) + "\n")
+    except OSError as error:
+        raise no_room(path, error) from error
+
+
+def events(workdir: Path) -> list[dict[str, Any]]:
+    """All events of a run, oldest first; a line cut short by a crash is left out."""
+    path = workdir / "events.jsonl"
+    if not path.exists():
+        return []
+    found = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        with contextlib.suppress(ValueError):
+            found.append(json.loads(line))
+    return found

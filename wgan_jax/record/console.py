@@ -1,0 +1,122 @@
+"""What a person sees while a run trains: the guide's block, the quality line, a progress bar."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+WIDTH = 75
+_THICK, _THIN = "═" * WIDTH, "─" * WIDTH
+
+
+def epoch_block(epoch: int, epochs: int, row: Mapping[str, float]) -> str:
+    """The guide's block for one epoch, 75 columns wide.
+
+    Args:
+      epoch: number of the epoch, from 0.
+      epochs: epochs of the whole run.
+      row: the round's values by the keys of `wgan_jax.keys`; `clip_ratio` is a share.
+    """
+    v = dict(row)
+    return "\n".join(
+        (
+            _THICK,
+            f"Epoch {epoch}/{epochs} [{seconds(v['epoch_time'])}]",
+            _THIN,
+            f"  Losses     │ D: {v['d_loss']:.4f} (R:{v['d_loss_real']:.4f} "
+            f"F:{v['d_loss_fake']:.4f})  G: {v['g_loss']:.3f}  "
+            f"W-dist: {v['wasserstein_distance']:.2f}",
+            f"  Weights    │ Critic μ:{v['critic_weight_mean']:.4f} "
+            f"σ:{v['critic_weight_std']:.4f}  Gen μ:{v['generator_weight_mean']:.4f} "
+            f"σ:{v['generator_weight_std']:.4f}",
+            f"  Stability  │ D/G Ratio: {v['dg_ratio']:.4f}  Clip%: {v['clip_ratio']:.1%}  "
+            f"Var: {v['loss_variance']:.6f}",
+            _THICK,
+        )
+    )
+
+
+def quality_line(values: Mapping[str, float], encoder: str) -> str:
+    """The guide's quality line; scores by another encoder than Inception carry its name.
+
+    Without features (no weights), PixVar alone.
+    """
+    name = "" if encoder == "inception" else f"[{encoder}]"
+    parts = []
+    if "fid_score" in values:
+        parts.append(f"FID{name}: {values['fid_score']:.1f}")
+    if "inception_score_mean" in values:
+        mean, spread = values["inception_score_mean"], values["inception_score_std"]
+        parts.append(f"IS{name}: {mean:.2f}±{spread:.2f}")
+    parts.append(f"PixVar: {values['pixel_variance']:.4f}")
+    return "  Quality    │ " + "  ".join(parts)
+
+
+def seconds(value: float) -> str:
+    """A duration as the block prints it: two decimals, or in ms where they would show nothing."""
+    return f"{value:.2f}s" if value >= 0.1 else f"{1000 * value:.1f}ms"
+
+
+class Console:
+    """Prints lines above a progress bar; without a terminal, a plain line now and then instead."""
+
+    def __init__(self, epochs: int, *, quiet: bool = False, stream: TextIO | None = None) -> None:
+        """Nothing is printed yet; the bar appears with the first `progress`.
+
+        Args:
+          epochs: epochs of the whole run.
+          quiet: say nothing at all.
+          stream: where to; standard output by default.
+        """
+        self._stream = stream or sys.stdout
+        self._quiet = quiet
+        self._epochs = epochs
+        self._start: tuple[int, float] | None = None
+        self._said = 0.0
+        self._bar: Any = None
+
+    def say(self, text: str) -> None:
+        """A line or block for the person at the terminal."""
+        if self._quiet:
+            return
+        if self._bar is not None:
+            self._bar.write(text, file=self._stream)
+        else:
+            print(text, file=self._stream, flush=True)
+
+    def progress(self, done: int, every: float = 30.0) -> None:
+        """Move the bar to `done` epochs, or say where the run is if nothing was for a while."""
+        now = time.monotonic()
+        if self._start is None:
+            self._start, self._said = (done, now), now
+            if self._stream.isatty() and not self._quiet:
+                from tqdm import tqdm
+
+                self._bar = tqdm(
+                    total=self._epochs,
+                    initial=done,
+                    unit="epoch",
+                    file=self._stream,
+                    dynamic_ncols=True,
+                )
+        elif self._bar is not None:
+            self._bar.update(done - self._bar.n)
+        elif now - self._said > every and done > self._start[0]:
+            pace = (now - self._start[1]) / (done - self._start[0])
+            left = clock(pace * (self._epochs - done))
+            self.say(f"{done}/{self._epochs} epochs, {1 / pace:.3g} epochs/s, {left} left")
+            self._said = now
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+def clock(duration: float) -> str:
+    """h:mm:ss or m:ss."""
+    minutes, rest = divmod(round(duration), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
