@@ -19,37 +19,37 @@ CHANCE = {"hinge": (1.0, 0.0), "nsgan": (np.log(2.0), np.log(2.0)), "lsgan": (0.
 # no fake teaches the critic. nsgan: three times chance, a fake is held for real with 1/8. lsgan:
 # 0.8 of what a score of 0 costs.
 REJECTED = {"hinge": 1.0, "nsgan": 3 * np.log(2.0), "lsgan": 0.4}
-SATURATED = 0.05  # share of chance below which the critic makes hardly any error
+SATURATED = 0.07  # share of chance below which the critic makes hardly any error
 ONE_SIDED = 20.0  # upper tail of d_loss over its lower tail: it lies on its floor
 VANISHED = 1e-3  # share of its former size below which a score gap is gone
 REGIME = 3.0  # factor of noise from one twentieth of a run to the next: a change of regime
 UNSETTLED, STALLED = 1.75, 0.75  # growth of noise; fall of the floor over half a run, in noises
-WILD = 5.0  # growth of noise at which a loss runs wild
+WILD = 10.0  # growth of noise, or of size, at which a loss runs wild
 
 
-def critic_saturated(past: Past) -> Sign | None:
+def critic_saturated(past: Past, share: float = SATURATED) -> Sign | None:
     """The critic makes hardly an error, and rejects all fakes."""
     d, g = past.windows("d_loss"), past.windows("g_loss")
     if past.objective not in CHANCE or d is None or g is None:
         return None
     chance, rejected = CHANCE[past.objective][0], REJECTED[past.objective]
-    low = d.middle < SATURATED * chance
+    low = d.middle < share * chance
     onset = since(low, at_least=2)
     if onset is None or g.middle[-2:].min() < rejected:
         return None
-    share = d.middle[-1] / chance
-    evidence = f"D {number(d.middle[-1])}, {share:.1%} of chance, while G is {number(g.middle[-1])}"
+    share_now = f"{d.middle[-1] / chance:.1%} of chance"
+    evidence = f"D {number(d.middle[-1])}, {share_now}, while G is {number(g.middle[-1])}"
     return Sign(evidence, int(d.start[onset]))
 
 
-def critic_on_floor(past: Past) -> Sign | None:
+def critic_on_floor(past: Past, tails: float = ONE_SIDED) -> Sign | None:
     """D lies on its floor, broken by bursts; needs no objective, and no floor at 0."""
     d = past.windows("d_loss")
     if d is None or not d.fine or past.objective in ("wgan", "wgan_gp"):
         return None
     tiny = 1e-9 + 1e-6 * np.abs(d.middle)
     sided = (d.high - d.middle) / (d.middle - d.low + tiny)
-    onset = since((sided > ONE_SIDED) & (d.high - d.middle > tiny), at_least=2)
+    onset = since((sided > tails) & (d.high - d.middle > tiny), at_least=2)
     if onset is None:
         return None
     evidence = (
@@ -59,19 +59,38 @@ def critic_on_floor(past: Past) -> Sign | None:
     return Sign(evidence, int(d.start[onset]))
 
 
-def critic_dead(past: Past) -> Sign | None:
-    """The score gap vanished against its own past (objectives without a floor)."""
-    key = "wasserstein_distance" if "wasserstein_distance" in past else "d_loss"
+def critic_dead(past: Past, share: float = VANISHED) -> Sign | None:
+    """The critic says nothing any more: what its loss does vanished against its own past.
+
+    A Wasserstein critic's loss is a gap between scores: the gap itself vanishes. Any other loss
+    rests at a constant, whatever that is: its variation vanishes.
+    """
+    wasserstein = past.objective in ("wgan", "wgan_gp")
+    key = "wasserstein_distance" if wasserstein and "wasserstein_distance" in past else "d_loss"
     d = past.windows(key)
-    if d is None or past.objective not in ("wgan", "wgan_gp"):
+    if d is None:
         return None
-    size = np.maximum(np.abs(d.high), np.abs(d.low))
+    size = np.maximum(np.abs(d.high), np.abs(d.low)) if wasserstein else d.high - d.low
     was = np.maximum.accumulate(size)
-    onset = since(size < VANISHED * was, at_least=2)
+    onset = since(size < share * was, at_least=2)
     if onset is None:
         return None
-    evidence = f"|{key}| at most {number(size[-1])}, was {number(was[-1])}: no signal is left"
+    what = f"|{key}| at most" if wasserstein else "D varies by"
+    evidence = f"{what} {number(size[-1])}, was {number(was[-1])}: no signal is left"
     return Sign(evidence, int(d.start[onset]))
+
+
+def critic_at_chance(past: Past) -> Sign | None:
+    """Hinge: D rests at what scores of 0 cost, 1 (terms averaged) or 2 (summed)."""
+    d = past.windows("d_loss")
+    if past.objective != "hinge" or d is None or past.early:
+        return None
+    for chance in (1.0, 2.0):
+        onset = since((np.abs(d.low - chance) < 0.02) & (np.abs(d.high - chance) < 0.02), 5)
+        if onset is not None:
+            evidence = f"D between {number(d.low[-1])} and {number(d.high[-1])}: chance is {chance}"
+            return Sign(evidence, int(d.start[onset]))
+    return None
 
 
 def _before(w: Windows, field: str, i: int) -> float:
@@ -79,7 +98,7 @@ def _before(w: Windows, field: str, i: int) -> float:
     return float(np.median(getattr(w, field)[i - 5 : i]))
 
 
-def regime_change(past: Past) -> Sign | None:
+def regime_change(past: Past, factor: float = REGIME) -> Sign | None:
     """The critic's loss changed its manner within a twentieth of the run, and did not change back.
 
     A healthy critic's loss drifts. Its noise falls at once when the critic learns to tell all
@@ -93,8 +112,8 @@ def regime_change(past: Past) -> Sign | None:
         after, now = d.spread[i:], d.middle[i:]
         if was <= 0:
             continue
-        quiet = (after < was / REGIME) & (now < level)
-        wild = (after > was * REGIME) & (now >= level)
+        quiet = (after < was / factor) & (now < level)
+        wild = (after > was * factor) & (now >= level)
         for changed, word in ((quiet, "fell"), (wild, "rose")):
             if changed.all():
                 text = f"noise of D {word} at once from {number(was)} to {number(after[0])}"
@@ -113,14 +132,14 @@ def _noise_growth(w: Windows) -> tuple[float, float, int]:
     return float(np.median(w.noise[-5:])), quietest, onset
 
 
-def critic_unsettled(past: Past) -> Sign | None:
+def critic_unsettled(past: Past, growth: float = UNSETTLED) -> Sign | None:
     """D stopped falling and its noise is growing: the game no longer converges."""
     d = past.windows("d_loss")
     if d is None or not d.fine:
         return None
     now, quietest, onset = _noise_growth(d)
     fall = float(np.median(d.low[-10:-7]) - np.median(d.low[-3:]))
-    if quietest <= 0 or now < UNSETTLED * quietest or fall > STALLED * now:
+    if quietest <= 0 or now < growth * quietest or fall > STALLED * now:
         return None
     evidence = (
         f"noise of D {number(now)}, was {number(quietest)} ({now / quietest:.1f} times), while D "
@@ -129,7 +148,7 @@ def critic_unsettled(past: Past) -> Sign | None:
     return Sign(evidence, int(d.start[onset]))
 
 
-def losses_wild(past: Past) -> Sign | None:
+def losses_wild(past: Past, growth: float = WILD) -> Sign | None:
     """The noise of a loss has grown many times over its quietest past, without D falling."""
     for key in ("g_loss", "d_loss"):
         w = past.windows(key)
@@ -137,9 +156,24 @@ def losses_wild(past: Past) -> Sign | None:
             continue
         now, quietest, onset = _noise_growth(w)
         falling = np.median(w.middle[-10:-7]) - np.median(w.middle[-3:]) > now
-        if quietest > 0 and now > WILD * quietest and not falling:
+        if quietest > 0 and now > growth * quietest and not falling:
             text = f"noise of {key} {number(now)}, was {number(quietest)}"
             return Sign(f"{text} ({now / quietest:.0f} times)", int(w.start[onset]))
+    return None
+
+
+def losses_run_away(past: Past) -> Sign | None:
+    """A loss has grown tenfold over all that it was in the first half of the run."""
+    for key in ("d_loss", "g_loss"):
+        w = past.windows(key)
+        if w is None or past.early:
+            continue
+        size = np.maximum(np.abs(w.low), np.abs(w.high))
+        before = float(size[: len(size) // 2].max())
+        onset = since(np.abs(w.middle) > WILD * before, at_least=2)
+        if onset is not None:
+            evidence = f"{key} {number(w.middle[-1])}, at most {number(before)} in the first half"
+            return Sign(evidence, int(w.start[onset]))
     return None
 
 

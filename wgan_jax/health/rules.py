@@ -71,10 +71,16 @@ RULES: tuple[Rule, ...] = (
         ARITHMETIC, losses.not_finite,
     ),
     Rule(
-        "losses_wild", "d_loss, g_loss", "noise 5 times its quietest past, D not falling",
+        "losses_wild", "d_loss, g_loss", "noise 10 times its quietest past, D not falling",
         "divergence", "failing",
         "Lower both learning rates, to a half first; train from a checkpoint before the onset.",
         LOGS, losses.losses_wild, inferred=True,
+    ),
+    Rule(
+        "losses_run_away", "d_loss, g_loss", "10 times all of the first half of the run",
+        "divergence", "failing",
+        "Lower both learning rates, to a half first; train from a checkpoint before the onset.",
+        "arithmetic: a loss that grows tenfold in half a run has no bound", losses.losses_run_away,
     ),
     Rule(
         "weights_grew", "critic_weight_std, generator_weight_std", "10 times their start",
@@ -83,14 +89,21 @@ RULES: tuple[Rule, ...] = (
         GUIDE, bands.weights_grew,
     ),
     Rule(
-        "critic_dead", "wasserstein_distance or d_loss", "below 1/1000 of its past (Wasserstein)",
+        "critic_dead", "wasserstein_distance or d_loss",
+        "gap (Wasserstein) or variation below 1/1000 of its past",
         "dead critic", "failing",
         "Stop: nothing is learned any more. No batch norm in a clipped critic, a larger clip "
         "threshold, or a gradient penalty instead of clipping.",
         WGAN, losses.critic_dead,
     ),
     Rule(
-        "critic_saturated", "d_loss, g_loss", "D below 5 % of chance and G rejected (by objective)",
+        "critic_at_chance", "d_loss", "within 0.02 of what scores of 0 cost (hinge)",
+        "dead critic", "failing",
+        "Stop: the critic learns nothing. Check its gradients, its learning rate, its data.",
+        "Lim and Ye 2017, section 3: the hinge loss at scores of 0", losses.critic_at_chance,
+    ),
+    Rule(
+        "critic_saturated", "d_loss, g_loss", "D below 7 % of chance and G rejected (by objective)",
         "critic overpowered", "failing",
         "Take the best checkpoint. Lower the critic's learning rate or n_critic, regularise it "
         "(spectral norm, gradient penalty, augmentation).",
@@ -122,6 +135,12 @@ RULES: tuple[Rule, ...] = (
         "collapse", "failing",
         "Stop: take the best checkpoint, and start again from there with lower learning rates.",
         LOGS, samples.fid_departed,
+    ),
+    Rule(
+        "score_fell", "inception_score_mean", "median of the last three below 0.75 of the best",
+        "collapse", "failing",
+        "Stop: take the best checkpoint, and start again from there with lower learning rates.",
+        LOGS, samples.score_fell,
     ),
     Rule(
         "never_trained", "fid_score", "best 150 or more, no better for half the run (Inception)",

@@ -13,6 +13,7 @@ DEPARTED = 1.5  # FID over its best at which samples count as collapsed
 NEAR = 1.25  # FID over its best up to which samples are as good as they were
 NEVER = 150.0  # best Inception FID of a run that never trained
 IDENTICAL = 0.1  # pixel variance of nearly identical samples (the guide)
+IS_FELL = 0.75  # share of its best at which the Inception Score has fallen
 FELL = 0.25  # share of their best at which pixel variance and recall have collapsed
 
 
@@ -45,6 +46,20 @@ def fid_departed(past: Past) -> Sign | None:
     onset = since(values >= DEPARTED * best) or max(len(values) - 2, 0)
     when = past["fid_score"].lowest_epoch
     evidence = f"FID {number(now)}, {now / best:.1f} times its best ({number(best)} at {when})"
+    return Sign(evidence, int(epochs[onset]))
+
+
+def score_fell(past: Past) -> Sign | None:
+    """The Inception Score left its best, and stays away."""
+    key = "inception_score_mean"
+    values, epochs = past.values(key), past.epochs(key)
+    if len(values) < 5:
+        return None
+    best, now = float(values.max()), float(_smooth(values)[-1])
+    if now >= IS_FELL * best:
+        return None
+    onset = since(values < IS_FELL * best) or max(len(values) - 2, 0)
+    evidence = f"IS {number(now)}, was {number(best)} at {epochs[int(values.argmax())]}"
     return Sign(evidence, int(epochs[onset]))
 
 

@@ -9,6 +9,7 @@ import csv
 import itertools
 import json
 import math
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,9 @@ from wgan_jax.errors import UserError
 from wgan_jax.health.names import columns_of
 from wgan_jax.health.series import Floats
 
-_CHUNK = 50_000  # rows parsed at a time: bounds the memory that text takes
+_BLOCK = 1 << 23  # characters parsed at a time: bounds the memory that text takes
+
+_Column = tuple[Floats, NDArray[np.bool_]]  # values, and where a NaN was written
 
 
 @dataclass(frozen=True)
@@ -67,32 +70,65 @@ def _parse(path: Path, file: TextIO, given: Mapping[str, str]) -> Table:
     rows = _json_rows(path, file)
     names = list(dict.fromkeys(itertools.chain.from_iterable(rows)))
     chosen = columns_of(names, given)
-    cells = {key: [row.get(column) for row in rows] for key, column in chosen.items()}
-    return _collect([cells], names)
+    columns = {key: _numbers([row.get(name) for row in rows]) for key, name in chosen.items()}
+    return _collect([columns], chosen, names)
 
 
 def _parse_csv(path: Path, file: TextIO, given: Mapping[str, str]) -> Table:
     """A table with a header; the separator is what the header has most of."""
-    header = file.readline()
-    file.seek(0)
+    header = file.readline().replace("\0", "")
     separator = max(",\t;", key=header.count)
-    reader = csv.reader((line.replace("\0", "") for line in file), delimiter=separator)
+    names = [name.strip() for name in next(csv.reader([header], delimiter=separator))]
+    places = {key: names.index(column) for key, column in columns_of(names, given).items()}
     try:
-        names = [name.strip() for name in next(reader)]
-        chosen = columns_of(names, given)
-        places = {key: names.index(column) for key, column in chosen.items()}
-        return _collect(_csv_chunks(reader, places), names)
+        return _collect(_csv_columns(file, separator, len(names), places), places, names)
     except csv.Error as error:
-        raise UserError(f"{path} line {reader.line_num} is no CSV: {error}.") from None
+        raise UserError(f"{path} is no CSV: {error}.") from None
 
 
-def _csv_chunks(
-    reader: Iterator[list[str]], places: Mapping[str, int]
-) -> Iterator[dict[str, list[Any]]]:
-    """Cells by key, some thousand rows at a time; a short row (cut by a crash) has empty ends."""
-    while chunk := list(itertools.islice(reader, _CHUNK)):
-        rows = [row for row in chunk if row]
-        yield {key: [row[i] if i < len(row) else "" for row in rows] for key, i in places.items()}
+def _csv_columns(
+    file: TextIO, separator: str, width: int, places: Mapping[str, int]
+) -> Iterator[dict[str, _Column]]:
+    """Columns by key, some megabytes of text at a time."""
+    while text := file.read(_BLOCK):
+        text += file.readline()
+        while text.count('"') % 2 and (more := file.readline()):  # a quoted line break
+            text += more
+        table = _numeric_block(text, separator, width)
+        if table is not None:
+            nowhere = np.zeros(len(table), bool)
+            yield {key: (table[:, i], nowhere) for key, i in places.items()}
+            continue
+        lines = text.replace("\0", "").splitlines()
+        rows = [row for row in csv.reader(lines, delimiter=separator) if row]
+        # A row cut short by a crash has empty ends.
+        yield {
+            key: _numbers([row[i] if i < len(row) else "" for row in rows])
+            for key, i in places.items()
+        }
+
+
+def _numeric_block(text: str, separator: str, width: int) -> Floats | None:
+    """Lines of numbers and empty cells as an array [rows, width], ten times as fast as `csv`.
+
+    None where there is anything else: text, quotes, rows of another length, a written NaN (which
+    means more than an empty cell).
+    """
+    text = text.replace("\r\n", "\n").rstrip("\n") + "\n"
+    rows = text.count("\n")
+    plain = not any(mark in text for mark in ('"', "n", "N", " "))
+    if not plain or text.count(separator) != rows * (width - 1):
+        return None
+    cells = "," + text.replace(separator, ",").replace("\n", ",")
+    for _ in range(2):  # twice: neighbours share a comma
+        cells = cells.replace(",,", ",nan,")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # what cannot be read is counted
+        try:
+            values = np.fromstring(cells[1:-1], sep=",")
+        except ValueError:
+            return None
+    return values.reshape(rows, width) if values.size == rows * width else None
 
 
 def _json_rows(path: Path, file: TextIO) -> list[dict[str, Any]]:
@@ -140,26 +176,26 @@ def _rows_of(path: Path, value: Any, depth: int = 0) -> list[dict[str, Any]]:
     return []
 
 
-def _collect(chunks: Iterable[Mapping[str, Sequence[Any]]], names: Sequence[str]) -> Table:
-    """Chunks of cells as columns of numbers."""
-    numbers: dict[str, list[Floats]] = {}
-    written: dict[str, list[NDArray[np.bool_]]] = {}
-    rows = 0
-    for chunk in chunks:
-        for key, cells in chunk.items():
-            values, nan = _numbers(cells)
-            numbers.setdefault(key, []).append(values)
-            written.setdefault(key, []).append(nan)
-        rows += len(next(iter(chunk.values()), ()))
+def _collect(
+    blocks: Iterable[Mapping[str, _Column]], keys: Iterable[str], names: Sequence[str]
+) -> Table:
+    """Blocks of columns joined."""
+    numbers = {key: [np.zeros(0)] for key in keys}
+    written = {key: [np.zeros(0, bool)] for key in numbers}
+    for block in blocks:
+        for key, (values, nan) in block.items():
+            numbers[key].append(values)
+            written[key].append(nan)
+    joined = {key: np.concatenate(parts) for key, parts in numbers.items()}
     return Table(
-        {key: np.concatenate(parts) for key, parts in numbers.items()},
+        joined,
         {key: np.concatenate(parts) for key, parts in written.items()},
-        rows,
+        len(next(iter(joined.values()), ())),
         names,
     )
 
 
-def _numbers(cells: Sequence[Any]) -> tuple[Floats, NDArray[np.bool_]]:
+def _numbers(cells: Sequence[Any]) -> _Column:
     """(values, where a NaN was written); NaN too for what is empty or no number."""
     try:
         values = np.array(list(map(float, cells)))
