@@ -1,0 +1,107 @@
+"""The experiment log on the terminal: a table of runs, two runs side by side, a note on one."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any
+
+from wgan_jax.errors import UserError
+from wgan_jax.record import ledger
+from wgan_jax.record.workdir import read
+
+# Column -> (heading, width, kept to the right): 80 columns with the spaces between.
+SHOWN = {
+    "run": ("Run", 15, False),
+    "date": ("Date", 10, False),
+    "batch": ("Batch", 5, True),
+    "epochs": ("Epochs", 6, True),
+    "stability": ("Stability", 9, False),
+    "d_loss": ("D", 8, True),
+    "g_loss": ("G", 8, True),
+    "fid": ("FID", 6, True),
+    "is": ("IS", 5, True),
+}
+CURVES = (
+    "wasserstein_distance", "d_loss", "g_loss", "dg_ratio", "clip_ratio", "generator_grad_norm",
+    "fid_score", "inception_score_mean", "pixel_variance",
+)  # fmt: skip
+
+
+def show(folder: Path, sort: str = "date", reverse: bool = False) -> str:
+    """The log of a folder of runs as a table of 80 columns, sorted by any column of the CSV."""
+    if sort not in ledger.COLUMNS:
+        near = difflib.get_close_matches(sort, ledger.COLUMNS, n=1)
+        hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(ledger.COLUMNS)}."
+        raise UserError(f"no column {sort!r} to sort by. {hint}")
+    rows, damaged = _rows(folder)
+    columns = dict(SHOWN)
+    if sort not in columns:  # shown in the date's place
+        columns = {sort if name == "date" else name: head for name, head in columns.items()}
+        columns[sort] = (sort, 10, False)
+    lines = [_line({name: head[0] for name, head in columns.items()}, columns)]
+    lines.append("─" * len(lines[0]))
+    lines += [
+        _line({name: ledger.cell(row, name) for name in columns}, columns)
+        for row in ledger.order(rows, sort, reverse)
+    ]
+    others = sorted({str(row.get("encoder")) for row in rows} - {"inception", "", "None"})
+    if others:
+        lines.append(f"FID and IS by {', '.join(others)} do not compare with Inception's.")
+    lines += [f"{name}: its {ledger.SUMMARY} is damaged and was left out." for name in damaged]
+    return "\n".join(lines)
+
+
+def _rows(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
+    rows, damaged = ledger.summaries(folder)
+    if not rows and not damaged:
+        raise UserError(f"no runs in {folder}: give the folder that holds workdirs with --runs.")
+    return rows, damaged
+
+
+def _line(cells: dict[str, str], columns: dict[str, tuple[str, int, bool]]) -> str:
+    parts = []
+    for name, (_, width, right) in columns.items():
+        text = cells[name] if len(cells[name]) <= width else cells[name][: width - 1] + "…"
+        parts.append(text.rjust(width) if right else text.ljust(width))
+    return " ".join(parts)
+
+
+def compare(folder: Path, first: str, second: str) -> tuple[str, Path]:
+    """(table of two runs side by side, PNG with their curves over each other).
+
+    The settings that both share are left out of the table.
+    """
+    runs = [read(_find(folder, name)) for name in (first, second)]
+    by_name = {row["run"]: row for row in ledger.summaries(folder)[0]}
+    rows = [by_name.get(run.name, {}) for run in runs]
+    lines = [(column, *(ledger.cell(row, column) for row in rows)) for column in ledger.COLUMNS]
+    for name in sorted({*runs[0].config, *runs[1].config}):
+        values = [str(run.config.get(name, "–")) for run in runs]
+        if values[0] != values[1] and name not in ledger.SETTINGS.values():
+            lines.append((name, *values))
+    from wgan_jax.record.figures import overlay  # matplotlib: only where it is drawn
+
+    path = folder / f"compare-{runs[0].name}-{runs[1].name}.png"
+    overlay([(run.name, run.history) for run in runs], path, CURVES)
+    same = {"run", "date", "stability", "fid"}
+    kept = [line for line in lines[1:] if line[1] != line[2] or line[0] in same]
+    head = f"{'':<24} {runs[0].name[:27]:<27} {runs[1].name[:27]:<27}".rstrip()
+    body = [f"{name[:24]:<24} {a[:27]:<27} {b[:27]:<27}".rstrip() for name, a, b in kept]
+    return "\n".join([head, "─" * 80, *body]), path
+
+
+def note(folder: Path, name: str, text: str) -> None:
+    """Set the note of one run."""
+    ledger.write_note(_find(folder, name), text)
+
+
+def _find(folder: Path, name: str) -> Path:
+    """A run by its name in the folder, or by its path."""
+    for path in (folder / name, Path(name)):
+        if path.is_dir():
+            return path
+    known = sorted(path.parent.name for path in folder.glob("*/metrics.jsonl"))
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f" Did you mean {near[0]}?" if near else ""
+    raise UserError(f"no run {name!r} in {folder}.{hint}")

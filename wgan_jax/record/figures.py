@@ -1,0 +1,112 @@
+"""Pictures of a run: `dashboard.png`, and the curves of two runs over each other.
+
+matplotlib's objects with the Agg canvas, not pyplot: no display, no global state.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from wgan_jax.history import History
+from wgan_jax.keys import BY_KEY
+from wgan_jax.record.panels import (
+    BAD,
+    CRITIC,
+    FAKE,
+    GENERATOR,
+    GOOD,
+    INK,
+    MANY,
+    QUIET,
+    WARN,
+    WINDOW,
+    dress,
+    finish,
+    panels,
+)  # fmt: skip
+from wgan_jax.record.stability import median_filter
+from wgan_jax.record.writers import replace_bytes
+
+VERDICT_COLOURS = {"stable": GOOD, "healthy": GOOD, "unstable": WARN, "warning": WARN}
+COMPARED = (CRITIC, GENERATOR, GOOD, FAKE, BAD, QUIET)
+
+
+def dashboard(
+    history: History, path: Path, name: str, verdict: str, note: str = "", inception: bool = False
+) -> None:
+    """Draw `dashboard.png`.
+
+    Args:
+      history: what was measured; panels say "not measured" where it has nothing.
+      path: the PNG to write, whole or not at all.
+      name: the run's name.
+      verdict: one word: stable, unstable, collapsed (or healthy, warning, failing).
+      note: one line below the title, e.g. what the verdict rests on.
+      inception: whether FID and IS were measured with Inception, for which their bands hold.
+    """
+    figure = Figure(figsize=(15, 14), dpi=100, facecolor="white")
+    axes = figure.subplots(4, 3)
+    figure.subplots_adjust(0.055, 0.04, 0.985, 0.88, wspace=0.2, hspace=0.36)
+    for axis, (title, unit, draw) in zip(axes.flat, panels(inception), strict=True):
+        dress(axis, title, unit, history)
+        draw(axis, history)
+        finish(axis)
+    thick = f", thick lines: running median of {WINDOW}" if len(history) > MANY else ""
+    epochs = f"{len(history):,} epochs{thick}"
+    figure.text(0.055, 0.965, name, fontsize=20, weight="bold", color=INK, va="center")
+    colour = VERDICT_COLOURS.get(verdict, BAD)
+    box = {"boxstyle": "round,pad=0.4", "facecolor": colour, "edgecolor": "none"}
+    figure.text(
+        0.985, 0.965, verdict, fontsize=15, weight="bold", color="white", bbox=box,
+        ha="right", va="center",
+    )  # fmt: skip
+    below = f"{note}  ·  {epochs}" if note else epochs
+    figure.text(0.055, 0.938, below, fontsize=11, color=QUIET, va="center")
+    save(figure, path)
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG, whole or not at all."""
+    file = io.BytesIO()
+    FigureCanvasAgg(figure)
+    figure.savefig(file, format="png", pil_kwargs={"optimize": True})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace_bytes(path, file.getvalue())
+
+
+def overlay(histories: Sequence[tuple[str, History]], path: Path, keys: Sequence[str]) -> None:
+    """The curves of several runs over each other, one panel a key, written as PNG.
+
+    Args:
+      histories: (name, history) of each run, at most six.
+      path: the PNG to write.
+      keys: metrics to show; those that no run measured are left out.
+    """
+    shown = [key for key in keys if any(key in history for _, history in histories)]
+    rows = max(1, -(-len(shown) // 3))
+    figure = Figure(figsize=(15, 3.4 * rows + 0.8), dpi=100, facecolor="white")
+    axes = figure.subplots(rows, 3, squeeze=False)
+    figure.subplots_adjust(
+        0.055, 0.08, 0.985, 1 - 1.0 / (3.4 * rows + 0.8), hspace=0.45, wspace=0.2
+    )
+    longest = max((history for _, history in histories), key=len)
+    for axis in axes.flat[len(shown) :]:
+        axis.set_visible(False)
+    for axis, key in zip(axes.flat, shown, strict=False):
+        dress(axis, BY_KEY[key].symbol, BY_KEY[key].meaning, longest)
+        for (name, history), colour in zip(histories, COMPARED, strict=False):
+            epochs, values = history.measured(key)
+            window = WINDOW if BY_KEY[key].group != "quality" else 1
+            smooth = median_filter(values, window)
+            axis.plot(epochs, smooth, color=colour, linewidth=1.5, label=name)
+    handles, labels = axes.flat[0].get_legend_handles_labels()
+    figure.legend(
+        handles, labels, loc="upper left", bbox_to_anchor=(0.045, 1.0), ncols=6, frameon=False,
+        fontsize=12, labelcolor=INK,
+    )  # fmt: skip
+    save(figure, path)

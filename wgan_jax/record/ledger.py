@@ -1,0 +1,245 @@
+"""The experiment log: one small file in each run, and two tables rendered from all of them.
+
+`summary.json` lies in the run's folder and is written by that run alone; `EXPERIMENTS.md` and
+`experiments.csv` lie in the folder that holds the runs and are rendered, whole, from all summaries.
+So simultaneous runs cannot overwrite each other's rows, and a damaged summary costs its own only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import fcntl
+import io
+import json
+import math
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wgan_jax.history import History
+from wgan_jax.record import pages
+from wgan_jax.record.stability import overall
+from wgan_jax.record.writers import replace_bytes, to_json
+
+SUMMARY, PAGE, TABLE = "summary.json", "EXPERIMENTS.md", "experiments.csv"
+MARKS = {"stable": "✅ stable", "unstable": "⚠️ unstable", "collapsed": "❌ collapsed"}
+
+# Column -> setting it comes from.
+SETTINGS = {
+    "batch": "batch_size",
+    "epochs": "epochs",
+    "critic_lr": "critic_optimizer.learning_rate",
+    "generator_lr": "generator_optimizer.learning_rate",
+    "n_critic": "n_critic",
+    "clip": "clip",
+    "seed": "seed",
+    "objective": "objective",
+    "data": "data.name",
+}
+COLUMNS = (
+    "run", "date", "wandb", "status", "done", *SETTINGS,
+    "stability", "d_loss", "g_loss", "fid", "best_fid", "is", "encoder", "notes",
+)  # fmt: skip
+
+
+def write_summary(
+    workdir: Path,
+    settings: Mapping[str, Any],
+    history: History,
+    *,
+    status: str,
+    verdict: str,
+    finding: str = "",
+    encoder: str = "",
+) -> dict[str, Any]:
+    """Write a run's `summary.json` and render the log anew; called at checkpoints and at the end.
+
+    What a person noted (`notes`) and the date of the first call stay. Returns the summary.
+
+    Args:
+      workdir: the run's folder; the log lies in the folder that holds it.
+      settings: dotted name -> value.
+      history: what was measured so far.
+      status: running, stopped, failed or finished.
+      verdict: healthy, warning or failing.
+      finding: one line on what is wrong; empty: nothing.
+      encoder: what FID and IS were measured with; empty: they were not.
+    """
+    before = _read(workdir / SUMMARY) or {}
+    best = _best(history)
+    wandb = _read(workdir / "wandb_run.json") or {}
+    objective = settings.get("objective")
+    summary = {
+        "run": workdir.resolve().name,
+        "date": before.get("date") or time.strftime("%Y-%m-%d %H:%M", time.gmtime()),
+        "wandb": wandb.get("url", ""),
+        "wandb_id": wandb.get("id", ""),
+        "status": status,
+        "done": int(history.epochs[-1]) + 1 if len(history) else 0,
+        **{column: settings.get(name) for column, name in SETTINGS.items()},
+        "clip": settings.get("clip") if objective in (None, "wgan") else None,
+        "verdict": verdict,
+        "stability": overall(verdict, history),
+        "d_loss": _last(history, "d_loss"),
+        "g_loss": _last(history, "g_loss"),
+        "fid": _last(history, "fid_score"),
+        "best_fid": best[0],
+        "best_fid_epoch": best[1],
+        "is": _last(history, "inception_score_mean"),
+        "encoder": encoder,
+        "finding": finding,
+        "notes": before.get("notes", ""),
+    }
+    _write(workdir, summary)
+    render(workdir.resolve().parent)
+    return summary
+
+
+def write_note(workdir: Path, text: str) -> None:
+    """Set what a person notes on a run, and render the log anew."""
+    summary = _read(workdir / SUMMARY) or {"run": workdir.resolve().name}
+    _write(workdir, summary | {"notes": text})
+    render(workdir.resolve().parent)
+
+
+def _write(workdir: Path, summary: Mapping[str, Any]) -> None:
+    text = json.dumps(json.loads(to_json(summary)), indent=2, ensure_ascii=False)
+    replace_bytes(workdir / SUMMARY, (text + "\n").encode())
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """The JSON object in a file; None where there is none or it is damaged."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _last(history: History, key: str) -> float | None:
+    """The last value measured; None where there is none. A loss that blew up stays NaN."""
+    if key in ("d_loss", "g_loss") and key in history and len(history):
+        return float(history[key][-1])
+    _, values = history.measured(key)
+    return float(values[-1]) if len(values) else None
+
+
+def _best(history: History) -> tuple[float | None, int | None]:
+    """(lowest FID, its epoch)."""
+    epochs, values = history.measured("fid_score")
+    if len(values) == 0:
+        return None, None
+    at = int(np.argmin(values))
+    return float(values[at]), int(epochs[at])
+
+
+def summaries(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
+    """(summaries, names of runs whose summary is damaged) of all runs in a folder, oldest first."""
+    found, damaged = [], []
+    for path in sorted(folder.glob(f"*/{SUMMARY}")):
+        summary = _read(path)
+        if summary is None:
+            damaged.append(path.parent.name)
+        else:
+            found.append(summary | {"run": path.parent.name})
+    return sorted(found, key=lambda row: (str(row.get("date", "")), row["run"])), damaged
+
+
+def render(folder: Path) -> None:
+    """Write `EXPERIMENTS.md` and `experiments.csv` from all summaries in a folder of runs.
+
+    Under a lock, so that the last to render has seen all summaries written before it.
+    """
+    with _locked(folder / ".experiments.lock"):
+        rows, damaged = summaries(folder)
+        replace_bytes(folder / PAGE, _page(rows, damaged).encode())
+        replace_bytes(folder / TABLE, _csv(rows).encode())
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # let go when the file is closed, or the process dies
+        yield
+
+
+def _page(rows: list[dict[str, Any]], damaged: list[str]) -> str:
+    header = (
+        "Run", "Date", "W&B URL", "Batch", "Epochs", "LR critic / gen", "n_critic", "Clip", "Seed",
+        "Stability", "D Loss", "G Loss", "FID", "IS", "Notes",
+    )  # fmt: skip
+    parts = [
+        "# Experiments",
+        f"Rendered from the `{SUMMARY}` of each run. Sort or compare: `python run.py log --help`.",
+        pages.table(header, [_row(row) for row in rows]),
+    ]
+    if damaged:
+        names = ", ".join(f"`{name}`" for name in damaged)
+        parts.append(f"Left out, for their `{SUMMARY}` is damaged: {names}.")
+    return "\n\n".join(parts) + "\n"
+
+
+def _row(row: Mapping[str, Any]) -> pages.Row:
+    done, epochs = row.get("done"), row.get("epochs")
+    link = f"[View]({row['wandb']})" if row.get("wandb") else "–"
+    stability = MARKS.get(str(row.get("stability")), "–")
+    if row.get("status") not in ("finished", None):
+        stability += f" ({row['status']})"
+    fid = cell(row, "fid")
+    if row.get("encoder") not in ("inception", "", None) and fid != "–":
+        fid += f" ({row['encoder']})"
+    return (
+        str(row["run"]), str(row.get("date") or "–")[:10], link, cell(row, "batch"),
+        f"{epochs}" if done == epochs else f"{done} of {epochs}",
+        f"{cell(row, 'critic_lr')} / {cell(row, 'generator_lr')}", cell(row, "n_critic"),
+        cell(row, "clip"), cell(row, "seed"), stability, cell(row, "d_loss"), cell(row, "g_loss"),
+        fid, cell(row, "is"), cell(row, "notes"),
+    )  # fmt: skip
+
+
+KEYS = {"d_loss": "d_loss", "g_loss": "g_loss", "fid": "fid_score", "best_fid": "fid_score"}
+KEYS["is"] = "inception_score_mean"
+
+
+def cell(row: Mapping[str, Any], column: str) -> str:
+    """One value of a summary as tables print it; an en dash where there is none."""
+    value = row.get(column)
+    if column == "notes":
+        value = "; ".join(str(row[name]) for name in ("notes", "finding") if row.get(name))
+    if value is None or value == "":
+        return "–"
+    if column in KEYS and isinstance(value, int | float):
+        return pages.show(KEYS[column], float(value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _csv(rows: list[dict[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for row in rows:
+        notes = cell(row, "notes")
+        full = {**row, "notes": "" if notes == "–" else notes}
+        writer.writerow(["" if full.get(name) is None else full[name] for name in COLUMNS])
+    return text.getvalue()
+
+
+def order(rows: list[dict[str, Any]], column: str, reverse: bool = False) -> list[dict[str, Any]]:
+    """Rows by a column, least first; those without a value (or with NaN) always last."""
+
+    def known(row: dict[str, Any]) -> bool:
+        value = row.get(column)
+        return value not in (None, "", "NaN") and not (
+            isinstance(value, float) and math.isnan(value)
+        )
+
+    def place(row: dict[str, Any]) -> tuple[bool, Any]:
+        value = row[column]
+        return isinstance(value, str), value
+
+    have = sorted((row for row in rows if known(row)), key=place, reverse=reverse)
+    return have + [row for row in rows if not known(row)]

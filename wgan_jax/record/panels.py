@@ -1,0 +1,279 @@
+"""The panels of the dashboard: each draws one thing about a run on one matplotlib axis.
+
+Where there are many epochs, every one is drawn thin and pale and their running median on top.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+from numpy.typing import NDArray
+
+from wgan_jax.history import History
+from wgan_jax.keys import BY_KEY
+from wgan_jax.record.stability import median_filter, window_for
+
+Floats = NDArray[np.float64]
+Panel = Callable[[Axes, History], None]
+
+CRITIC, GENERATOR, REAL, FAKE = "#1f5fa8", "#d2691e", "#6a9fd4", "#8a6fc0"
+INK, QUIET, GRID = "#222831", "#6b7480", "#e6e9ed"
+GOOD, WARN, BAD = "#2f8a55", "#b8860b", "#c8453b"
+WINDOW = 101  # of the running median, as in the WGAN authors' figures of W-dist
+MANY = 600  # epochs from which the running median is drawn over the single ones
+HALO = [withStroke(linewidth=2.5, foreground="white")]  # keeps words legible over curves
+
+
+def panels(inception: bool) -> list[tuple[str, str, Panel]]:
+    """(title, unit, what draws it), row by row."""
+    return [
+        ("Critic loss", "D = ½ (R + F)", _critic_loss),
+        ("Generator loss", "G = −mean f(G(z))", _generator_loss),
+        ("Wasserstein distance", "the critic's estimate", _wasserstein),
+        ("D/G ratio", "|D| / |G|, log scale", _ratio),
+        ("Clip%", "critic weights at ±clip", _clip),
+        ("Gradient norms", "L2, log scale", _gradients),
+        ("Critic weights", "mean ± std", _weights("critic", CRITIC)),
+        ("Generator weights", "mean ± std", _weights("generator", GENERATOR)),
+        ("Time per epoch", "seconds", _epoch_time),
+        ("FID", "lower is better", _fid(inception)),
+        ("Inception Score", "higher is better", _inception_score(inception)),
+        ("Pixel variance", "diversity of samples", _pixel_variance),
+    ]
+
+
+def dress(axis: Axes, title: str, unit: str, history: History) -> None:
+    axis.set_title(title, loc="left", fontsize=12, weight="bold", color=INK, pad=20)
+    axis.annotate(
+        unit, (0, 1), (0, 6), xycoords="axes fraction", textcoords="offset points",
+        fontsize=9, color=QUIET,
+    )  # fmt: skip
+    axis.spines[["top", "right", "left"]].set_visible(False)
+    axis.spines["bottom"].set_color("#b8bfc7")
+    axis.tick_params(which="both", colors=QUIET, labelsize=9, length=0)
+    axis.grid(axis="y", color=GRID, linewidth=0.8)
+    axis.set_axisbelow(True)
+    last = int(history.epochs[-1]) if len(history) else 1
+    axis.set_xlim(0, max(1, last) * 1.01)
+    axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
+
+
+def finish(axis: Axes) -> None:
+    """A legend where there are names, or a word where there is nothing to see."""
+    if not axis.lines and not axis.collections:
+        axis.set_yticks([])
+        axis.grid(False)
+        axis.text(
+            0.5,
+            0.5,
+            "not measured",
+            transform=axis.transAxes,
+            ha="center",
+            color=QUIET,
+            fontsize=11,
+        )
+        return
+    handles, _ = axis.get_legend_handles_labels()
+    if handles:
+        axis.legend(
+            loc="lower right", bbox_to_anchor=(1.01, 1.0), ncols=3, frameon=False, fontsize=9,
+            labelcolor=INK, borderaxespad=0.1, handlelength=1.2, columnspacing=1.0,
+        )  # fmt: skip
+
+
+def _line(axis: Axes, history: History, key: str, colour: str, label: str | None = None) -> None:
+    """The finite values of a key: dots where they are few, a running median where they are many."""
+    epochs, values = history.measured(key)
+    epochs, values = epochs[np.isfinite(values)], values[np.isfinite(values)]
+    if len(values) > MANY:
+        axis.plot(epochs, values, color=colour, linewidth=0.5, alpha=0.3)
+        values = median_filter(values, WINDOW)
+    if len(values):
+        dot = "o" if len(values) <= 60 else ""
+        axis.plot(
+            epochs, values, color=colour, linewidth=1.5, label=label, marker=dot, markersize=3.5
+        )
+
+
+def _band(axis: Axes, low: float, high: float, colour: str, label: str) -> None:
+    """A shaded range of values, named inside at the right, behind all else."""
+    axis.axhspan(low, high, color=colour, alpha=0.10, linewidth=0, zorder=0)
+    axis.annotate(
+        label, (1, high), (-4, -3), xycoords=("axes fraction", "data"),
+        textcoords="offset points", ha="right", va="top", fontsize=8, color=colour,
+        annotation_clip=True, path_effects=HALO, zorder=5,
+    )  # fmt: skip
+
+
+def _limit(axis: Axes, value: float, colour: str, label: str) -> None:
+    """A dashed line at a limit, named above it at the right, where it lies inside the panel."""
+    low, high = axis.get_ylim()
+    if low <= value <= high:
+        axis.axhline(value, color=colour, linewidth=0.9, dashes=(4, 3), zorder=1)
+        axis.annotate(
+            label, (1, value), (-4, 3), xycoords=("axes fraction", "data"),
+            textcoords="offset points", ha="right", fontsize=8, color=colour,
+            path_effects=HALO, zorder=5,
+        )  # fmt: skip
+
+
+def _log(axis: Axes) -> None:
+    axis.set_yscale("log")
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
+
+
+def _focus(axis: Axes, *series: Floats, margin: float = 0.08) -> None:
+    """Limits that show 99.8 % of the values: one spike must not flatten a run."""
+    values = np.concatenate([s[np.isfinite(s)] for s in series])
+    if len(values) < 2:
+        return
+    low, high = np.percentile(values, [0.1, 99.9])
+    room = (high - low or abs(high) or 1.0) * margin
+    axis.set_ylim(low - room, high + room)
+
+
+def _critic_loss(axis: Axes, history: History) -> None:
+    _line(axis, history, "d_loss_real", REAL, "R real")
+    _line(axis, history, "d_loss_fake", FAKE, "F fake")
+    _line(axis, history, "d_loss", CRITIC, "D")
+    _focus(axis, *(history.get(key) for key in ("d_loss_real", "d_loss_fake", "d_loss")))
+
+
+def _generator_loss(axis: Axes, history: History) -> None:
+    _line(axis, history, "g_loss", GENERATOR)
+    _focus(axis, history.get("g_loss"))
+
+
+def _wasserstein(axis: Axes, history: History) -> None:
+    epochs, values = history.measured("wasserstein_distance")
+    epochs, values = epochs[np.isfinite(values)], values[np.isfinite(values)]
+    if len(values) == 0:
+        return
+    axis.plot(epochs, values, color=REAL, linewidth=0.6, alpha=0.55, label="every epoch")
+    smooth = median_filter(values, WINDOW)
+    window = window_for(len(values), WINDOW)
+    axis.plot(epochs, smooth, color=CRITIC, linewidth=1.8, label=f"median of {window}")
+    _focus(axis, values)
+
+
+def _ratio(axis: Axes, history: History) -> None:
+    _, values = history.measured("dg_ratio")
+    positive = values[np.isfinite(values) & (values > 0)]
+    if len(positive) == 0:
+        return
+    _log(axis)
+    _line(axis, history, "dg_ratio", CRITIC)
+    low, high = np.percentile(positive, [0.1, 99.9])
+    axis.set_ylim(min(low / 1.5, 0.006), max(high * 1.5, 1.6))
+    _band(axis, 0.05, 0.1, GOOD, "balanced 0.05-0.1")
+    _limit(axis, 1.0, WARN, "above 1: critic strong")
+    _limit(axis, 0.01, BAD, "below 0.01: possible collapse")
+
+
+def _clip(axis: Axes, history: History) -> None:
+    _, values = history.measured("clip_ratio")
+    if not np.any(values > 0):
+        note = "nothing was clipped" if len(values) else "not measured"
+        axis.set_yticks([])
+        axis.grid(False)
+        axis.text(0.5, 0.5, note, transform=axis.transAxes, ha="center", color=QUIET, fontsize=11)
+        axis.plot([], [])
+        return
+    _line(axis, history, "clip_ratio", CRITIC)
+    axis.set_ylim(0, max(0.25, float(np.nanpercentile(values, 99.9)) * 1.1))
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:.0%}"))
+    _limit(axis, 0.2, QUIET, "20 %: above it early is normal")
+    _limit(axis, 0.5, WARN, "50 %: raise the threshold if it stays above")
+
+
+def _gradients(axis: Axes, history: History) -> None:
+    names = (
+        ("critic_grad_norm", CRITIC, "critic"),
+        ("generator_grad_norm", GENERATOR, "generator"),
+    )
+    for key, colour, label in names:
+        _, values = history.measured(key)
+        if np.any(values > 0):
+            _log(axis)
+            _line(axis, history, key, colour, label)
+
+
+def _weights(player: str, colour: str) -> Panel:
+    def draw(axis: Axes, history: History) -> None:
+        epochs, mean = history.measured(f"{player}_weight_mean")
+        _, std = history.measured(f"{player}_weight_std")
+        if len(mean) == 0 or len(mean) != len(std):
+            return
+        axis.fill_between(
+            epochs, mean - std, mean + std, color=colour, alpha=0.15, linewidth=0, label="μ ± σ"
+        )
+        axis.plot(epochs, mean, color=colour, linewidth=1.4, label="μ")
+
+    return draw
+
+
+def _epoch_time(axis: Axes, history: History) -> None:
+    _, values = history.measured("epoch_time")
+    if len(values) == 0:
+        return
+    _line(axis, history, "epoch_time", QUIET)
+    usual = float(np.median(values))
+    # The first chunk holds the compilation, far above the rest: shown only as far as it fits.
+    axis.set_ylim(0, max(float(np.percentile(values, 98)) * 1.15, usual * 2))
+    rate = history.get("images_per_second")
+    speed = f", {np.nanmedian(rate):,.0f} images/s" if np.isfinite(rate).any() else ""
+    axis.axhline(usual, color=INK, linewidth=1, label=f"median {usual:.3g} s{speed}")
+
+
+def _fid(inception: bool) -> Panel:
+    def draw(axis: Axes, history: History) -> None:
+        epochs, values = history.measured("fid_score")
+        if len(values) == 0:
+            return
+        _line(axis, history, "fid_score", CRITIC)
+        best = int(np.argmin(values))
+        spec = BY_KEY["fid_score"].format if values[best] >= 10 else ".3g"
+        label = f"best {values[best]:{spec}} at {epochs[best]:,}"
+        axis.plot(epochs[best], values[best], "o", color=GOOD, markersize=8, label=label)
+        axis.set_ylim(0, float(np.percentile(values, 98)) * 1.15 or 1)
+        if inception:
+            _limit(axis, 50, GOOD, "50: excellent below")
+            _limit(axis, 100, QUIET, "100: good below")
+            _limit(axis, 200, QUIET, "200: moderate below")
+            _limit(axis, 400, BAD, "400: poor above")
+
+    return draw
+
+
+def _inception_score(inception: bool) -> Panel:
+    def draw(axis: Axes, history: History) -> None:
+        epochs, mean = history.measured("inception_score_mean")
+        _, std = history.measured("inception_score_std")
+        if len(mean) == 0:
+            return
+        _line(axis, history, "inception_score_mean", CRITIC, "IS")
+        if len(std) == len(mean):
+            axis.fill_between(
+                epochs, mean - std, mean + std, color=CRITIC, alpha=0.15, linewidth=0, label="± std"
+            )
+        if inception:
+            axis.set_ylim(1, max(4.5, float(mean.max()) * 1.1))
+            _limit(axis, 2, WARN, "2: limited below")
+            _limit(axis, 4, GOOD, "4: good above")
+
+    return draw
+
+
+def _pixel_variance(axis: Axes, history: History) -> None:
+    _, values = history.measured("pixel_variance")
+    if len(values) == 0:
+        return
+    _line(axis, history, "pixel_variance", CRITIC)
+    axis.set_ylim(0, max(0.55, float(np.max(values)) * 1.1))
+    _band(axis, 0.2, 0.5, GOOD, "healthy 0.2-0.5")
+    _limit(axis, 0.1, BAD, "0.1: mode collapse below")

@@ -1,0 +1,233 @@
+"""The stability report's tables: a run's phases, and five indicators, each with its rule.
+
+Plain numpy over a `History`. The bands are the training guide's, where it gives one; where it does
+not, the rule says what it asks, and the value is shown beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wgan_jax.history import History
+
+Floats = NDArray[np.float64]
+
+# Shares of a run at which its phases end: they scale with its length.
+PHASES = (("warm-up", 0.02), ("early", 0.20), ("mid", 0.50), ("late", 0.80), ("final", 1.00))
+EDGE = 0.05  # share of a phase whose median stands for its start, and for its end
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One stretch of a run; losses are medians over the first and last twentieth of it.
+
+    Attributes:
+      name: warm-up, early, mid, late or final.
+      first, last: epochs, both inside.
+      d_start, d_end, g_start, g_end: critic and generator loss.
+      d_change, g_change: change per epoch between the two ends.
+    """
+
+    name: str
+    first: int
+    last: int
+    d_start: float
+    d_end: float
+    d_change: float
+    g_start: float
+    g_end: float
+    g_change: float
+
+
+@dataclass(frozen=True)
+class Indicator:
+    """One sign of stability.
+
+    Attributes:
+      name: what it looks at.
+      rule: what is asked, in words, with its numbers.
+      value: what was found, in words, with its numbers.
+      passed: whether the rule holds; None where it was not measured.
+      meaning: what passing and failing tell.
+    """
+
+    name: str
+    rule: str
+    value: str
+    passed: bool | None
+    meaning: str
+
+
+def phases(history: History) -> list[Phase]:
+    """The phases of a run that hold at least one epoch."""
+    n, begin, found = len(history), 0, []
+    for name, share in PHASES:
+        end = max(begin, round(share * n))
+        if end > begin:
+            found.append(_phase(name, history, begin, end))
+        begin = end
+    return found
+
+
+def _phase(name: str, history: History, begin: int, end: int) -> Phase:
+    epochs = history.epochs[begin:end]
+    edge = max(1, round(EDGE * (end - begin)))
+    d, g = (history.get(key)[begin:end] for key in ("d_loss", "g_loss"))
+    starts = [_median(x[:edge]) for x in (d, g)]
+    ends = [_median(x[-edge:]) for x in (d, g)]
+    span = max(1.0, _median(epochs[-edge:]) - _median(epochs[:edge]))
+    changes = [(b - a) / span for a, b in zip(starts, ends, strict=True)]
+    return Phase(
+        name, int(epochs[0]), int(epochs[-1]),
+        starts[0], ends[0], changes[0], starts[1], ends[1], changes[1],
+    )  # fmt: skip
+
+
+def _median(values: NDArray[np.floating] | NDArray[np.int64]) -> float:
+    """Median without gaps; NaN of nothing."""
+    known = values[~np.isnan(values)]
+    return float(np.median(known)) if len(known) else float("nan")
+
+
+def indicators(history: History) -> list[Indicator]:
+    """The five indicators, in the order of the report."""
+    return [rule(history) for rule in RULES]
+
+
+def score(found: list[Indicator]) -> tuple[int, int]:
+    """(passed, measured) of the indicators."""
+    measured = [indicator for indicator in found if indicator.passed is not None]
+    return sum(bool(indicator.passed) for indicator in measured), len(measured)
+
+
+def _after_warm_up(history: History, key: str) -> Floats:
+    values = history.get(key)[round(PHASES[0][1] * len(history)) :]
+    return values[~np.isnan(values)]
+
+
+def _last_fifth(history: History, key: str) -> Floats:
+    values = history.get(key)[round(PHASES[3][1] * len(history)) :]
+    return values[~np.isnan(values)]
+
+
+def _monotonicity(history: History) -> Indicator:
+    values = _after_warm_up(history, "d_loss")
+    rule = "20 block medians of D after warm-up go one way (net change at least half of the path)"
+    rule += " or hold still (range at most a quarter of their size)"
+    meaning = (
+        "A critic loss that wanders back and forth at its own size means neither player gains."
+    )
+    if len(values) < 20 or not np.isfinite(values).all():
+        return _unmeasured("Monotonicity", rule, values, meaning)
+    blocks = np.array([np.median(block) for block in np.array_split(values, 20)])
+    path = float(np.abs(np.diff(blocks)).sum())
+    one_way = abs(float(blocks[-1] - blocks[0])) / path if path else 1.0
+    spread = float(np.ptp(blocks)) / max(float(np.median(np.abs(blocks))), 1e-12)
+    value = f"net change {one_way:.0%} of the path, range {spread:.0%} of the size"
+    return Indicator("Monotonicity", rule, value, one_way >= 0.5 or spread <= 0.25, meaning)
+
+
+def _balance(history: History) -> Indicator:
+    rule = "in the last fifth, the smaller of |R| and |F| is at least a tenth of the larger"
+    meaning = (
+        "A critic loss that rests on one side alone tells the generator nothing about the other."
+    )
+    real, fake = (_last_fifth(history, key) for key in ("d_loss_real", "d_loss_fake"))
+    if len(real) == 0 or len(real) != len(fake) or not np.isfinite([*real, *fake]).all():
+        return _unmeasured("Balance of R and F", rule, real, meaning)
+    sizes = np.sort(np.abs([real, fake]), axis=0)
+    ratio = _median(sizes[0] / np.maximum(sizes[1], 1e-12))
+    return Indicator("Balance of R and F", rule, f"median ratio {ratio:.2f}", ratio >= 0.1, meaning)
+
+
+def _mode_collapse(history: History) -> Indicator:
+    rule = "the last measured PixVar is at least 0.1 and at least half of the run's median"
+    meaning = (
+        "PixVar falls to 0 as samples become alike (guide: 0.2-0.5 healthy, below 0.1 collapse)."
+    )
+    _, values = history.measured("pixel_variance")
+    if len(values) == 0:
+        return _unmeasured("Mode collapse", rule, values, meaning)
+    last, usual = float(values[-1]), float(np.median(values))
+    value = f"PixVar {last:.3f}, median {usual:.3f}"
+    return Indicator("Mode collapse", rule, value, last >= 0.1 and last >= usual / 2, meaning)
+
+
+def _gradient_signal(history: History) -> Indicator:
+    rule = "in the last fifth, the generator's gradient norm keeps at least 1 % of the run's median"
+    rule += " and is above 1e-8"
+    meaning = "A generator without gradient no longer learns: its critic is dead or saturated."
+    late = _last_fifth(history, "generator_grad_norm")
+    if len(late) == 0 or not np.isfinite(late).all():
+        return _unmeasured("Gradient signal", rule, late, meaning)
+    now, usual = _median(late), _median(_after_warm_up(history, "generator_grad_norm"))
+    value = f"median norm {now:.3g}, over the run {usual:.3g}"
+    return Indicator("Gradient signal", rule, value, now >= max(0.01 * usual, 1e-8), meaning)
+
+
+def _wasserstein(history: History) -> Indicator:
+    rule = "in the last fifth, the median-filtered W-dist is above 0 and its range (5-95 %) is at"
+    rule += " most half of its median"
+    meaning = (
+        "It rises while the critic learns and then settles; at or below 0 the critic is blind."
+    )
+    late = _last_fifth(history, "wasserstein_distance")
+    if len(late) == 0 or not np.isfinite(late).all():
+        return _unmeasured("Wasserstein distance", rule, late, meaning)
+    smooth = median_filter(late, 101)
+    middle = float(np.median(smooth))
+    low, high = np.percentile(smooth, [5, 95])
+    spread = float(high - low) / abs(middle) if middle else float("inf")
+    value = f"median {middle:.4g}, range {spread:.0%} of it"
+    return Indicator("Wasserstein distance", rule, value, middle > 0 and spread <= 0.5, meaning)
+
+
+def _unmeasured(name: str, rule: str, values: Floats, meaning: str) -> Indicator:
+    """Failed where there were numbers that are not finite; not measured where there were none."""
+    if len(values) and not np.isfinite(values).all():
+        return Indicator(name, rule, "not finite", False, meaning)
+    return Indicator(name, rule, "not measured", None, meaning)
+
+
+RULES: tuple[Callable[[History], Indicator], ...] = (
+    _monotonicity,
+    _balance,
+    _mode_collapse,
+    _gradient_signal,
+    _wasserstein,
+)
+
+
+def median_filter(values: Floats, window: int) -> Floats:
+    """Median over a centred window, as the WGAN authors plot W-dist (window 101); [n] -> [n].
+
+    Windows at the ends are filled up with the first or last value. A window of more than a fifth of
+    the values is shortened to that, an odd number: see `window_for`.
+    """
+    window = window_for(len(values), window)
+    if len(values) == 0 or window == 1:
+        return values
+    padded = np.pad(values, window // 2, mode="edge")
+    return np.median(np.lib.stride_tricks.sliding_window_view(padded, window), axis=1)
+
+
+def window_for(n: int, window: int = 101) -> int:
+    """The window used for `n` values: odd, at most a fifth of them."""
+    return min(window, max(1, (n // 5 - 1) | 1))
+
+
+def overall(level: str, history: History) -> str:
+    """The one word of the report and the log: stable, unstable or collapsed.
+
+    Args:
+      level: what the judge says: healthy, warning or failing.
+      history: a run the judge calls healthy is unstable where over two indicators fail.
+    """
+    if level == "failing":
+        return "collapsed"
+    passed, measured = score(indicators(history))
+    return "unstable" if level == "warning" or measured - passed > 2 else "stable"

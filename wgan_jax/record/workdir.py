@@ -1,0 +1,120 @@
+"""Reads back what a run left in its folder, however much of it is there. Without jax."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from wgan_jax.errors import UserError
+from wgan_jax.history import History
+
+NON_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder's contents.
+
+    Attributes:
+      workdir: the folder; its name is the run's name.
+      config: settings under dotted names; empty where `config.json` is missing.
+      environment: versions, device, commit, seed (see `record.environment`).
+      summary: the run's row in the experiment log (see `record.ledger`).
+      history: what was measured.
+      texts: the last text of each key in `metrics.jsonl`: verdict, encoder, protocol.
+      events: what happened, in order.
+      faults: one line for each file that is damaged, and in what manner.
+    """
+
+    workdir: Path
+    config: dict[str, Any]
+    environment: dict[str, Any]
+    summary: dict[str, Any]
+    history: History
+    texts: dict[str, str]
+    events: list[dict[str, Any]]
+    faults: list[str] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return self.workdir.resolve().name
+
+
+def read(workdir: Path) -> Run:
+    """Read a run folder. Damage costs what is damaged and is listed in `faults`.
+
+    Raises:
+      UserError: there is no such folder, or nothing was measured in it.
+    """
+    if not (workdir / "metrics.jsonl").is_file():
+        raise UserError(f"{workdir} is not a run folder: it has no metrics.jsonl.")
+    faults: list[str] = []
+    rows = list(_increasing(_lines(workdir / "metrics.jsonl", faults)))
+    if not rows:
+        raise UserError(f"{workdir / 'metrics.jsonl'} holds no epoch yet: nothing to report.")
+    return Run(
+        workdir=workdir,
+        config=flatten(_object(workdir / "config.json", faults)),
+        environment=_object(workdir / "environment.json", faults),
+        summary=_object(workdir / "summary.json", faults),
+        history=History.from_rows(rows),
+        texts={k: v for row in rows for k, v in row.items() if isinstance(v, str)},
+        events=list(_lines(workdir / "events.jsonl", faults)),
+        faults=faults,
+    )
+
+
+def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings under dotted names, e.g. `data.flip`."""
+    flat: dict[str, Any] = {}
+    for name, value in nested.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat
+
+
+def _object(path: Path, faults: list[str]) -> dict[str, Any]:
+    """The JSON object in a file; empty where there is none."""
+    if not path.exists():
+        return {}
+    try:
+        found = json.loads(path.read_bytes())
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        faults.append(f"{path.name} is damaged and was left out.")
+        return {}
+    return found
+
+
+def _lines(path: Path, faults: list[str]) -> Iterator[dict[str, Any]]:
+    """The objects of a JSON-lines file; lines that hold none are counted as one fault."""
+    if not path.exists():
+        return
+    bad = 0
+    for line in path.read_bytes().splitlines(keepends=True):
+        try:
+            found = json.loads(line) if line.endswith(b"\n") else None
+        except ValueError:
+            found = None
+        if isinstance(found, dict):
+            yield {k: NON_FINITE.get(v, v) if isinstance(v, str) else v for k, v in found.items()}
+        else:
+            bad += 1
+    if bad:
+        faults.append(f"{path.name} has {bad} damaged line{'s' * (bad > 1)}, left out.")
+
+
+def _increasing(rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Rows with an epoch above all before them."""
+    last = -1
+    for row in rows:
+        epoch = row.get("epoch")
+        if type(epoch) is int and epoch > last:
+            last = epoch
+            yield row
