@@ -68,11 +68,11 @@ def build(run: Run, verdict: Verdict) -> Page:
         first = verdict.findings[0]
         reason += f" First: {first.cause}, since epoch {first.onset_epoch:,}."
     sections = [
+        _summary(run),
         _findings(verdict),
         _indicators(run.history),
         _phases(run.history),
         _quality(run),
-        _summary(run),
         _settings(run),
         _protocol(run),
         _environment(run),

@@ -24,8 +24,8 @@ def charts(history: History, inception: bool) -> dict[str, Any]:
     """What the page's script draws: plain values, ready for JSON.
 
     `x` holds the last epoch of each stretch. A chart has `title`, `unit`, `log`, `percent`,
-    `limits` [[value, name, colour]], `band` [low, high, name], and `series` of `name`, `colour`
-    and `y`, with `lo` and `hi` where a point is a stretch, and its own `x` where it is sparse.
+    `limits` [[value, name, colour]], `band` [low, high, name], and `series` of `name`, `colour`,
+    `last` and `y`, with `lo` and `hi` where a point is a stretch, and its own `x` where it is sparse.
     """
     edges = stretches(len(history))
     found = []
@@ -48,11 +48,16 @@ def stretches(n: int) -> NDArray[np.int64]:
 def _series(
     history: History, edges: NDArray[np.int64], key: str, label: str, colour: str
 ) -> dict[str, Any]:
-    series: dict[str, Any] = {"name": label, "colour": colour}
     values = np.where(np.isfinite(history.get(key)), history.get(key), np.nan)
+    last = _short(values[~np.isnan(values)][-1:])[0]
+    series: dict[str, Any] = {"name": label, "colour": colour, "last": last}
     if BY_KEY[key].group == "quality":
         known = ~np.isnan(values)
-        return series | {"x": history.epochs[known].tolist(), "y": _short(values[known])}
+        series |= {"x": history.epochs[known].tolist(), "y": _short(values[known])}
+        if key == "inception_score_mean" and "inception_score_std" in history:
+            spread = history["inception_score_std"][known]
+            series |= {"lo": _short(values[known] - spread), "hi": _short(values[known] + spread)}
+        return series
     if len(edges) - 1 == len(values):
         return series | {"y": _short(values)}
     least, middle, most = _summaries(values, edges)
@@ -99,7 +104,13 @@ def _table(inception: bool) -> list[tuple[str, str, Names, dict[str, Any]]]:
         ("critic_weight_mean", "critic μ", "critic"),
         ("generator_weight_mean", "gen μ", "generator"),
     )
-    pixels = {"band": [0.2, 0.5, "healthy"], "limits": [[0.1, "mode collapse below 0.1", "bad"]]}
+    pixels = {
+        "show": [0, 0.5],
+        "band": [0.2, 0.5, "healthy"],
+        "limits": [[0.1, "mode collapse below 0.1", "bad"]],
+    }
+
+    image = (("generated_image_mean", "μ", "critic"), ("generated_image_std", "σ", "fake"))
 
     def one(key: str, colour: str = "critic") -> Names:
         return ((key, BY_KEY[key].symbol, colour),)
@@ -113,7 +124,7 @@ def _table(inception: bool) -> list[tuple[str, str, Names, dict[str, Any]]]:
          {"limits": score * inception}),
         ("Pixel variance", "diversity of samples", one("pixel_variance"), {"zero": True, **pixels}),
         ("D/G ratio", "|D| / |G|, log scale", one("dg_ratio"),
-         {"log": True, "band": [0.05, 0.1, "balanced"], "limits": ratio}),
+         {"log": True, "show": [0.03, 1.5], "band": [0.05, 0.1, "balanced"], "limits": ratio}),
         ("Clip%", "critic weights at ±clip", one("clip_ratio"),
          {"zero": True, "percent": True, "limits": clip}),
         ("Gradient norms", "L2, log scale", norms, {"log": True}),
@@ -121,4 +132,7 @@ def _table(inception: bool) -> list[tuple[str, str, Names, dict[str, Any]]]:
         ("Weights: spread", "standard deviation", sigmas, {"zero": True}),
         ("Weights: mean", "should stay near 0", means, {}),
         ("Time per epoch", "seconds", one("epoch_time", "quiet"), {"zero": True, "clip": True}),
+        ("Speed", "real images through the critic per second", one("images_per_second", "quiet"),
+         {"zero": True}),
+        ("Generated pixels", "in [-1, 1]", image, {}),
     ]  # fmt: skip

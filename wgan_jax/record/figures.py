@@ -56,6 +56,8 @@ def dashboard(
         dress(axis, title, unit, history)
         draw(axis, history)
         finish(axis)
+    for axis in axes[-1]:
+        axis.set_xlabel("epoch", fontsize=9, color=QUIET)
     thick = f", thick lines: running median of {WINDOW}" if len(history) > MANY else ""
     epochs = f"{len(history):,} epochs{thick}"
     figure.text(0.055, 0.965, name, fontsize=20, weight="bold", color=INK, va="center")

@@ -110,14 +110,15 @@ def _band(axis: Axes, low: float, high: float, colour: str, label: str) -> None:
     )  # fmt: skip
 
 
-def _limit(axis: Axes, value: float, colour: str, label: str) -> None:
-    """A dashed line at a limit, named above it at the right, where it lies inside the panel."""
+def _limit(axis: Axes, value: float, colour: str, label: str, left: bool = False) -> None:
+    """A dashed line at a limit, named above it at one end, where it lies inside the panel."""
     low, high = axis.get_ylim()
     if low <= value <= high:
         axis.axhline(value, color=colour, linewidth=0.9, dashes=(4, 3), zorder=1)
         axis.annotate(
-            label, (1, value), (-4, 3), xycoords=("axes fraction", "data"),
-            textcoords="offset points", ha="right", fontsize=8, color=colour,
+            label, (0 if left else 1, value), (4 if left else -4, 3),
+            xycoords=("axes fraction", "data"), textcoords="offset points",
+            ha="left" if left else "right", fontsize=8, color=colour,
             path_effects=HALO, zorder=5,
         )  # fmt: skip
 
@@ -242,8 +243,8 @@ def _fid(inception: bool) -> Panel:
         axis.plot(epochs[best], values[best], "o", color=GOOD, markersize=8, label=label)
         axis.set_ylim(0, float(np.percentile(values, 98)) * 1.15 or 1)
         if inception:
-            _limit(axis, 50, GOOD, "50: excellent below")
-            _limit(axis, 100, QUIET, "100: good below")
+            _limit(axis, 50, GOOD, "50: excellent below", left=True)
+            _limit(axis, 100, QUIET, "100: good below", left=True)
             _limit(axis, 200, QUIET, "200: moderate below")
             _limit(axis, 400, BAD, "400: poor above")
 

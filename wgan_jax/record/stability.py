@@ -104,20 +104,16 @@ def score(found: list[Indicator]) -> tuple[int, int]:
     return sum(bool(indicator.passed) for indicator in measured), len(measured)
 
 
-def _after_warm_up(history: History, key: str) -> Floats:
-    values = history.get(key)[round(PHASES[0][1] * len(history)) :]
-    return values[~np.isnan(values)]
-
-
-def _last_fifth(history: History, key: str) -> Floats:
-    values = history.get(key)[round(PHASES[3][1] * len(history)) :]
+def _after(history: History, key: str, phase: str) -> Floats:
+    """What was measured of a key after a phase; "late": in the last fifth."""
+    values = history.get(key)[round(dict(PHASES)[phase] * len(history)) :]
     return values[~np.isnan(values)]
 
 
 def _monotonicity(history: History) -> Indicator:
-    values = _after_warm_up(history, "d_loss")
-    rule = "20 block medians of D after warm-up go one way (net change at least half of the path)"
-    rule += " or hold still (range at most a quarter of their size)"
+    values = _after(history, "d_loss", "early")
+    rule = "after the early phase, 20 block medians of D go one way (net change at least half of"
+    rule += " the path) or hold still (range at most a quarter of their size)"
     meaning = (
         "A critic loss that wanders back and forth at its own size means neither player gains."
     )
@@ -136,7 +132,7 @@ def _balance(history: History) -> Indicator:
     meaning = (
         "A critic loss that rests on one side alone tells the generator nothing about the other."
     )
-    real, fake = (_last_fifth(history, key) for key in ("d_loss_real", "d_loss_fake"))
+    real, fake = (_after(history, key, "late") for key in ("d_loss_real", "d_loss_fake"))
     if len(real) == 0 or len(real) != len(fake) or not np.isfinite([*real, *fake]).all():
         return _unmeasured("Balance of R and F", rule, real, meaning)
     sizes = np.sort(np.abs([real, fake]), axis=0)
@@ -161,10 +157,10 @@ def _gradient_signal(history: History) -> Indicator:
     rule = "in the last fifth, the generator's gradient norm keeps at least 1 % of the run's median"
     rule += " and is above 1e-8"
     meaning = "A generator without gradient no longer learns: its critic is dead or saturated."
-    late = _last_fifth(history, "generator_grad_norm")
+    late = _after(history, "generator_grad_norm", "late")
     if len(late) == 0 or not np.isfinite(late).all():
         return _unmeasured("Gradient signal", rule, late, meaning)
-    now, usual = _median(late), _median(_after_warm_up(history, "generator_grad_norm"))
+    now, usual = _median(late), _median(_after(history, "generator_grad_norm", "warm-up"))
     value = f"median norm {now:.3g}, over the run {usual:.3g}"
     return Indicator("Gradient signal", rule, value, now >= max(0.01 * usual, 1e-8), meaning)
 
@@ -175,7 +171,7 @@ def _wasserstein(history: History) -> Indicator:
     meaning = (
         "It rises while the critic learns and then settles; at or below 0 the critic is blind."
     )
-    late = _last_fifth(history, "wasserstein_distance")
+    late = _after(history, "wasserstein_distance", "late")
     if len(late) == 0 or not np.isfinite(late).all():
         return _unmeasured("Wasserstein distance", rule, late, meaning)
     smooth = median_filter(late, 101)
@@ -205,13 +201,13 @@ RULES: tuple[Callable[[History], Indicator], ...] = (
 def median_filter(values: Floats, window: int) -> Floats:
     """Median over a centred window, as the WGAN authors plot W-dist (window 101); [n] -> [n].
 
-    Windows at the ends are filled up with the first or last value. A window of more than a fifth of
+    Windows at the ends are filled up with their mirror image. A window of more than a fifth of
     the values is shortened to that, an odd number: see `window_for`.
     """
     window = window_for(len(values), window)
     if len(values) == 0 or window == 1:
         return values
-    padded = np.pad(values, window // 2, mode="edge")
+    padded = np.pad(values, window // 2, mode="reflect")
     return np.median(np.lib.stride_tricks.sliding_window_view(padded, window), axis=1)
 
 

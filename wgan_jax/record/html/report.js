@@ -28,6 +28,14 @@ function say(value, chart) {
   return Number(value.toPrecision(4)).toLocaleString("en-US", {maximumFractionDigits: 6}).replace("-", "−");
 }
 
+// A value at the y axis: short.
+function mark(value, chart) {
+  const size = Math.abs(value);
+  if (chart.percent) return Math.round(100 * value) + "%";
+  if (size && (size < 1e-3 || size >= 1e5)) return Number(value.toPrecision(2)).toExponential().replace("-", "−").replace("e+", "e");
+  return Number(value.toPrecision(3)).toLocaleString("en-US", {maximumFractionDigits: 6}).replace("-", "−");
+}
+
 function quantile(sorted, share) { return sorted[Math.round(share * (sorted.length - 1))]; }
 
 // Limits of the y axis: nearly all values, so that one spike does not flatten a run.
@@ -37,6 +45,7 @@ function range(chart) {
   if (!values.length) return [chart.log ? 0.1 : 0, 1];
   const share = values.length > 50 ? 0.002 : 0;
   let low = quantile(values, share), high = quantile(values, 1 - (chart.clip ? 0.03 : share));
+  if (chart.show) { low = Math.min(low, chart.show[0]); high = Math.max(high, chart.show[1]); }
   if (chart.log) return [low / 1.3, high * 1.3];
   if (chart.zero) low = Math.min(0, low);
   const room = (high - low || Math.abs(high) || 1) * 0.07;
@@ -72,33 +81,48 @@ function draw(chart, last) {
   };
   for (const t of ticks(low, high, chart)) {
     node("line", {class: "rule", x1: LEFT, x2: W - RIGHT, y1: y(t), y2: y(t)}, svg);
-    node("text", {x: LEFT - 5, y: y(t) + 3.5, "text-anchor": "end"}, svg, say(t, chart));
+    node("text", {x: LEFT - 5, y: y(t) + 3.5, "text-anchor": "end"}, svg, mark(t, chart));
   }
   const round = 10 ** Math.floor(Math.log10(Math.max(1, last / 2)));
   const step = Math.max(1, Math.round(last / 4 / round * 2) / 2 * round || round);
-  for (let e = 0; e <= last; e += step) {
+  for (let e = 0; e <= last + 1; e += step) {
     const anchor = x(e) > W - 25 ? "end" : "middle";
     node("text", {x: x(e), y: H - 5, "text-anchor": anchor}, svg, e.toLocaleString("en-US"));
   }
-  decorate(svg, chart, low, high, y);
+  decorate(svg, chart, low, high, x, y, last);
   for (const series of chart.series) curve(svg, series, series.x || data.charts.x, x, y, chart.log);
   const cursor = node("line", {class: "cursor", y1: TOP, y2: H - BOTTOM, visibility: "hidden"}, svg);
   drawn.push({chart, values, cursor, x});
   listen(svg, last);
 }
 
-function decorate(svg, chart, low, high, y) {
+// Whether a name at this height is clearer of the curves at the left end than at the right.
+function leftIsClearer(chart, height, x, y, last) {
+  const clear = [Infinity, Infinity];
+  for (const series of chart.series) (series.x || data.charts.x).forEach((e, i) => {
+    const side = e < last * 0.45 ? 0 : e > last * 0.55 ? 1 : -1;
+    if (side >= 0 && series.y[i] !== null) clear[side] = Math.min(clear[side], Math.abs(y(series.y[i]) - height));
+  });
+  return clear[0] > clear[1];
+}
+
+function name(svg, words, height, left, colour) {
+  const place = left ? {x: LEFT + 3, "text-anchor": "start"} : {x: W - RIGHT - 3, "text-anchor": "end"};
+  node("text", {class: "named", y: height, style: `fill: var(--${colour})`, ...place}, svg, words);
+}
+
+function decorate(svg, chart, low, high, x, y, last) {
   if (chart.band) {
-    const [from, to, name] = chart.band, top = y(Math.min(to, high)), bottom = y(Math.max(from, low));
+    const [from, to, words] = chart.band, top = y(Math.min(to, high)), bottom = y(Math.max(from, low));
     if (bottom > top) {
       node("rect", {x: LEFT, width: W - LEFT - RIGHT, y: top, height: bottom - top, fill: "var(--good)", opacity: .12}, svg);
-      node("text", {class: "named", x: W - RIGHT - 3, y: top + 10, "text-anchor": "end", style: "fill: var(--good)"}, svg, name);
+      name(svg, words, top + 10, leftIsClearer(chart, top + 7, x, y, last), "good");
     }
   }
-  for (const [value, name, colour] of chart.limits || []) {
+  for (const [value, words, colour] of chart.limits || []) {
     if (value < low || value > high) continue;
     node("line", {class: "limit", x1: LEFT, x2: W - RIGHT, y1: y(value), y2: y(value), stroke: `var(--${colour})`}, svg);
-    node("text", {class: "named", x: W - RIGHT - 3, y: y(value) - 3, "text-anchor": "end", style: `fill: var(--${colour})`}, svg, name);
+    name(svg, words, y(value) - 3, leftIsClearer(chart, y(value) - 6, x, y, last), colour);
   }
 }
 
@@ -140,7 +164,7 @@ function read(epoch) {
       html("i", "", entry).style.background = `var(--${series.colour})`;
       const name = chart.series.length > 1 ? series.name + " " : "";
       const spread = series.lo && epoch !== null ? ` (${say(series.lo[i], chart)} to ${say(series.hi[i], chart)})` : "";
-      entry.append(name + say(series.y[i], chart) + (chart.series.length > 1 ? "" : spread));
+      entry.append(name + say(epoch === null ? series.last : series.y[i], chart) + (chart.series.length > 1 ? "" : spread));
     }
     const where = html("span", "", values, `at ${at.toLocaleString("en-US")}`);
     where.style.color = "var(--quiet)";
