@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from wgan_jax.errors import UserError
+from wgan_jax.errors import Interrupted, RunFailed, UserError
 
 TRAIN_HELP = """\
 Train a GAN, or go on with a run that was stopped.
@@ -43,13 +43,38 @@ def train(argv: Sequence[str]) -> None:
     """Train (the command without a name)."""
     commands = "".join(f"  {name:<10}{verb.__doc__}\n" for name, verb in VERBS.items())
     args = parser("run.py", TRAIN_HELP + commands)
-    args.add_argument("--config", metavar="FILE", help="experiment file, with get_config()")
+    args.add_argument("--config", type=Path, metavar="FILE", help="experiment: get_config()")
     args.add_argument("--config.FIELD", metavar="VALUE", help="override a field of the experiment")
     args.add_argument("--workdir", type=Path, help="default: runs/<name of the experiment's file>")
     args.add_argument("--dry_run", action="store_true", help="show what would run, and exit")
-    args.add_argument("--list_fields", action="store_true", help="show every config field, and exit")
-    options, rest = args.parse_known_args(argv)
-    raise NotImplementedError(options, rest)
+    args.add_argument("--fields", action="store_true", help="show every config field, and exit")
+    options, overrides = args.parse_known_args(argv)
+    if options.fields:
+        show_fields()
+        return
+    if options.config is None:
+        raise UserError(
+            "--config is missing: e.g. --config experiments/digits_wgan.py. See --help."
+        )
+    from wgan_jax import experiment
+
+    settings = experiment.read(options.config, overrides)
+    if options.dry_run:
+        from wgan_jax.preview import preview
+
+        preview(settings)
+        return
+    from wgan_jax.training import train
+
+    train(settings, options.workdir or Path("runs", options.config.stem))
+
+
+def show_fields() -> None:
+    """Every field of a config: name, default, meaning."""
+    from wgan_jax.config import describe
+
+    for name, default, meaning in describe():
+        print(f"--config.{name}={default!r}\n    {meaning}")
 
 
 DIAGNOSE_EXAMPLES = """\
@@ -84,19 +109,183 @@ def diagnose(argv: Sequence[str]) -> None:
     )
 
 
+REPORT_EXAMPLES = """\
+  python run.py report --workdir runs/digits_wgan
+
+Works on a run that is finished, stopped or still training, from its files alone.
+"""
+
+
+def report(argv: Sequence[str]) -> None:
+    """Write report.html, report.md and dashboard.png of a run."""
+    args = parser("run.py report", report.__doc__ or "", REPORT_EXAMPLES)
+    args.add_argument("--workdir", type=Path, required=True, help="the run's folder")
+    options = args.parse_args(argv)
+    from wgan_jax import report as verb
+
+    for path in verb.report(options.workdir):
+        print(path)
+
+
+LOG_EXAMPLES = """\
+  python run.py log
+  python run.py log --sort best_fid
+  python run.py log --compare digits_wgan digits_wgan_2
+  python run.py log --note digits_wgan "Baseline"
+"""
+
+
+def log(argv: Sequence[str]) -> None:
+    """Show the experiment log, or two of its runs side by side."""
+    args = parser("run.py log", log.__doc__ or "", LOG_EXAMPLES)
+    args.add_argument("--runs", type=Path, default=Path("runs"), help="folder of workdirs")
+    args.add_argument("--sort", default="date", help="any column of experiments.csv")
+    args.add_argument("--reverse", action="store_true", help="greatest first")
+    args.add_argument(
+        "--compare", nargs=2, metavar="RUN", help="two runs, and a PNG of their curves"
+    )
+    args.add_argument("--note", nargs=2, metavar=("RUN", "TEXT"), help="note something on a run")
+    options = args.parse_args(argv)
+    from wgan_jax import logbook
+
+    if options.compare:
+        table, path = logbook.compare(options.runs, *options.compare)
+        print(f"{table}\n\nCurves: {path}")
+        return
+    if options.note:
+        logbook.note(options.runs, *options.note)
+    print(logbook.show(options.runs, options.sort, options.reverse))
+
+
+WEIGHTS_EXAMPLES = """\
+examples:
+  python run.py weights                              the public file, once (96 MB)
+  python run.py weights --url https://mirror/dir/    from a mirror (or $WGAN_JAX_WEIGHTS_URL)
+  python run.py weights --from-file pt_inception-2015-12-05-6726825d.pth
+  python run.py weights --from-file mine.pth --sha256 DIGEST --name mine
+
+Weights are kept in $WGAN_JAX_CACHE, else in the user's cache directory, with their SHA-256.
+"""
+
+
+def weights(argv: Sequence[str]) -> None:
+    """Bring Inception's weights to this machine, which turns FID on."""
+    args = parser("run.py weights", weights.__doc__ or "", WEIGHTS_EXAMPLES)
+    args.add_argument("--from-file", type=Path, metavar="FILE", help="a .pth or .npz on this disk")
+    args.add_argument("--url", default="", help="a mirror: the file, or a folder ending in /")
+    args.add_argument("--sha256", default="", metavar="DIGEST", help="what the file must have")
+    args.add_argument("--name", default="", help="what other weights than the public are called")
+    options = args.parse_args(argv)
+    from wgan_jax.quality import weights as kept
+
+    if options.from_file:
+        record = kept.take(options.from_file, options.name, options.sha256)
+    else:
+        record = kept.fetch(options.url, options.name or kept.PUBLIC_NAME, options.sha256)
+    print(f"{record.name}: {kept.paths(record.name)[0]}\nSHA-256 {record.sha256}")
+
+
+EVALUATE_EXAMPLES = """\
+examples:
+  python run.py evaluate --workdir runs/cifar_wgan --checkpoint best --n 50000
+  python run.py evaluate --images samples/ --reference photographs/
+  python run.py evaluate --images samples.npz --reference tfds:cifar10/train --json
+  python run.py evaluate --images samples/ --reference stats.npz --protocol pytorch
+
+A set is a folder of pictures, an .npz of uint8 images, a statistics file (.npz with mu and sigma),
+digits, or tfds:<name>/<split>. docs/metrics.md says what each number is.
+"""
+
+
+def evaluate(argv: Sequence[str]) -> None:
+    """Measure a run, or compare two sets: FID, KID, IS, precision, recall."""
+    args = parser("run.py evaluate", evaluate.__doc__ or "", EVALUATE_EXAMPLES)
+    args.add_argument("--workdir", type=Path, help="a run; writes quality.json and .png there")
+    args.add_argument("--checkpoint", default="latest", help="latest, best, healthy or an epoch")
+    args.add_argument("--n", type=int, default=0, help="samples; default: the run's quality.n")
+    args.add_argument("--images", metavar="SET", help="the set judged, without a run")
+    args.add_argument("--reference", metavar="SET", help="what it is compared with")
+    args.add_argument("--encoder", default="", help="inception (default) or digits")
+    args.add_argument("--weights", default="", metavar="NAME", help="as run.py weights keeps them")
+    args.add_argument("--resize", default="", help="input protocol: tf1 (default) or pytorch")
+    args.add_argument("--protocol", default="", help="of a plain statistics file: tf1 or pytorch")
+    args.add_argument("--dtype", default="", help="float32 (default) or bfloat16")
+    args.add_argument("--batch-size", type=int, default=64, help="images per encoder batch")
+    args.add_argument("--image-size", type=int, default=0, help="for datasets of many sizes")
+    args.add_argument("--save-reference", type=Path, metavar="FILE", help="keep its statistics")
+    args.add_argument("--json", action="store_true", help="one line of JSON")
+    options = args.parse_args(argv)
+    from wgan_jax import measuring
+
+    how = measuring.Options.of(options)
+    if options.workdir and not (options.images or options.reference):
+        found = measuring.evaluate_run(options.workdir, options.checkpoint, options.n, how)
+    elif options.images and options.reference and not options.workdir:
+        from wgan_jax.comparing import evaluate_sets
+
+        found = evaluate_sets(options.images, options.reference, how, options.save_reference)
+    else:
+        raise UserError("give --workdir RUN, or --images SET --reference SET. See --help.")
+    print(measuring.json_line(found) if options.json else measuring.table(found))
+
+
+SAMPLE_EXAMPLES = """\
+examples:
+  python run.py sample --workdir runs/cifar_wgan --n 64 --grid
+  python run.py sample --workdir runs/cifar_wgan --n 10000 --out samples/ --checkpoint best
+  python run.py sample --workdir runs/cifar_wgan --n 6 --interpolate
+"""
+
+
+def sample(argv: Sequence[str]) -> None:
+    """Write pictures from a run's checkpoint."""
+    args = parser("run.py sample", sample.__doc__ or "", SAMPLE_EXAMPLES)
+    args.add_argument("--workdir", type=Path, required=True, help="the run")
+    args.add_argument("--n", type=int, default=64, help="how many; with --interpolate, rows")
+    args.add_argument("--checkpoint", default="latest", help="latest, best, healthy or an epoch")
+    args.add_argument("--out", type=Path, help="folder, or with --grid a .png; default: in the run")
+    args.add_argument("--seed", type=int, default=0, help="other pictures for another seed")
+    args.add_argument("--grid", action="store_true", help="all in one picture")
+    args.add_argument("--interpolate", action="store_true", help="rows from one latent to another")
+    options = args.parse_args(argv)
+    from wgan_jax import sampling
+
+    sampling.sample(**vars(options))
+
+
 Verb = Callable[[Sequence[str]], None]
-VERBS: dict[str, Verb] = {"diagnose": diagnose}
+VERBS: dict[str, Verb] = {
+    "weights": weights,
+    "evaluate": evaluate,
+    "sample": sample,
+    "diagnose": diagnose,
+    "report": report,
+    "log": log,
+}
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run one command; the exit code is 2 for what the user can mend."""
-    verb = VERBS[argv[0]] if argv and argv[0] in VERBS else None
+    """Run one command and return the exit code.
+
+    2 for what the user can mend, 1 for a run that failed, 128 + signal for one that was stopped.
+    """
+    verb = VERBS.get(argv[0]) if argv else None
     try:
         verb(argv[1:]) if verb else train(argv)
     except UserError as error:
-        print(f"run.py: {error}", file=sys.stderr)
-        return 2
+        return _say(error, 2)
+    except RunFailed as error:
+        return _say(error, 1)
+    except Interrupted as error:
+        return _say(error, 128 + error.signum)
+    except KeyboardInterrupt:
+        return _say("stopped before the first chunk; nothing was changed.", 130)
     return 0
+
+
+def _say(error: Exception | str, code: int) -> int:
+    print(f"run.py: {error}", file=sys.stderr)
+    return code
 
 
 if __name__ == "__main__":

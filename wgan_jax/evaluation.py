@@ -14,15 +14,15 @@ import numpy as np
 from jax import Array
 from tqdm import tqdm
 
-from wgan_jax.config import Settings
+from wgan_jax.config import encoder_of
 from wgan_jax.data.dataset import Dataset
 from wgan_jax.data.digits import read_labelled
 from wgan_jax.errors import UserError
-from wgan_jax.gan.state import Game, GanState, Stream, root_key
+from wgan_jax.gan.state import Game, GanState, Stream, root_key, to_uint8
 from wgan_jax.quality.cache import cache_dir
 from wgan_jax.quality.compare import compare
-from wgan_jax.quality.encoders import ENCODERS, Encoding, Wanted, build, compiler_options, slices
-from wgan_jax.quality.pixels import PixelMoments, batch_moments, to_uint8
+from wgan_jax.quality.encoders import Encoding, Wanted, build, compiler_options, slices
+from wgan_jax.quality.pixels import PixelMoments, batch_moments
 from wgan_jax.quality.statistics import Collector, Statistics, load
 from wgan_jax.quality.weights import WeightsAbsent
 
@@ -51,18 +51,6 @@ class Quality:
     class_shares: dict[str, float] = field(default_factory=dict)
 
 
-def wanted_encoder(settings: Settings) -> str:
-    """The encoder's name that `quality.encoder` comes to; `none` for pixels only."""
-    name = settings.quality.encoder
-    if name == "auto":
-        return "digits" if settings.data.name == "digits" else "inception"
-    if name not in (*ENCODERS, "none"):
-        raise UserError(
-            f"config.quality.encoder = {name!r} is not one of auto, {', '.join(ENCODERS)}, none."
-        )
-    return name
-
-
 class Evaluator:
     """Measures one game's generator, as often as asked; never changes its state.
 
@@ -89,7 +77,7 @@ class Evaluator:
         dtype: of the encoder's arithmetic, float32 or bfloat16.
         """
         self.game = game
-        self.encoder, self.note = wanted_encoder(game.settings), ""
+        self.encoder, self.note = encoder_of(game.settings), ""
         self._encoding: Encoding | None = None
         self._real: Statistics | None = None
         self._batch_size = game.settings.quality.batch_size
@@ -110,6 +98,7 @@ class Evaluator:
             encoding = Encoding(build(wanted), quality.batch_size)
         except WeightsAbsent as absent:
             self.encoder, self.note = "none", f"FID and IS are off: {absent}"
+            say(self.note)
             return
         self._encoding, self._batch_size = encoding, encoding.batch_size
         self._real = real_statistics(encoding, dataset, settings.data.split, say)

@@ -13,7 +13,7 @@ from wgan_jax.quality.distances import (
     kernel_distance,
     precision_recall,
 )
-from wgan_jax.quality.statistics import Statistics
+from wgan_jax.quality.statistics import Protocol, Statistics
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,12 @@ class Comparison:
     caveats: tuple[str, ...]
 
 
-def check_protocols(images: Statistics, reference: Statistics) -> None:
-    """Raise UserError unless both were encoded alike."""
-    if not images.protocol.matches(reference.protocol) or len(images.mu) != len(reference.mu):
+def refuse_other_protocol(side: Statistics, protocol: Protocol) -> None:
+    """Raise UserError unless `side` was encoded by `protocol`."""
+    if not side.protocol.matches(protocol):
         raise UserError(
-            f"Different protocols do not compare: {images.source} is by {images.protocol}, "
-            f"{reference.source} by {reference.protocol}."
+            f"Different protocols do not compare: {side.source} is by {side.protocol}, the other "
+            f"side by {protocol}."
         )
 
 
@@ -44,7 +44,12 @@ def compare(images: Statistics, reference: Statistics, *, samples: bool = True) 
       reference: the real images; with its root where it is compared with often.
       samples: also KID, precision and recall, which take seconds.
     """
-    check_protocols(images, reference)
+    refuse_other_protocol(reference, images.protocol)
+    if len(images.mu) != len(reference.mu):
+        raise UserError(
+            f"{reference.source} has {len(reference.mu)} feature dimensions, {images.source} "
+            f"{len(images.mu)}: they were not made by the same encoder."
+        )
     values: dict[str, float] = {}
     caveats = _few(images) + _few(reference)
     values["fid_score"] = frechet_distance(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from numpy.typing import NDArray
@@ -62,8 +61,3 @@ def batch_moments(images: Array, inside: Array) -> tuple[Array, Array]:
     weight = inside[:, None, None, None].astype(images.dtype)
     mean = (weight * images).sum(axis=0) / weight.sum()
     return mean, (weight * (images - mean) ** 2).sum(axis=0)
-
-
-def to_uint8(images: Array) -> Array:
-    """Images in [-1, 1] as pixels 0..255: round(127.5 x + 127.5), clipped."""
-    return jnp.clip(jnp.round(127.5 * images + 127.5), 0, 255).astype(jnp.uint8)

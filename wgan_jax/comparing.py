@@ -1,0 +1,165 @@
+"""The command `evaluate` for two sets: folders, `.npz` files, statistics files or datasets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from wgan_jax.config import DataSettings
+from wgan_jax.data.dataset import load
+from wgan_jax.data.digits import SIZE as DIGITS_SIZE
+from wgan_jax.data.digits import read_labelled
+from wgan_jax.errors import UserError
+from wgan_jax.evaluation import BAR_AFTER, Quality, real_statistics
+from wgan_jax.measuring import Options, to_stderr
+from wgan_jax.quality import inception, statistics
+from wgan_jax.quality.cache import read_npz
+from wgan_jax.quality.compare import compare, refuse_other_protocol
+from wgan_jax.quality.distances import frechet_distance
+from wgan_jax.quality.encoders import Encoding, Wanted, build, slices
+from wgan_jax.quality.pictures import Pictures, from_arrays, from_folder
+from wgan_jax.quality.statistics import Protocol, Statistics
+
+BFLOAT16_SAMPLE = 256  # images encoded twice, to measure what bfloat16 changes
+
+DEFAULT = Protocol("inception", "", "", "tf1")
+
+Side = Pictures | Statistics | DataSettings
+
+
+def evaluate_sets(
+    images: str, reference: str, options: Options, save_reference: Path | None = None
+) -> Quality:
+    """Compare two sets: each a folder, an `.npz` of images, a statistics file, or a dataset.
+
+    Args:
+      images: the set judged.
+      reference: what it is compared with.
+      options: how pictures are encoded; what is empty there is as a statistics file says.
+      save_reference: where to keep the reference's statistics, for the next time.
+
+    Raises:
+      UserError: a set cannot be used, or both sides cannot be encoded alike.
+    """
+    first, second = open_side(images, options), open_side(reference, options)
+    wanted = wanted_encoder(options, (first, second))
+    notes: list[str] = []
+    encoding = None
+    if not (isinstance(first, Statistics) and isinstance(second, Statistics)):
+        encoding = Encoding(build(wanted), options.batch_size)
+        for side in (first, second):
+            if isinstance(side, Statistics):
+                refuse_other_protocol(side, encoding.encoder.protocol)
+    sizes = [side.shape for side in (first, second) if isinstance(side, Pictures)]
+    judged, real = (_encoded(side, encoding, options, sizes) for side in (first, second))
+    for side in (first, second):
+        notes += side.notes if isinstance(side, Pictures) else ()
+    if len(set(sizes)) == 2:
+        notes.append(f"sizes differ, {sizes[0]} and {sizes[1]} (height, width): both are resized")
+    if wanted.dtype == "bfloat16" and isinstance(first, Pictures):
+        notes.append(bfloat16_effect(first, wanted, options.batch_size))
+    if save_reference is not None:
+        real = real.with_root()
+        real.save(save_reference)
+    comparison = compare(judged, real)
+    sources = {"images": images, "reference": reference, "n_fake": judged.n, "n_real": real.n}
+    ceiling = dict(
+        zip(("inception_score_mean", "inception_score_std"), real.score or (), strict=False)
+    )
+    return Quality(
+        values=comparison.values,
+        encoder=judged.protocol.encoder,
+        protocol=judged.protocol.described() | sources,
+        caveats=(*notes, *comparison.caveats),
+        real=ceiling,
+    )
+
+
+def open_side(text: str, options: Options) -> Side:
+    """What a side names, opened as far as it goes without an encoder."""
+    if text == "digits" or text.startswith("tfds:"):
+        name, _, split = text.rpartition("/") if "/" in text else (text, "", "train")
+        return DataSettings(name=name, split=split)
+    path = Path(text).expanduser()
+    if path.is_dir():
+        return from_folder(path)
+    if path.suffix != ".npz":
+        raise UserError(
+            f"{text} is neither a folder of pictures, an .npz file, digits nor tfds:<name>/<split>."
+        )
+    arrays = read_npz(path)
+    if "mu" not in arrays and "sigma" not in arrays:
+        return from_arrays(arrays, path)
+    named = Protocol("inception", options.weights, "", options.protocol)
+    return statistics.load(path, named if options.protocol else None)
+
+
+def wanted_encoder(options: Options, sides: tuple[Side, Side]) -> Wanted:
+    """The encoder that the options name; what they leave open is as a statistics file says."""
+    theirs = next((side.protocol for side in sides if isinstance(side, Statistics)), DEFAULT)
+    encoder = options.encoder or theirs.encoder
+    same = encoder == theirs.encoder
+    return Wanted(
+        encoder,
+        options.weights or (theirs.weights if same else ""),
+        options.resize or (theirs.resize if same else DEFAULT.resize),
+        options.dtype or theirs.dtype,
+        digits=read_labelled,
+    )
+
+
+def _encoded(
+    side: Side, encoding: Encoding | None, options: Options, sizes: list[tuple[int, int]]
+) -> Statistics:
+    """A side's statistics; pictures and datasets are encoded."""
+    if isinstance(side, Statistics):
+        return side
+    assert encoding is not None, "pictures come with an encoder"
+    if isinstance(side, DataSettings):
+        dataset = load(side, options.image_size or _dataset_size(side, sizes))
+        return real_statistics(encoding, dataset, side.split, to_stderr)
+    with tqdm(total=side.n, unit="image", desc=side.source, delay=BAR_AFTER, leave=False) as bar:
+
+        def counted() -> Iterator[NDArray[np.uint8]]:
+            for batch in side.batches(encoding.batch_size):
+                yield batch
+                bar.update(len(batch))
+
+        return encoding.collect(counted(), side.n, side.source)
+
+
+def _dataset_size(side: DataSettings, sizes: list[tuple[int, int]]) -> int:
+    """The size to load a dataset at: its own if it has one, else that of the other side."""
+    if side.name == "digits":
+        return DIGITS_SIZE
+    import tensorflow_datasets as tfds
+
+    try:
+        height, width, _ = (
+            tfds.builder(side.name.removeprefix("tfds:")).info.features["image"].shape
+        )
+    except (tfds.core.registered.DatasetNotFoundError, KeyError, ValueError):
+        return inception.SIZE  # loading it will say what is wrong with it
+    if height and height == width:
+        return int(height)
+    if sizes and sizes[0][0] == sizes[0][1]:
+        return sizes[0][0]
+    raise UserError(f"{side.name} has pictures of many sizes: say --image_size N for its squares.")
+
+
+def bfloat16_effect(pictures: Pictures, wanted: Wanted, batch_size: int) -> str:
+    """One line on what bfloat16 does to FID: that between both encodings of the same images."""
+    images = next(pictures.batches(BFLOAT16_SAMPLE))
+    both = [
+        Encoding(build(replace(wanted, dtype=dtype)), batch_size).collect(
+            slices(images, batch_size), len(images), dtype
+        )
+        for dtype in ("bfloat16", "float32")
+    ]
+    shift = frechet_distance(both[0].mu, both[0].sigma, both[1].mu, both[1].sigma)
+    return f"bfloat16: FID {shift:.3g} between it and float32 on the same {len(images)} images"

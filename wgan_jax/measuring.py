@@ -1,0 +1,163 @@
+"""The command `evaluate` for a run, and how a measurement is shown."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from wgan_jax.data.dataset import load
+from wgan_jax.errors import UserError
+from wgan_jax.evaluation import Evaluator, Quality
+from wgan_jax.gan.state import Game, GanState, Stream, new_game, root_key
+from wgan_jax.quality.cache import replace_file
+from wgan_jax.record import claim
+from wgan_jax.record.checkpoints import Checkpoints
+from wgan_jax.record.samples import save_grid
+
+GRID = 64  # samples in the picture beside `quality.json`
+
+# In the order of the table: key here, key in the JSON, name, format.
+ROWS = (
+    ("fid_score", "fid", "FID", ".3f"),
+    ("kid_mean", "kid_mean", "KID", ".6f"),
+    ("kid_std", "kid_std", "KID ±", ".6f"),
+    ("precision", "precision", "precision", ".4f"),
+    ("recall", "recall", "recall", ".4f"),
+    ("inception_score_mean", "inception_score_mean", "IS", ".3f"),
+    ("inception_score_std", "inception_score_std", "IS ±", ".3f"),
+    ("pixel_variance", "pixel_variance", "PixVar", ".4f"),
+    ("generated_image_mean", "generated_image_mean", "image mean", ".4f"),
+    ("generated_image_std", "generated_image_std", "image std", ".4f"),
+)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How pictures are encoded; what is empty is as the statistics files say, or the default.
+
+    Attributes:
+      encoder: `inception` (default) or `digits`.
+      weights: name of the encoder's weights.
+      resize: `tf1` (default) or `pytorch`.
+      protocol: input protocol of plain statistics files, `tf1` or `pytorch`.
+      dtype: `float32` (default) or `bfloat16`.
+      batch_size: images per batch.
+      image_size: size that datasets are brought to; 0: that of the pictures they are compared with.
+    """
+
+    encoder: str = ""
+    weights: str = ""
+    resize: str = ""
+    protocol: str = ""
+    dtype: str = ""
+    batch_size: int = 64
+    image_size: int = 0
+
+    @classmethod
+    def of(cls, parsed: Any) -> Options:
+        """From an object that has these attributes, among others."""
+        return cls(**{field.name: getattr(parsed, field.name) for field in fields(cls)})
+
+
+def open_run(workdir: Path, checkpoint: str) -> tuple[Game, int, GanState]:
+    """The game of a run, the epochs of a checkpoint (`latest`, `best`, a number), and its state."""
+    settings = claim.load_settings(workdir)
+    shape = claim.load_dataset(workdir)["shape"]
+    game = new_game(settings, int(shape[3]))
+    like = game.new_state(root_key(settings.seed))
+    checkpoints = Checkpoints(workdir / "checkpoints", settings.keep_checkpoints, to_stderr)
+    try:
+        found = checkpoints.restore(like, checkpoint)
+    finally:
+        checkpoints.close()
+    if found is None:
+        raise UserError(f"{workdir} has no checkpoint yet: train it first.")
+    return game, *found
+
+
+def evaluate_run(
+    workdir: Path, checkpoint: str = "latest", n: int = 0, options: Options | None = None
+) -> Quality:
+    """Measure a run's samples against its own data; writes `quality.json` and `quality.png`.
+
+    Args:
+      workdir: the run's folder.
+      checkpoint: `latest`, `best`, `healthy`, or a number of epochs.
+      n: samples; 0: the run's `quality.n`.
+      options: encoder, weights, resize, dtype; empty ones are the run's own.
+    """
+    options = options or Options()
+    game, epoch, state = open_run(workdir, checkpoint)
+    own = game.settings.quality
+    quality = replace(
+        own,
+        encoder=options.encoder or own.encoder,
+        weights=options.weights or own.weights,
+        resize=options.resize or own.resize,
+    )
+    game = replace(game, settings=replace(game.settings, quality=quality))
+    dataset = load(game.settings.data, game.settings.image_size)
+    if dataset.fingerprint != claim.load_dataset(workdir)["fingerprint"]:
+        raise UserError(f"{dataset.name} holds other images now than {workdir} was trained on.")
+    evaluator = Evaluator(game, dataset, to_stderr, dtype=options.dtype or "float32")
+    found = evaluator.measure(state, epoch, n=n, samples=True)
+    found = replace(found, protocol=found.protocol | {"checkpoint": checkpoint})
+    content = json.dumps(as_json(found), indent=2, ensure_ascii=False) + "\n"
+    replace_file(workdir / "quality.json", content.encode())
+    latents = game.latents(jax.random.fold_in(root_key(game.settings.seed), Stream.SAMPLES), GRID)
+    pictures = np.asarray(jax.jit(game.pictures)(state, latents))
+    save_grid(pictures, workdir / "quality.png", columns=8)
+    return found
+
+
+def to_stderr(text: str) -> None:
+    """For what is not the result, so that `--json` leaves one line on stdout."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def as_json(quality: Quality) -> dict[str, Any]:
+    """A measurement for a file or a pipe; null where a number could not be had."""
+    row: dict[str, Any] = {name: quality.values.get(key) for key, name, *_ in ROWS}
+    row |= {"encoder": quality.encoder, "protocol": quality.protocol}
+    row |= {"caveats": list(quality.caveats), "real": quality.real}
+    return row | ({"class_shares": quality.class_shares} if quality.class_shares else {})
+
+
+def json_line(quality: Quality) -> str:
+    """A measurement as one line of JSON."""
+    return json.dumps(as_json(quality), ensure_ascii=False)
+
+
+def table(quality: Quality) -> str:
+    """A measurement for a person: a line for each number, its protocol, its caveats."""
+    return "\n".join(_lines(quality))
+
+
+def _lines(quality: Quality) -> Iterator[str]:
+    mark = "" if quality.encoder in ("inception", "none") else f"[{quality.encoder}]"
+    for key, _, name, spec in ROWS:
+        if key in quality.values and not key.endswith("_std"):
+            text = format(quality.values[key], spec)
+            spread = quality.values.get(key.replace("_mean", "_std"))
+            if key in ("kid_mean", "inception_score_mean") and spread is not None:
+                text += f" ± {format(spread, spec)}"
+            if key == "inception_score_mean" and quality.real:
+                text += f"  (real images: {quality.real[key]:.3f})"
+            named = name + mark if name in ("FID", "KID", "IS") else name
+            yield f"  {named:<12} {text}"
+    if quality.class_shares:
+        shares = "  ".join(f"{name}: {share:.1%}" for name, share in quality.class_shares.items())
+        yield f"  {'classes':<12} {shares}"
+    yield "  by           " + ", ".join(
+        f"{key} {value[:8] if key == 'weights_sha256' else value}"
+        for key, value in quality.protocol.items()
+    )
+    for caveat in quality.caveats:
+        yield f"  note         {caveat}"

@@ -1,0 +1,149 @@
+"""Sets of pictures to be judged: a folder, or an `.npz` of uint8 images, at their own size."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from wgan_jax.errors import UserError
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+GREY, TRANSPARENT, COLOUR = ("1", "L"), ("RGBA", "LA", "PA"), ("RGB", "P", "CMYK", "YCbCr")
+
+Images = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """A set of pictures of one size.
+
+    Attributes:
+      source: what to call it.
+      n: how many.
+      shape: (height, width).
+      batches: gives them all, in order, as uint8 [at most the size asked, H, W, 1 or 3].
+      notes: what a reader must know of how they were read.
+    """
+
+    source: str
+    n: int
+    shape: tuple[int, int]
+    batches: Callable[[int], Iterator[Images]]
+    notes: tuple[str, ...] = ()
+
+
+def from_folder(folder: Path) -> Pictures:
+    """The pictures under a folder, recursively, sorted by path; they stay on the disk until used.
+
+    Raises:
+      UserError: no picture, one that cannot be read, or pictures of different sizes.
+    """
+    found = sorted(
+        Path(place, name)
+        for place, _, names in os.walk(folder, followlinks=True)
+        for name in names
+        if name.lower().endswith(SUFFIXES)
+    )
+    if not found:
+        raise UserError(f"{folder} has no picture in it: it needs {', '.join(SUFFIXES)} files.")
+    with ThreadPoolExecutor() as pool:
+        heads = list(pool.map(_head, found))
+    (first, size), grey, clear = (found[0], heads[0][0]), 0, 0
+    for path, (other, mode) in zip(found, heads, strict=True):
+        if other != size:
+            raise UserError(
+                f"{folder} mixes sizes: {first.name} is {size[0]}x{size[1]}, {path.name} "
+                f"{other[0]}x{other[1]}. Resize them to one size first."
+            )
+        grey += mode in GREY
+        clear += mode in TRANSPARENT
+    notes = []
+    if grey:
+        notes.append(f"{grey} of {len(found)} pictures of {folder.name} are grey, read as RGB")
+    if clear:
+        notes.append(
+            f"{clear} of {len(found)} pictures of {folder.name} have an alpha channel "
+            "(opaque), left out"
+        )
+
+    def batches(most: int) -> Iterator[Images]:
+        with ThreadPoolExecutor() as pool:
+            for start in range(0, len(found), most):
+                yield np.stack(list(pool.map(_decode, found[start : start + most])))
+
+    return Pictures(str(folder), len(found), (size[1], size[0]), batches, tuple(notes))
+
+
+def from_arrays(arrays: dict[str, NDArray[Any]], path: Path) -> Pictures:
+    """The images in an `.npz`: its one array, or that called `images`.
+
+    Raises:
+      UserError: which array is meant is not clear, or it is not uint8 [n, H, W, 1 or 3].
+    """
+    if "images" not in arrays and len(arrays) != 1:
+        raise UserError(
+            f"{path} holds {', '.join(sorted(arrays)[:5]) or 'nothing'}: call the uint8 images in "
+            "it `images`, or give a statistics file with `mu` and `sigma`."
+        )
+    images = arrays["images"] if "images" in arrays else next(iter(arrays.values()))
+    return from_array(images, str(path))
+
+
+def from_array(images: NDArray[Any], source: str) -> Pictures:
+    """Images uint8 [n, H, W], [n, H, W, 1] or [n, H, W, 3]."""
+    if images.dtype != np.uint8:
+        broken = np.issubdtype(images.dtype, np.floating) and not np.isfinite(images).all()
+        what = "NaN or infinite pixels" if broken else f"{images.dtype} pixels"
+        raise UserError(f"{source} has {what}: images must be uint8, 0 to 255.")
+    if images.ndim == 3:
+        images = images[..., None]
+    if images.ndim != 4 or images.shape[3] not in (1, 3) or not images.size:
+        raise UserError(
+            f"{source} has shape {list(images.shape)}: images must be [n, height, width, 1 or 3]"
+            + (", without an alpha channel." if images.shape[-1:] == (4,) else ".")
+        )
+
+    def batches(most: int) -> Iterator[Images]:
+        return (images[start : start + most] for start in range(0, len(images), most))
+
+    return Pictures(source, len(images), (images.shape[1], images.shape[2]), batches)
+
+
+def _head(path: Path) -> tuple[tuple[int, int], str]:
+    """Size and mode from a picture's first bytes."""
+    try:
+        with Image.open(path) as picture:
+            size, mode = picture.size, picture.mode
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise _unreadable(path, error) from None
+    if mode not in (*GREY, *TRANSPARENT, *COLOUR):
+        raise UserError(f"{path} has {mode} pixels: convert it to 8 bits, grey or RGB.")
+    return size, mode
+
+
+def _decode(path: Path) -> Images:
+    """A picture's pixels, uint8 [H, W, 3]."""
+    try:
+        with Image.open(path) as picture:
+            if picture.mode in TRANSPARENT or "transparency" in picture.info:
+                alpha = picture.convert("RGBA").getchannel("A").getextrema()
+                if alpha != (255, 255):
+                    raise UserError(
+                        f"{path} is partly transparent: lay it on a background and save it as RGB."
+                    )
+            return np.asarray(picture.convert("RGB"))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: Exception) -> UserError:
+    reason: Sequence[str] = str(error).splitlines() or [type(error).__name__]
+    return UserError(f"{path} is not a whole picture ({reason[0][:60]}): mend or remove it.")

@@ -1,0 +1,102 @@
+"""The command `sample`: pictures from a checkpoint, needing neither the dataset nor W&B."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from numpy.typing import NDArray
+from PIL import Image
+
+from wgan_jax.errors import UserError
+from wgan_jax.gan.state import Stream, root_key
+from wgan_jax.measuring import open_run, to_stderr
+from wgan_jax.record.samples import save_grid
+
+BATCH = 256  # samples generated at a time
+STEPS = 8  # pictures in a row of an interpolation
+
+
+def sample(
+    workdir: Path,
+    n: int = 64,
+    *,
+    checkpoint: str = "latest",
+    out: Path | None = None,
+    seed: int = 0,
+    grid: bool = False,
+    interpolate: bool = False,
+) -> Path:
+    """Generate pictures and write them as PNG.
+
+    Args:
+      workdir: the run's folder.
+      n: how many pictures; of an interpolation, rows of eight.
+      checkpoint: `latest`, `best`, `healthy`, or a number of epochs.
+      out: where to; default: `generated/` in the run's folder.
+      seed: other latents for another seed.
+      grid: one picture of all, instead of a file for each.
+      interpolate: one picture whose rows go from one latent to another along the sphere.
+
+    Returns:
+      The file or folder written.
+    """
+    if n < 1:
+        raise UserError(f"--n={n} must be at least 1.")
+    game, epoch, state = open_run(workdir, checkpoint)
+    key = jax.random.fold_in(root_key(game.settings.seed), Stream.SAMPLES)
+    key = jax.random.fold_in(key, seed)
+    latents = game.latents(key, 2 * n if interpolate else n)
+    if interpolate:
+        latents = between(latents[:n], latents[n:], STEPS).reshape(n * STEPS, -1)
+    draw = jax.jit(game.pictures)
+    pictures = np.concatenate(
+        [
+            np.asarray(draw(state, rows))
+            for rows in jnp.split(latents, range(BATCH, len(latents), BATCH))
+        ]
+    )
+    folder = out or workdir / "generated"
+    name = f"{'interpolation' if interpolate else 'grid'}_{epoch:06d}_seed{seed}.png"
+    if grid or interpolate:
+        path = folder if folder.suffix == ".png" else folder / name
+        save_grid(pictures, path, columns=STEPS if interpolate else _columns(n))
+    else:
+        path = folder
+        _save_each(pictures, path)
+    to_stderr(f"{len(pictures)} pictures after {epoch} epochs: {path}")
+    return path
+
+
+def between(first: Array, last: Array, steps: int) -> Array:
+    """Spherical interpolation of latents (White 2016): [n, d] twice -> [n, steps, d].
+
+    Latents from N(0, 1) lie near a sphere; a straight line between two would leave it, and show the
+    generator inputs of a length that it was never trained on.
+    """
+    share = jnp.linspace(0, 1, steps)[None, :, None]
+    norms = jnp.linalg.norm(first, axis=-1) * jnp.linalg.norm(last, axis=-1)
+    cosine = jnp.clip((first * last).sum(-1) / norms, -1, 1)
+    angle = jnp.maximum(jnp.arccos(cosine), 1e-6)[:, None, None]
+    a, b = jnp.sin((1 - share) * angle), jnp.sin(share * angle)
+    path: Array = (a * first[:, None] + b * last[:, None]) / jnp.sin(angle)
+    return path
+
+
+def _columns(n: int) -> int:
+    """As square as it gets."""
+    return max(1, round(math.sqrt(n)))
+
+
+def _save_each(pictures: NDArray[np.uint8], folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for i, picture in enumerate(pictures):
+            grey = picture.shape[-1] == 1
+            Image.fromarray(picture[..., 0] if grey else picture).save(folder / f"{i:06d}.png")
+    except OSError as error:
+        raise UserError(f"Cannot write to {folder}: {error.strerror or error}.") from error
