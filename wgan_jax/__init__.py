@@ -10,6 +10,7 @@ from typing import Any
 _LAZY = {
     "define_wgan_charts": "wgan_jax.record.wandb",
     "init_wandb": "wgan_jax.record.wandb",
+    "train": "wgan_jax.training",
 }
 
 __all__ = list(_LAZY)

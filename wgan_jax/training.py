@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -26,8 +26,11 @@ from wgan_jax.history import History
 from wgan_jax.record import claim, environment, samples
 from wgan_jax.record.background import InBackground
 from wgan_jax.record.checkpoints import Checkpoints, structure
-from wgan_jax.record.console import Console, epoch_block, quality_line
+from wgan_jax.record.console import Console, classes_line, epoch_block, quality_line
 from wgan_jax.record.writers import JsonLinesWriter, MultiWriter, Writer
+
+if TYPE_CHECKING:  # imported where it is used: a run that measures nothing does without
+    from wgan_jax.evaluation import Evaluator, Quality
 
 CHUNK_SECONDS = 1.0  # device work between two looks from the host
 GRID = 64  # samples in a grid
@@ -178,8 +181,10 @@ class Session:
         self.checkpoints = Checkpoints(place / "checkpoints", settings.keep_checkpoints, self.say)
         self.lines = JsonLinesWriter(place / "metrics.jsonl")
         self.writer = MultiWriter([])
+        self.evaluator: Evaluator | None = None
         self.history, self.verdict = History(), Verdict("healthy", None, ())
         self.pending: Played | None = None
+        self.quality: Quality | None = None
         self.seconds_per_round = CHUNK_SECONDS  # until it is measured: chunks of one round
         self.epoch, self.state = self._first_state()
         self._take_back_to(self.epoch)
@@ -266,7 +271,7 @@ class Session:
         if s.quality_every:
             from wgan_jax import evaluation
 
-            self.evaluator = evaluation.Evaluator(s, self.game, self.dataset, self.place, self.say)
+            self.evaluator = evaluation.Evaluator(self.game, self.dataset, self.say)
         self.writer = MultiWriter([InBackground(lambda: self.lines), *self._mirrors()])
         self.writer.write_hparams(flat(s))
         if not self.epoch and s.sample_every:
@@ -333,10 +338,13 @@ class Session:
     def _measure(self, played: Played) -> tuple[float, str] | None:
         """Measure samples; (FID, encoder) if no earlier epoch had as low a FID."""
         quality = self.evaluator.measure(self.state, self.epoch)
-        last = self.epoch - 1
         details = {"encoder": quality.encoder, "protocol": quality.protocol}
-        played.extras[last] = {**quality.values, **details}
-        self.say("\n  Computing quality metrics...\n" + quality_line(quality.values, quality.encoder))
+        if quality.class_shares:
+            details["class_shares"] = quality.class_shares
+        if quality.caveats:
+            details["caveats"] = list(quality.caveats)
+        played.extras[self.epoch - 1] = {**quality.values, **details}
+        self.quality = quality
         fid = quality.values.get("fid_score")
         best = self.checkpoints.marks.get("best", {})
         comparable = best.get("encoder") == quality.encoder
@@ -353,16 +361,32 @@ class Session:
         before, self.verdict = self.verdict, self.judge.update(self.history)
         verdicts = [self.verdict.verdict] * len(played.epochs)
         self.writer.write_chunk(played.epochs, {**played.columns, "verdict": verdicts}, played.extras)
-        every = self.settings.log_every
-        for i, epoch in enumerate(played.epochs.tolist()):
-            if every and (epoch + 1) % every == 0:
-                row = {key: float(column[i]) for key, column in played.columns.items()}
-                self.say(epoch_block(epoch, self.settings.epochs, row))
+        self._show(played)
         if (before.verdict, before.causes) != (self.verdict.verdict, self.verdict.causes):
             self.say(f"Health: {self.verdict.line()}")
             last = int(played.epochs[-1])
             claim.append_event(self.place, "verdict", last, **self.verdict.to_dict())
         self.console.progress(int(played.epochs[-1]) + 1)
+
+    def _show(self, played: Played) -> None:
+        """The guide's block for each epoch that is due, and quality where it was measured."""
+        every = self.settings.log_every
+        for i, epoch in enumerate(played.epochs.tolist()):
+            if every and (epoch + 1) % every == 0:
+                row = {key: float(column[i]) for key, column in played.columns.items()}
+                self.say(epoch_block(epoch, self.settings.epochs, row))
+            if epoch in played.extras and self.quality:
+                self._show_quality(self.quality)
+
+    def _show_quality(self, quality: Quality) -> None:
+        own = quality.encoder not in ("inception", "none")  # whose ceiling nobody knows by heart
+        real = quality.real.get("inception_score_mean") if own else None
+        lines = ["", "  Computing quality metrics..."]
+        lines.append(quality_line(quality.values, quality.encoder, real))
+        if quality.class_shares:
+            lines.append(classes_line(quality.class_shares))
+        lines += [f"               {caveat}" for caveat in quality.caveats]
+        self.say("\n".join([*lines, ""]))
 
     def _act_on_verdict(self) -> None:
         """Stop or roll back a run that cannot or should not go on."""

@@ -38,10 +38,14 @@ def epoch_block(epoch: int, epochs: int, row: Mapping[str, float]) -> str:
     )
 
 
-def quality_line(values: Mapping[str, float], encoder: str) -> str:
+def quality_line(values: Mapping[str, float], encoder: str, real_score: float | None = None) -> str:
     """The guide's quality line; scores by another encoder than Inception carry its name.
 
-    Without features (no weights), PixVar alone.
+    Args:
+      values: by the keys of `wgan_jax.keys`; without features (no weights), PixVar alone.
+      encoder: whose features they are.
+      real_score: the Inception Score of the real images by that encoder, the ceiling, if it is to
+        be printed beside.
     """
     name = "" if encoder == "inception" else f"[{encoder}]"
     parts = []
@@ -49,9 +53,16 @@ def quality_line(values: Mapping[str, float], encoder: str) -> str:
         parts.append(f"FID{name}: {values['fid_score']:.1f}")
     if "inception_score_mean" in values:
         mean, spread = values["inception_score_mean"], values["inception_score_std"]
-        parts.append(f"IS{name}: {mean:.2f}±{spread:.2f}")
-    parts.append(f"PixVar: {values['pixel_variance']:.4f}")
-    return "  Quality    │ " + "  ".join(parts)
+        ceiling = "" if real_score is None else f" (real: {real_score:.2f})"
+        parts.append(f"IS{name}: {mean:.2f}±{spread:.2f}{ceiling}")
+    if "pixel_variance" in values:
+        parts.append(f"PixVar: {values['pixel_variance']:.4f}")
+    return "  Quality    │ " + ("  ".join(parts) or "not measured")
+
+
+def classes_line(shares: Mapping[str, float]) -> str:
+    """The share of the samples in each class, e.g. `  Classes    │ 0:10% 1:9% ...`."""
+    return "  Classes    │ " + " ".join(f"{name}:{share:.0%}" for name, share in shares.items())
 
 
 def seconds(value: float) -> str:

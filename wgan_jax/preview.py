@@ -1,0 +1,83 @@
+"""What a run would be: settings, networks, work per round, memory, data; without training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from wgan_jax.config import Settings, flat
+from wgan_jax.gan.rounds import chunk_program
+from wgan_jax.gan.state import GanState, Game, new_game, root_key
+from wgan_jax.gan.steps import critic_step, generator_step
+from wgan_jax.training import read_images
+
+
+def preview(settings: Settings, say: Callable[[str], None] = print) -> None:
+    """Print the resolved settings, both networks, operations per round, memory, and the dataset.
+
+    Compiles the round for this device, so that the memory is the compiler's own figure.
+    """
+    dataset = read_images(settings)
+    game = new_game(settings, dataset.channels)
+    key = root_key(settings.seed)
+    state = game.new_state(key)
+    say("Settings\n" + "\n".join(f"  {k} = {v!r}" for k, v in flat(settings).items()))
+    for name, player in (("Critic", state.critic), ("Generator", state.generator)):
+        say(f"\n{name}\n{_parameters(player.params)}")
+    operations = round_operations(game, state, key)
+    images = jax.ShapeDtypeStruct(dataset.images.shape, jnp.uint8)
+    memory = chunk_program(game).lower(state, images, key, jnp.int32(1)).compile().memory_analysis()
+    say(
+        f"\nOperations per epoch   {operations / 1e9:.2f} GFLOP "
+        f"({settings.n_critic} critic updates, 1 generator update, batch {settings.batch_size})"
+        f"\nDevice memory          {_megabytes(memory)} on {jax.devices()[0].device_kind}"
+        f"\nDataset                {dataset.name}: {len(dataset.images):,} images of "
+        f"{'x'.join(map(str, dataset.images.shape[1:]))}, {dataset.images.nbytes / 1e6:.1f} MB, "
+        f"fingerprint {dataset.fingerprint[:8]}"
+        f"\nPasses over the data   {_passes(settings, len(dataset.images)):.1f} in "
+        f"{settings.epochs:,} epochs"
+    )
+
+
+def round_operations(game: Game, state: GanState, key: jax.Array) -> float:
+    """Floating-point operations of one usual round, as the compiler counts those of its updates.
+
+    Counted on the plain forms of the program, before this platform's rewriting of convolutions
+    could add to them or save some.
+    """
+    shape = (game.settings.batch_size, *game.image_shape)
+    batch = jax.ShapeDtypeStruct(shape, jnp.uint8)
+    critic = jax.jit(lambda s, b: critic_step(game, s, b, key)).lower(state, batch)
+    generator = jax.jit(lambda s: generator_step(game, s, key)).lower(state)
+    return game.settings.n_critic * _flops(critic) + _flops(generator)
+
+
+def _flops(lowered: jax.stages.Lowered) -> float:
+    analysis: Any = lowered.cost_analysis()
+    return float(analysis["flops"]) if analysis else float("nan")
+
+
+def _parameters(params: Any) -> str:
+    from clu import parameter_overview
+
+    table: str = parameter_overview.get_parameter_overview(params)
+    return table
+
+
+def _megabytes(memory: Any) -> str:
+    if memory is None:
+        return "not known"
+    total = (
+        memory.argument_size_in_bytes
+        + memory.output_size_in_bytes
+        + memory.temp_size_in_bytes
+        - memory.alias_size_in_bytes
+    )
+    return f"{total / 1e6:.0f} MB (with the dataset)"
+
+
+def _passes(settings: Settings, images: int) -> float:
+    return settings.epochs * settings.n_critic * settings.batch_size / images
