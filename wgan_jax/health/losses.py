@@ -23,7 +23,7 @@ SATURATED = 0.07  # share of chance below which the critic makes hardly any erro
 ONE_SIDED = 20.0  # upper tail of d_loss over its lower tail: it lies on its floor
 VANISHED = 1e-3  # share of its former size below which a score gap is gone
 REGIME = 3.0  # factor of noise from one twentieth of a run to the next: a change of regime
-UNSETTLED, STALLED = 1.75, 0.75  # growth of noise; fall of the floor over half a run, in noises
+UNSETTLED, STALLED = 1.75, 0.75  # growth of noise; fall over half a run, in noises
 WILD = 10.0  # growth of noise, or of size, at which a loss runs wild
 
 
@@ -113,7 +113,7 @@ def regime_change(past: Past, factor: float = REGIME) -> Sign | None:
         if was <= 0:
             continue
         quiet = (after < was / factor) & (now < level)
-        wild = (after > was * factor) & (now >= level)
+        wild = (after > was * factor) & (now > level - after)
         for changed, word in ((quiet, "fell"), (wild, "rose")):
             if changed.all():
                 text = f"noise of D {word} at once from {number(was)} to {number(after[0])}"
@@ -138,7 +138,7 @@ def critic_unsettled(past: Past, growth: float = UNSETTLED) -> Sign | None:
     if d is None or not d.fine:
         return None
     now, quietest, onset = _noise_growth(d)
-    fall = float(np.median(d.low[-10:-7]) - np.median(d.low[-3:]))
+    fall = float(np.median(d.middle[-10:-7]) - np.median(d.middle[-3:]))
     if quietest <= 0 or now < growth * quietest or fall > STALLED * now:
         return None
     evidence = (

@@ -77,23 +77,27 @@ class Past:
         """Note where a loss stopped being a number.
 
         A history has NaN both for "not measured" and for "not a number". A loss that was a number
-        in every row and is none now, in a row that was measured otherwise, is not a number.
+        in every row, and in a row that was measured otherwise is none and never is again, is not
+        a number.
         """
         for key in LOSSES:
             if key not in history:
                 continue
             missing = np.isnan(history[key][start:end])
-            if not missing.any():
+            first = int(np.argmax(missing))
+            if not missing.all() and key in self.nonfinite:
+                del self.nonfinite[key]
+                self._dense[key] = False
+            if not missing.any() or not self._dense[key]:
                 continue
-            lost = int(np.argmax(missing))
-            measured = any(
-                not np.isnan(history[other][start + lost])
-                for other in WITNESSES
-                if other in history
-            )
-            if self._dense[key] and (start + lost) > 0 and measured:
-                self.nonfinite.setdefault(key, int(epochs[lost]))
-            self._dense[key] = False
+            self._dense[key] = bool(missing[first:].all())
+            if self._dense[key] and start + first > 0 and self._measured(history, start + first):
+                self.nonfinite.setdefault(key, int(epochs[first]))
+
+    @staticmethod
+    def _measured(history: History, row: int) -> bool:
+        """Whether a row was measured, whatever its losses are."""
+        return any(key in history and not np.isnan(history[key][row]) for key in WITNESSES)
 
     def __contains__(self, key: str) -> bool:
         """Whether the key has at least one finite value."""

@@ -40,7 +40,8 @@ def fid_departed(past: Past) -> Sign | None:
         past["fid_score"].lowest,
     )
     now = float(_smooth(values)[-1])
-    if now < DEPARTED * best:
+    # A best among the last three is a FID that falls fast, not one that left its best.
+    if now < DEPARTED * best or values[-3:].min() <= best:
         return None
     # A median of three above the line may still have one value of the three below it.
     onset = since(values >= DEPARTED * best) or max(len(values) - 2, 0)
@@ -56,7 +57,7 @@ def score_fell(past: Past) -> Sign | None:
     if len(values) < 5:
         return None
     best, now = float(values.max()), float(_smooth(values)[-1])
-    if now >= IS_FELL * best:
+    if now >= IS_FELL * best or values[-3:].max() >= best:
         return None
     onset = since(values < IS_FELL * best) or max(len(values) - 2, 0)
     evidence = f"IS {number(now)}, was {number(best)} at {epochs[int(values.argmax())]}"

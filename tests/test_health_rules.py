@@ -1,0 +1,294 @@
+"""Every rule: the failure it is for, and the sound run it must leave alone."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from tests.made_up_losses import healthy_hinge, healthy_wgan, history, noise, sparse
+from wgan_jax.health.bands import BANDS, band
+from wgan_jax.health.judge import Finding, Verdict, judge
+from wgan_jax.health.rules import RULES
+from wgan_jax.keys import BY_KEY, EXTRA_KEYS
+
+ROWS = 1000
+
+
+def found(verdict: Verdict) -> dict[str, Finding]:
+    return {finding.rule: finding for finding in verdict.findings}
+
+
+def test_the_table_is_whole() -> None:
+    names = [rule.name for rule in RULES]
+    assert len(set(names)) == len(names)
+    for rule in RULES:
+        assert rule.verdict in ("warning", "failing")
+        assert all((rule.band, rule.cause, rule.advice, rule.source))
+        keys = rule.metric.replace(" or ", ", ").split(", ")
+        assert all(key in BY_KEY or key in EXTRA_KEYS for key in keys), rule.metric
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_healthy_runs_have_no_findings(seed: int) -> None:
+    fid = sparse(ROWS, 20, 10 + 100 * np.exp(-np.arange(50) / 5) + 0.5 * noise(50, seed))
+    assert judge(history(**healthy_hinge(seed=seed)), "hinge") == Verdict("healthy", None, ())
+    assert judge(history(**healthy_hinge(seed=seed), fid_score=fid), "hinge").findings == ()
+    assert judge(history(**healthy_wgan(seed=seed)), "wgan").findings == ()
+    assert judge(history(**healthy_wgan(seed=seed)), "wgan_gp").findings == ()
+
+
+def test_a_loss_that_is_no_number_is_divergence_from_its_first_epoch() -> None:
+    columns = healthy_hinge()
+    columns["d_loss"][700] = np.inf
+    finding = found(judge(history(**columns), "hinge"))["not_finite"]
+    assert (finding.cause, finding.verdict, finding.onset_epoch) == ("divergence", "failing", 700)
+
+
+def test_nan_is_divergence_where_every_epoch_was_measured_and_a_gap_otherwise() -> None:
+    columns = {**healthy_hinge(), "epoch_time": np.ones(ROWS)}
+    columns["d_loss"][900:] = np.nan
+    assert found(judge(history(**columns), "hinge"))["not_finite"].onset_epoch == 900
+    every_third = healthy_hinge(3 * ROWS)
+    every_third["d_loss"][np.arange(3 * ROWS) % 3 != 0] = np.nan
+    with_time = history(**every_third, epoch_time=np.ones(3 * ROWS))
+    assert judge(with_time, "hinge").findings == ()
+
+
+def test_a_critic_that_makes_no_error_is_overpowered() -> None:
+    columns = healthy_hinge()
+    columns["d_loss"][600:] = 0.001
+    columns["g_loss"][600:] += 2
+    finding = found(judge(history(**columns), "hinge"))["critic_saturated"]
+    assert (finding.cause, finding.verdict, finding.onset_epoch) == (
+        "critic overpowered",
+        "failing",
+        600,
+    )
+
+
+def test_a_small_loss_while_fakes_still_teach_the_critic_is_sound() -> None:
+    t = np.linspace(0, 1, ROWS)
+    columns = {
+        "d_loss": 0.02 + 0.5 * np.exp(-3 * t) + 0.004 * noise(ROWS),
+        "g_loss": 0.8 * t + 0.05 * noise(ROWS, 1),
+    }
+    assert judge(history(**columns), "hinge").verdict == "healthy"
+
+
+@pytest.mark.parametrize("offset", [0.0, 5.5])
+def test_a_loss_on_its_floor_is_found_without_objective_or_offset(offset: float) -> None:
+    d = offset + 0.5 + 0.1 * noise(ROWS)
+    bursts = np.where(np.arange(ROWS) % 10 == 0, 1.0, 0.0)
+    d[500:] = offset + 0.001 * np.abs(noise(ROWS)[500:]) + bursts[500:]
+    finding = found(judge(history(d_loss=d, g_loss=2 + 0.3 * noise(ROWS, 1)), None))
+    assert finding["critic_on_floor"].onset_epoch == 500
+
+
+@pytest.mark.parametrize("objective", ["wgan", "hinge"])
+def test_a_loss_that_says_nothing_any_more_is_a_dead_critic(objective: str) -> None:
+    columns = healthy_wgan() if objective == "wgan" else healthy_hinge()
+    rest = 1e-9 if objective == "wgan" else 1.37
+    columns["d_loss"][300:] = rest
+    columns["wasserstein_distance"] = -2 * columns["d_loss"]
+    finding = found(judge(history(**columns), objective))["critic_dead"]
+    assert (finding.cause, finding.onset_epoch) == ("dead critic", 300)
+
+
+def test_a_hinge_critic_that_rests_at_chance_has_learned_nothing() -> None:
+    columns = {"d_loss": 2 + 0.005 * noise(ROWS), "g_loss": 0.01 * noise(ROWS, 1)}
+    assert judge(history(**columns), "hinge").causes == ("dead critic",)
+    assert judge(history(**columns), "hinge", total_epochs=5000).verdict == "healthy"
+
+
+def test_a_sudden_change_of_noise_is_a_change_of_regime() -> None:
+    columns = healthy_hinge()
+    columns["d_loss"][600:] = 0.7 + 0.5 * noise(ROWS)[600:]
+    finding = found(judge(history(**columns), "hinge"))["regime_change"]
+    assert finding.onset_epoch == 600
+
+
+def test_noise_that_grows_while_nothing_is_gained_is_unsettled() -> None:
+    t = np.linspace(0, 1, 2 * ROWS)
+    d = 5 + np.exp(-6 * t) + (0.05 + 0.15 * t) * noise(2 * ROWS)
+    verdict = judge(history(d_loss=d, g_loss=noise(2 * ROWS, 1)), None)
+    assert "unsettled game" in verdict.causes
+    falling = d - 3 * t
+    assert judge(history(d_loss=falling, g_loss=noise(2 * ROWS, 1)), None).verdict == "healthy"
+
+
+def test_noise_that_grows_tenfold_is_divergence() -> None:
+    columns = healthy_wgan()
+    columns["g_loss"] = columns["g_loss"] + np.linspace(0, 2, ROWS) ** 4 * noise(ROWS, 3)
+    assert found(judge(history(**columns), "wgan"))["losses_wild"].cause == "divergence"
+
+
+def test_a_loss_that_grows_without_bound_is_divergence() -> None:
+    growing = np.exp(np.linspace(0, 12, ROWS))
+    verdict = judge(history(d_loss=-growing, g_loss=growing), "wgan")
+    assert found(verdict)["losses_run_away"].verdict == "failing"
+
+
+def test_a_limit_cycle_is_an_oscillation_and_noise_is_not() -> None:
+    columns = healthy_hinge()
+    columns["d_loss"] += 0.3 * np.sin(np.arange(ROWS) * 2 * np.pi / 50)
+    finding = found(judge(history(**columns), "hinge"))["oscillation"]
+    assert finding.verdict == "warning"
+    assert "period of 50 epochs" in finding.evidence
+
+
+def test_fid_that_leaves_its_best_is_a_collapse_from_there() -> None:
+    fid = np.concatenate([np.linspace(100, 20, 30), np.linspace(20, 80, 20)])
+    verdict = judge(history(**healthy_hinge(), fid_score=sparse(ROWS, 20, fid)), "hinge")
+    finding = found(verdict)["fid_departed"]
+    first = int(np.flatnonzero(fid[30:] >= 30)[0]) + 30
+    assert finding.onset_epoch == 20 * first + 19
+    assert verdict.onset_epoch == finding.onset_epoch
+
+
+def test_one_bad_fid_is_no_collapse() -> None:
+    fid = np.full(50, 20.0)
+    fid[-1] = 200
+    fid[30] = 90
+    both = history(**healthy_hinge(), fid_score=sparse(ROWS, 20, fid))
+    assert judge(both, "hinge").verdict == "healthy"
+
+
+def test_fid_that_falls_fast_has_not_left_its_best() -> None:
+    fid = 200 * 0.5 ** np.arange(10)
+    score = 2.0 ** np.arange(10)
+    columns = {"fid_score": sparse(ROWS, 100, fid), "inception_score_mean": sparse(ROWS, 100, score)}
+    assert judge(history(**healthy_hinge(), **columns), "hinge").verdict == "healthy"
+
+
+def test_good_samples_overrule_what_the_losses_say() -> None:
+    columns = healthy_hinge()
+    columns["d_loss"][600:] = 0.001 + 0.0001 * noise(ROWS)[600:]
+    columns["g_loss"][600:] += 2
+    assert judge(history(**columns), "hinge").verdict == "failing"
+    fid = sparse(ROWS, 20, np.linspace(100, 20, 50))
+    assert judge(history(**columns, fid_score=fid), "hinge").verdict == "warning"
+
+
+def test_inception_score_that_falls_is_a_collapse() -> None:
+    score = np.concatenate([np.linspace(2, 8, 30), np.full(20, 5.0)])
+    columns = {**healthy_hinge(), "inception_score_mean": sparse(ROWS, 20, score)}
+    assert found(judge(history(**columns), "hinge"))["score_fell"].onset_epoch == 20 * 30 + 19
+
+
+def test_fid_that_stays_poor_has_never_trained_by_inception_only() -> None:
+    columns = {**healthy_hinge(), "fid_score": sparse(ROWS, 20, 200 + noise(50))}
+    assert "never trained" in judge(history(**columns), "hinge", encoder="inception").causes
+    assert judge(history(**columns), "hinge", encoder="digits").verdict == "healthy"
+    early = judge(history(**columns), "hinge", encoder="inception", total_epochs=10_000)
+    assert early.verdict == "healthy"
+
+
+def test_moderate_fid_that_stops_improving_is_a_plateau() -> None:
+    fid = np.concatenate([np.linspace(300, 120, 20), np.full(30, 122.0)])
+    columns = {**healthy_hinge(), "fid_score": sparse(ROWS, 20, fid)}
+    verdict = judge(history(**columns), "hinge", encoder="inception")
+    assert (verdict.verdict, verdict.causes) == ("warning", ("plateau",))
+
+
+def test_samples_that_become_alike_are_a_mode_collapse() -> None:
+    variance = np.concatenate([np.full(5, 0.3), np.full(5, 0.05)])
+    columns = {**healthy_wgan(), "pixel_variance": sparse(ROWS, 100, variance)}
+    finding = found(judge(history(**columns), "wgan"))["samples_alike"]
+    assert (finding.cause, finding.onset_epoch) == ("mode collapse", 599)
+
+
+def test_samples_that_were_always_alike_are_a_mode_collapse_but_not_at_the_start() -> None:
+    columns = {**healthy_wgan(), "pixel_variance": sparse(ROWS, 100, np.full(10, 1e-4))}
+    assert judge(history(**columns), "wgan").causes == ("mode collapse",)
+    assert judge(history(**columns), "wgan", total_epochs=10_000).verdict == "healthy"
+
+
+def test_recall_that_falls_is_a_mode_collapse() -> None:
+    recall = np.concatenate([np.full(6, 0.5), np.full(4, 0.05)])
+    columns = {**healthy_wgan(), "recall": sparse(ROWS, 100, recall)}
+    assert judge(history(**columns), "wgan").causes == ("mode collapse",)
+
+
+def test_log_loss_stuck_in_the_guides_band_is_a_collapse_and_fluctuating_is_not() -> None:
+    stuck = {"d_loss": 0.735 + 0.002 * noise(ROWS), "g_loss": 0.7 + 0.1 * noise(ROWS, 1)}
+    assert "mode collapse" in judge(history(**stuck), "nsgan").causes
+    sound = {"d_loss": 0.7 + 0.02 * noise(ROWS), "g_loss": 0.8 + 0.1 * noise(ROWS, 1)}
+    assert judge(history(**sound), "nsgan").verdict == "healthy"
+
+
+def test_accuracies_stuck_at_half_and_one_are_a_collapse() -> None:
+    columns = {
+        "d_loss": 0.7 + 0.02 * noise(ROWS),
+        "g_loss": 0.8 + 0.1 * noise(ROWS, 1),
+        "d_accuracy": 0.5 + 0.001 * noise(ROWS, 2),
+        "g_accuracy": np.full(ROWS, 0.995),
+    }
+    assert judge(history(**columns), "nsgan").causes == ("mode collapse",)
+    columns["d_accuracy"] = 0.6 + 0.02 * noise(ROWS, 2)
+    columns["g_accuracy"] = 0.9 + 0.02 * noise(ROWS, 3)
+    assert judge(history(**columns), "nsgan").verdict == "healthy"
+
+
+def test_weights_are_watched() -> None:
+    sound = {**healthy_wgan(), "generator_weight_std": np.full(ROWS, 0.05)}
+    assert judge(history(**sound), "wgan").verdict == "healthy"
+    vanishing = {**sound, "generator_weight_std": 0.05 * np.exp(-np.linspace(0, 9, ROWS))}
+    assert judge(history(**vanishing), "wgan").causes == ("dead generator",)
+    growing = {**sound, "generator_weight_std": 0.05 * np.exp(np.linspace(0, 9, ROWS))}
+    assert judge(history(**growing), "wgan").causes == ("divergence",)
+    unclipped = {**sound, "critic_weight_std": np.linspace(0.005, 0.02, ROWS)}
+    verdict = judge(history(**unclipped), "wgan", clip=0.01)
+    assert verdict.causes == ("clipping broken",)
+    assert 330 <= (verdict.onset_epoch or 0) <= 336
+
+
+@pytest.mark.parametrize(("share", "verdict"), [(0.6, "warning"), (0.3, "healthy")])
+def test_clip_share_above_half_warns_only_if_it_persists(share: float, verdict: str) -> None:
+    columns = {**healthy_wgan(), "clip_ratio": np.full(ROWS, share)}
+    assert judge(history(**columns), "wgan").verdict == verdict
+    falling = {**healthy_wgan(), "clip_ratio": np.linspace(0.9, 0.1, ROWS)}
+    assert judge(history(**falling), "wgan").verdict == "healthy"
+
+
+def test_ratio_of_losses_warns_where_the_guide_says_and_the_gap_agrees() -> None:
+    strong = {**healthy_wgan(), "dg_ratio": np.full(ROWS, 2.0)}
+    assert judge(history(**strong), "wgan").causes == ("critic strong",)
+    low = {**healthy_wgan(), "dg_ratio": np.full(ROWS, 0.002)}
+    assert judge(history(**low), "wgan").verdict == "healthy"
+    low["wasserstein_distance"] = np.exp(-np.linspace(0, 9, ROWS)) + 1e-4 * noise(ROWS)
+    assert "ratio_low" in found(judge(history(**low), "wgan"))
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "name"),
+    [
+        ("fid_score", 49.9, "excellent"),
+        ("fid_score", 50.0, "good"),
+        ("fid_score", 333.1, "fair"),
+        ("fid_score", 401.0, "poor"),
+        ("inception_score_mean", 2.12, "moderate"),
+        ("pixel_variance", 0.296, "healthy"),
+        ("pixel_variance", 0.05, "mode collapse"),
+        ("dg_ratio", 0.0475, "generator-heavy"),
+        ("dg_ratio", 0.07, "balanced"),
+        ("clip_ratio", 0.0, "converged"),
+    ],
+)
+def test_the_guides_bands(metric: str, value: float, name: str) -> None:
+    row = band(metric, value)
+    assert row is not None
+    assert row.name == name
+
+
+def test_inceptions_bands_hold_for_inception_and_log_losses_for_log_loss() -> None:
+    assert band("fid_score", 20.0, encoder="digits") is None
+    assert band("d_loss", 0.7) is None
+    assert band("d_loss", 0.7, objective="nsgan") is not None
+
+
+def test_bands_of_a_metric_do_not_overlap() -> None:
+    for metric in {row.metric for row in BANDS}:
+        rows = sorted((row.low, row.high) for row in BANDS if row.metric == metric)
+        assert all(high <= low for (_, high), (low, _) in itertools.pairwise(rows))
