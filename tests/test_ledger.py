@@ -1,0 +1,224 @@
+"""The experiment log: one row a run, whatever else runs or breaks."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import run as command_line
+from tests.made_up_run import columns, make, quality
+from wgan_jax.config import Settings, flat
+from wgan_jax.history import History
+from wgan_jax.record import ledger
+
+ROOT = Path(__file__).parent.parent
+
+
+def history(n: int = 400, measure: bool = True) -> History:
+    made = columns(n)
+    extras = quality(n) if measure else {}
+    return History.from_rows(
+        {"epoch": i, **{k: float(v[i]) for k, v in made.items()}, **extras.get(i, {})}
+        for i in range(n)
+    )
+
+
+def summarise(workdir: Path, **changes: Any) -> dict[str, Any]:
+    workdir.mkdir(parents=True, exist_ok=True)
+    arguments = {"status": "finished", "verdict": "healthy", "encoder": "inception"} | changes
+    return ledger.write_summary(workdir, flat(Settings(epochs=400)), history(), **arguments)
+
+
+def table(folder: Path) -> dict[str, dict[str, str]]:
+    with (folder / ledger.TABLE).open() as file:
+        return {row["run"]: row for row in csv.DictReader(file)}
+
+
+def test_a_run_becomes_a_row_in_both_tables(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "wandb_run.json").write_text('{"id": "x", "url": "https://wandb.ai/e/p/x"}')
+    summarise(tmp_path / "a")
+    row = table(tmp_path)["a"]
+    made = history()
+    wanted = {
+        "batch": "512", "epochs": "400", "done": "400", "critic_lr": "5e-05", "n_critic": "5",
+        "clip": "0.01", "seed": "42", "stability": "stable", "wandb": "https://wandb.ai/e/p/x",
+        "d_loss": str(made["d_loss"][-1]), "fid": str(made["fid_score"][399]),
+        "encoder": "inception",
+    }  # fmt: skip
+    assert {name: row[name] for name in wanted} == wanted
+    page = (tmp_path / ledger.PAGE).read_text()
+    (line,) = [line for line in page.splitlines() if line.startswith("| a |")]
+    for part in ("[View](https://wandb.ai/e/p/x)", "✅ stable", "5e-05 / 5e-05", "| 400 |"):
+        assert part in line
+
+
+def test_status_progress_encoder_and_what_is_wrong_show_in_the_row(tmp_path: Path) -> None:
+    half = {
+        "status": "running",
+        "verdict": "failing",
+        "finding": "dead critic",
+        "encoder": "digits",
+    }
+    summarise(tmp_path / "a")
+    ledger.write_summary(tmp_path / "a", flat(Settings(epochs=800)), history(), **half)
+    (line,) = [x for x in (tmp_path / ledger.PAGE).read_text().splitlines() if "| a |" in x]
+    for part in ("❌ collapsed (running)", "400 of 800", "(digits)", "dead critic"):
+        assert part in line
+
+
+def test_notes_and_the_first_date_stay(tmp_path: Path) -> None:
+    first = summarise(tmp_path / "a")
+    ledger.write_note(tmp_path / "a", "Baseline | with a pipe")
+    path = tmp_path / "a" / ledger.SUMMARY
+    path.write_text(path.read_text().replace(first["date"], "2026-01-07 09:00"))
+    summarise(tmp_path / "a", finding="slow")
+    row = table(tmp_path)["a"]
+    assert (row["date"], row["notes"]) == ("2026-01-07 09:00", "Baseline | with a pipe; slow")
+    assert r"Baseline \| with a pipe" in (tmp_path / ledger.PAGE).read_text()
+
+
+def test_a_damaged_summary_is_named_and_costs_no_other_row(tmp_path: Path) -> None:
+    for name in "abc":
+        summarise(tmp_path / name)
+    (tmp_path / "b" / ledger.SUMMARY).write_text('{"run": "b", "da')
+    (tmp_path / "c" / ledger.SUMMARY).write_text("[]")
+    ledger.render(tmp_path)
+    assert list(table(tmp_path)) == ["a"]
+    assert "damaged: `b`, `c`" in (tmp_path / ledger.PAGE).read_text()
+
+
+def test_deleted_or_damaged_tables_come_back(tmp_path: Path) -> None:
+    summarise(tmp_path / "a")
+    (tmp_path / ledger.PAGE).write_bytes(b"\xff\x00")
+    (tmp_path / ledger.TABLE).unlink()
+    summarise(tmp_path / "b")
+    assert sorted(table(tmp_path)) == ["a", "b"]
+    assert "| a |" in (tmp_path / ledger.PAGE).read_text()
+
+
+def test_ten_processes_at_once_lose_no_row(tmp_path: Path) -> None:
+    script = """
+import sys
+from pathlib import Path
+from wgan_jax.config import Settings, flat
+from wgan_jax.history import History
+from wgan_jax.record import ledger
+workdir = Path(sys.argv[1])
+workdir.mkdir()
+for epochs in range(5):
+    rows = [{"epoch": i, "d_loss": float(i)} for i in range(epochs + 1)]
+    made = History.from_rows(rows)
+    ledger.write_summary(workdir, flat(Settings()), made, status="running", verdict="healthy")
+"""
+    names = [f"run{i}" for i in range(10)]
+    processes = [
+        subprocess.Popen([sys.executable, "-c", script, str(tmp_path / name)], cwd=ROOT)
+        for name in names
+    ]
+    assert [process.wait(60) for process in processes] == [0] * 10
+    rows = table(tmp_path)
+    assert sorted(rows) == names
+    assert {row["done"] for row in rows.values()} == {"5"}
+    assert (tmp_path / ledger.PAGE).read_text().count("| run") == 10
+    assert not list(tmp_path.glob(".*.md.*")), "half-written files are left behind"
+
+
+def test_a_run_without_numbers_has_a_row_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    settings = flat(Settings(objective="nsgan"))
+    ledger.write_summary(tmp_path / "a", settings, History(), status="running", verdict="healthy")
+    row = table(tmp_path)["a"]
+    assert (row["done"], row["fid"], row["clip"]) == ("0", "", "")
+
+
+def test_a_loss_that_is_not_a_number_is_shown_as_such(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    made = History()
+    made.extend(np.arange(2), {"d_loss": np.array([1.0, np.nan]), "g_loss": np.array([1, np.inf])})
+    settings = flat(Settings())
+    ledger.write_summary(tmp_path / "a", settings, made, status="failed", verdict="failing")
+    row = table(tmp_path)["a"]
+    assert (row["d_loss"], row["g_loss"]) == ("NaN", "Infinity")
+    assert json.loads((tmp_path / "a" / ledger.SUMMARY).read_text())["d_loss"] == "NaN"
+
+
+def test_rows_sort_by_numbers_with_the_unmeasured_last() -> None:
+    rows: list[dict[str, Any]] = [
+        {"run": str(i), "fid": v} for i, v in enumerate([30, None, 4, "NaN"])
+    ]
+    assert [row["run"] for row in ledger.order(rows, "fid")] == ["2", "0", "1", "3"]
+    assert [row["run"] for row in ledger.order(rows, "fid", reverse=True)] == ["0", "2", "1", "3"]
+
+
+def show(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert command_line.main(["log", *arguments]) == 0
+    return capsys.readouterr().out
+
+
+def test_the_table_on_the_terminal_is_80_columns_wide_and_sorted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, encoder in (("b_run_with_a_very_long_name", "inception"), ("a", "digits")):
+        summarise(tmp_path / name, encoder=encoder)
+    lines = show(capsys, "--runs", str(tmp_path), "--sort", "run").splitlines()
+    assert max(map(len, lines[:-1])) <= 80
+    assert [line.split()[0] for line in lines[2:4]] == ["a", "b_run_with_a_v…"]
+    assert "do not compare with Inception's" in lines[-1]
+    assert "critic_lr" in show(capsys, "--runs", str(tmp_path), "--sort", "critic_lr")
+
+
+def test_two_runs_stand_side_by_side_with_their_curves(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, n in (("a", 300), ("b", 200)):
+        make(tmp_path / name, n)
+        settings = flat(Settings(epochs=n))
+        ledger.write_summary(
+            tmp_path / name, settings, history(n), status="finished", verdict="healthy"
+        )
+    text = show(capsys, "--runs", str(tmp_path), "--compare", "a", "b")
+    assert any(line.split() == ["epochs", "300", "200"] for line in text.splitlines())
+    assert "n_critic" not in text  # the same in both
+    assert max(map(len, text.splitlines()[:-1])) <= 80
+    with Image.open(tmp_path / "compare-a-b.png") as picture:
+        assert picture.width == 1500
+
+
+def test_a_note_is_set_from_the_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    summarise(tmp_path / "a")
+    show(capsys, "--runs", str(tmp_path), "--note", "a", "Baseline")
+    assert table(tmp_path)["a"]["notes"] == "Baseline"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--sort", "fud"], "Did you mean fid?"),
+        (["--compare", "ab", "a"], "no run 'ab'"),
+        (["--note", "z", "text"], "no run 'z'"),
+    ],
+)
+def test_what_is_not_there_is_said_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+) -> None:
+    summarise(tmp_path / "a")
+    assert command_line.main(["log", "--runs", str(tmp_path), *arguments]) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1
+
+
+def test_a_folder_without_runs_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command_line.main(["log", "--runs", str(tmp_path)]) == 2
+    assert "no runs in" in capsys.readouterr().err

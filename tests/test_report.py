@@ -1,0 +1,240 @@
+"""The report: complete, from the files alone, fast, and robust to what is missing or damaged."""
+
+from __future__ import annotations
+
+import json
+import re
+import resource
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.made_up_run import columns, make
+from wgan_jax import report
+from wgan_jax.errors import UserError
+from wgan_jax.keys import METRICS
+from wgan_jax.record import curves
+from wgan_jax.record.pages import Page, Section, markdown, show
+from wgan_jax.record.webpage import MAX_GRIDS, choose, webpage
+from wgan_jax.record.workdir import read
+
+ROOT = Path(__file__).parent.parent
+
+
+class Checker(HTMLParser):
+    """Notes the addresses a page loads from, and tags left open."""
+
+    VOID = ("meta", "link", "img", "input", "br", "hr")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.sources: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in self.VOID:
+            self.open.append(tag)
+        loads = ("src", "srcset") if tag == "a" else ("src", "srcset", "href")
+        self.sources += [value or "" for name, value in attrs if name in loads]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def data_of(html: str) -> dict[str, object]:
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', html, re.S)
+    assert found
+    return dict(json.loads(found[1]))
+
+
+def test_the_report_of_12000_epochs_takes_under_5_seconds_and_no_jax(tmp_path: Path) -> None:
+    folder = make(tmp_path / "long", 12_000)
+    code = """
+import sys, run
+assert run.main(["report", "--workdir", sys.argv[1]]) == 0
+loaded = {"jax", "tensorflow", "wandb"} & set(sys.modules)
+assert not loaded, loaded
+"""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    command = [sys.executable, "-W", "error", "-c", code, str(folder)]
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    # Processor time: a test must not fail because its neighbours are busy.
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 5
+    names = ("report.html", "report.md", "dashboard.png")
+    assert done.stdout.split() == [str(folder / name) for name in names]
+    assert (folder / "report.html").stat().st_size < 2_000_000
+
+
+def test_the_page_is_one_file_that_loads_nothing(tmp_path: Path) -> None:
+    folder = make(tmp_path / "a", 400)
+    report.report(folder)
+    html = (folder / "report.html").read_text()
+    page = Checker()
+    page.feed(html)
+    assert page.open == []
+    assert all(source.startswith("data:") for source in page.sources)
+    assert "http" not in re.sub(r"http://www\.w3\.org/2000/svg", "", html)
+    data = data_of(html)
+    assert len(data["grids"]) == 6
+    assert "prefers-color-scheme: dark" in html
+
+
+def test_every_numeric_chart_key_is_drawn(tmp_path: Path) -> None:
+    run = read(make(tmp_path / "a", 400))
+    drawn = {key for _, _, names, _ in curves._table(True) for key, _, _ in names}
+    assert drawn | {"inception_score_std", "generated_images"} == {m.key for m in METRICS}
+    titles = [chart["title"] for chart in curves.charts(run.history, True)["charts"]]
+    assert len(titles) == len(curves._table(True))
+
+
+def test_thinned_curves_keep_the_extremes_and_the_last_value(tmp_path: Path) -> None:
+    folder = make(tmp_path / "a", 5000)
+    history = read(folder).history
+    history["d_loss"][1234] = 77.0
+    found = curves.charts(history, True)
+    (chart,) = [c for c in found["charts"] if c["title"] == "Critic loss"]
+    (series,) = [s for s in chart["series"] if s["name"] == "D"]
+    assert len(found["x"]) == curves.POINTS
+    assert found["x"][-1] == 4999
+    assert max(series["hi"]) == 77.0
+    assert series["last"] == pytest.approx(columns(5000)["d_loss"][-1], rel=1e-4)
+    middle = np.array(series["y"])
+    assert np.all(np.array(series["lo"]) <= middle)
+    assert np.all(middle <= np.array(series["hi"]))
+
+
+def test_the_text_has_every_section(tmp_path: Path) -> None:
+    folder = make(tmp_path / "a", 1000)
+    report.report(folder)
+    text = (folder / "report.md").read_text()
+    for part in (
+        "# a", "✅ stable", "5 of 5 stability indicators passed", "## Run summary",
+        "## Configuration", "## Phases", "| warm-up | 0-19 |", "| final | 800-999 |",
+        "## Stability indicators", "| Gradient signal | passed |", "## Final quality",
+        "## Protocol of each number", "## Environment", "## Notes", "tf1 299x299",
+    ):  # fmt: skip
+        assert part in text, part
+    rows = [line for line in text.splitlines() if line.startswith("| FID |")]
+    assert "| good |" in rows[0]  # 60 + 300 e^-4: between 50 and 100
+
+
+def test_a_collapsed_run_is_called_so_with_what_to_do(tmp_path: Path) -> None:
+    folder = make(tmp_path / "dead", 2000, measure=False)
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    small = ("d_loss", "d_loss_real", "d_loss_fake", "wasserstein_distance", "generator_grad_norm")
+    for row in rows[500:]:
+        row.update({key: row[key] * 1e-10 for key in small})
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    page = report.build(read(folder), report._judge(read(folder)))
+    assert page.verdict == "collapsed"
+    (findings,) = [section for section in page.sections if section.title == "Findings"]
+    assert all(len(row) == len(findings.header) for row in findings.rows)
+    assert findings.rows[0][1] == "failing"
+
+
+def test_files_that_are_missing_or_damaged_cost_only_themselves(tmp_path: Path) -> None:
+    folder = make(tmp_path / "a", 200, grids=0, measure=False)
+    (folder / "config.json").write_text("{")
+    (folder / "environment.json").unlink()
+    (folder / "summary.json").write_text("[1]")
+    with (folder / "metrics.jsonl").open("a") as file:
+        file.write('garbage\n{"epoch": 200, "d_loss": "Infinity"}\n{"epoch": 3}\n{"epoch": 20')
+    run = read(folder)
+    assert run.history.epochs[-1] == 200
+    assert run.history["d_loss"][-1] == np.inf
+    assert run.faults == [
+        "metrics.jsonl has 2 damaged lines, left out.",
+        "config.json is damaged and was left out.",
+        "summary.json is damaged and was left out.",
+    ]
+    report.report(folder)
+    text = (folder / "report.md").read_text()
+    assert "metrics.jsonl has 2 damaged lines" in text
+    assert data_of((folder / "report.html").read_text())["grids"] == []
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_a_run_just_begun_has_a_report(tmp_path: Path, n: int) -> None:
+    folder = make(tmp_path / "a", n, grids=1)
+    assert len(report.report(folder)) == 3
+
+
+def test_what_is_no_run_is_said_so(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"has no metrics\.jsonl"):
+        report.report(tmp_path)
+    (tmp_path / "metrics.jsonl").touch()
+    with pytest.raises(UserError, match="holds no epoch yet"):
+        report.report(tmp_path)
+
+
+EVIL = '<script>alert(1)</script> & | "quoted" `x`'
+
+
+def test_nothing_in_a_name_or_a_setting_becomes_markup() -> None:
+    section = Section(EVIL, (EVIL, "b"), [(EVIL, "http://x/?a=<b>&c")], EVIL)
+    page = Page(EVIL, EVIL, EVIL, [(EVIL, EVIL)], [section, section], [EVIL])
+    charts = {"x": [0], "charts": [{"title": EVIL, "unit": "", "series": []}]}
+    html = webpage(page, charts, [])
+    assert "<script>alert" not in html
+    assert data_of(html)["charts"] == charts
+    checker = Checker()
+    checker.feed(html)
+    assert checker.open == []
+    text = markdown(page)
+    row = text.splitlines()[-5]
+    assert len(re.findall(r"(?<!\\)\|", row)) == 3
+    assert "\\<script>" in text
+
+
+def test_of_many_grids_a_bounded_number_and_size_is_embedded(tmp_path: Path) -> None:
+    paths = [tmp_path / f"epoch_{i:06d}.png" for i in range(100)]
+    for path in paths:
+        path.write_bytes(b"x" * 1000)
+    assert len(choose(paths)) == MAX_GRIDS
+    for path in paths:
+        path.write_bytes(b"x" * 1_000_000)
+    chosen = choose(paths)
+    assert (len(chosen), chosen[0], chosen[-1]) == (6, paths[0], paths[-1])
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "text"),
+    [
+        ("d_loss", 5.48594, "5.4859"),
+        ("d_loss", 1.2e-9, "1.2e-09"),
+        ("d_loss", 0.0, "0.0000"),
+        ("fid_score", 333.07, "333.1"),
+        ("fid_score", 0.0312, "0.0312"),
+        ("clip_ratio", 0.0512, "5.1%"),
+        ("kid_mean", float("nan"), "–"),
+    ],
+)
+def test_numbers_keep_what_tells(key: str, value: float, text: str) -> None:
+    assert show(key, value) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(4.25, "4.2 s"), (64, "1 min 04 s"), (7500, "2 h 05 min")]
+)
+def test_durations_read_well(seconds: float, text: str) -> None:
+    assert report.duration(seconds) == text
+
+
+@pytest.mark.parametrize("n", [1, 50, 200, 3000])
+def test_the_dashboard_is_drawn_at_any_length(tmp_path: Path, n: int) -> None:
+    folder = make(tmp_path / "a", n, grids=0, measure=n > 100, clip_ratio=n == 50)
+    report.report(folder)
+    with Image.open(folder / "dashboard.png") as picture:
+        assert picture.size == (1500, 1400)
+        pixels = np.asarray(picture.convert("L"))
+    for row in range(4):  # ink in each of the twelve panels
+        for column in range(3):
+            part = pixels[160 + 300 * row : 400 + 300 * row, 90 + 480 * column : 480 + 480 * column]
+            assert part.min() < 200
