@@ -110,8 +110,9 @@ def columns_of(names: Iterable[str], given: Mapping[str, str]) -> dict[str, str]
     names = list(names)
     for wanted, column in given.items():
         if column not in names:
-            near = difflib.get_close_matches(column, names, n=1)
-            hint = f" Did you mean {near[0]}?" if near else f" It has: {shorten(names)}."
+            lower = {name.lower(): name for name in names}
+            near = difflib.get_close_matches(column.lower(), lower, n=1)
+            hint = f" Did you mean {lower[near[0]]}?" if near else f" It has: {shorten(names)}."
             raise UserError(f"--map {wanted}={column}: there is no column {column!r}.{hint}")
     chosen: dict[str, str] = {}
     rank: dict[str, int] = {}

@@ -1,0 +1,250 @@
+"""Other people's logs: formats, names, disorder, and what is no log."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.made_up_losses import healthy_hinge, healthy_wgan, history
+from wgan_jax.errors import UserError
+from wgan_jax.health.names import columns_of, guess, parse_map
+from wgan_jax.health.runlog import RunLog, guess_objective, read
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def csv(tmp_path: Path, text: str) -> RunLog:
+    return read(write(tmp_path / "log.csv", text))
+
+
+@pytest.mark.parametrize(
+    ("column", "key"),
+    [
+        ("d_loss", "d_loss"),
+        ("Loss/D", "d_loss"),
+        ("lossD", "d_loss"),
+        ("errD", "d_loss"),
+        ("loss_d", "d_loss"),
+        ("D_loss", "d_loss"),
+        ("train/critic_loss", "d_loss"),
+        ("discriminator loss", "d_loss"),
+        ("dis_loss", "d_loss"),
+        ("Loss/D_real", "d_loss_real"),
+        ("d_loss_fake", "d_loss_fake"),
+        ("Loss_G", "g_loss"),
+        ("generator_loss", "g_loss"),
+        ("gloss", "g_loss"),
+        ("FID", "fid_score"),
+        ("metrics/fid50k_full", "fid_score"),
+        ("IS", "inception_score_mean"),
+        ("inception_score", "inception_score_mean"),
+        ("global_step", "epoch"),
+        ("Iteration", "epoch"),
+        ("_step", "epoch"),
+        ("D_acc", "d_accuracy"),
+        ("best_fid", None),
+        ("learning_rate", None),
+        ("loss", None),
+        ("time", None),
+    ],
+)
+def test_names_are_recognised(column: str, key: str | None) -> None:
+    assert guess(column) == key
+
+
+def test_the_finest_of_several_time_axes_counts() -> None:
+    assert columns_of(["epoch", "iter", "d_loss"], {})["epoch"] == "iter"
+    assert columns_of(["step", "epoch", "d_loss"], {})["epoch"] == "step"
+
+
+def test_what_the_user_says_goes_before_any_guess() -> None:
+    chosen = columns_of(["d_loss", "other"], {"d_loss": "other"})
+    assert chosen == {"d_loss": "other"}
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [("d_loss", "KEY=COLUMN"), ("d_los=x", "Did you mean d_loss"), ("d_loss=", "KEY=COLUMN")],
+)
+def test_a_wrong_map_says_what_is_wrong(text: str, part: str) -> None:
+    with pytest.raises(UserError, match=part):
+        parse_map(text)
+
+
+def test_a_mapped_column_that_is_not_there_names_the_nearest() -> None:
+    with pytest.raises(UserError, match="Did you mean loss/D"):
+        columns_of(["loss/D", "loss/G"], parse_map("d_loss=loss/d"))
+
+
+COLUMNS = {"step": [0, 10], "lossD": [1.5, 1.25], "lossG": [-0.5, 0.5]}
+ROWS = [{"step": 0, "lossD": 1.5, "lossG": -0.5}, {"step": 10, "lossD": 1.25, "lossG": 0.5}]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.csv", "step,lossD,lossG\n0,1.5,-0.5\n10,1.25,0.5\n"),
+        ("b.tsv", "step\tlossD\tlossG\n0\t1.5\t-0.5\n10\t1.25\t0.5\n"),
+        ("c.csv", '\ufeff"step";"lossD";"lossG"\r\n0;1.5;-0.5\r\n10;1.25;0.5'),
+        ("d.jsonl", "\n".join(json.dumps(row) for row in ROWS) + "\n"),
+        ("e.json", json.dumps(ROWS, indent=1)),
+        ("f.json", json.dumps(COLUMNS)),
+        ("g.json", json.dumps({"params": {"lr": 1}, "history": COLUMNS})),
+        ("h.csv", "note,step,lossD,lossG\nab,0,1.5,-0.5\n\"x,\ny\",10,1.25,0.5\n"),
+        ("i.jsonl", "\n".join(json.dumps(row) for row in ROWS) + '\n{"step": 20, "los'),
+    ],
+)  # fmt: skip
+def test_formats_are_told_by_what_is_in_them(tmp_path: Path, name: str, text: str) -> None:
+    log = read(write(tmp_path / name, text))
+    np.testing.assert_array_equal(log.history.epochs, [0, 10])
+    np.testing.assert_array_equal(log.history["d_loss"], [1.5, 1.25])
+    np.testing.assert_array_equal(log.history["g_loss"], [-0.5, 0.5])
+
+
+def test_the_fast_path_reads_what_the_slow_one_reads(tmp_path: Path) -> None:
+    rows = [f"{i},{1 / (i + 1)!r},{'' if i % 3 else i * 1e-7},,7" for i in range(50)]
+    text = "step,d_loss,g_loss,fid,recall\n" + "\n".join(rows)
+    fast = csv(tmp_path, text).history
+    slow = csv(tmp_path, text.replace("\n0,", '\n"0",', 1)).history
+    for key in ("d_loss", "g_loss", "fid_score", "recall"):
+        np.testing.assert_array_equal(fast[key], slow[key])
+    assert np.isnan(fast["g_loss"]).sum() == 33
+
+
+def test_a_row_cut_short_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
+    log = csv(tmp_path, "step,d_loss,g_loss\n0,1,2\n1,3\n")
+    np.testing.assert_array_equal(log.history["d_loss"], [1, 3])
+    np.testing.assert_array_equal(log.history["g_loss"], [2, np.nan])
+
+
+def test_half_sum_of_real_and_fake_where_there_is_no_critic_loss(tmp_path: Path) -> None:
+    log = csv(tmp_path, "step,d_loss_real,d_loss_fake,g_loss\n0,1,3,0\n1,2,2,0\n")
+    np.testing.assert_array_equal(log.history["d_loss"], [2, 2])
+    assert "half the sum" in log.notes[0]
+
+
+def test_epochs_out_of_order_are_sorted_and_the_last_value_of_one_counts(tmp_path: Path) -> None:
+    log = csv(tmp_path, "epoch,d_loss,g_loss\n0,1,1\n2,3,3\n1,2,2\n2,9,\n")
+    np.testing.assert_array_equal(log.history.epochs, [0, 1, 2])
+    np.testing.assert_array_equal(log.history["d_loss"], [1, 2, 9])
+    np.testing.assert_array_equal(log.history["g_loss"], [1, 2, 3])
+    assert len(log.notes) == 2
+
+
+def test_rows_of_one_step_that_hold_different_things_are_one(tmp_path: Path) -> None:
+    lines = [{"step": 0, "d_loss": 1.0}, {"step": 0, "fid": 50.0}, {"step": 1, "d_loss": 2.0}]
+    path = write(tmp_path / "log.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+    log = read(path)
+    np.testing.assert_array_equal(log.history["d_loss"], [1, 2])
+    np.testing.assert_array_equal(log.history["fid_score"], [50, np.nan])
+
+
+@pytest.mark.parametrize(
+    ("text", "note"),
+    [
+        ("epoch,d_loss\n0,1\n0,2\n1,3\n1,4\n", "several rows each"),
+        ("kimg,d_loss\n0.0,1\n4.1,2\n8.2,3\n12.3,4\n", "no whole numbers"),
+        ("d_loss,g_loss\n1,1\n2,1\n3,1\n4,1\n", "no column of epochs"),
+    ],
+)
+def test_rows_are_counted_where_epochs_do_not_number_them(
+    tmp_path: Path, text: str, note: str
+) -> None:
+    log = csv(tmp_path, text)
+    np.testing.assert_array_equal(log.history.epochs, [0, 1, 2, 3])
+    np.testing.assert_array_equal(log.history["d_loss"], [1, 2, 3, 4])
+    assert note in log.notes[0]
+
+
+def test_rows_without_an_epoch_are_left_out(tmp_path: Path) -> None:
+    log = csv(tmp_path, "epoch,d_loss\n0,1\n,7\n1,2\n")
+    np.testing.assert_array_equal(log.history["d_loss"], [1, 2])
+
+
+@pytest.mark.parametrize("cells", ["0,1 1,nan 2,NaN", "0,1 1,inf 2,2"])
+def test_a_written_nan_that_stays_and_an_infinity_are_divergence(
+    tmp_path: Path, cells: str
+) -> None:
+    text = "epoch,d_loss\n" + cells.replace(" ", "\n")
+    assert np.isinf(csv(tmp_path, text).history["d_loss"][1])
+
+
+def test_a_written_nan_before_numbers_and_an_empty_cell_are_gaps(tmp_path: Path) -> None:
+    assert np.isnan(csv(tmp_path, "epoch,d_loss\n0,1\n1,nan\n2,2\n").history["d_loss"][1])
+    assert np.isnan(csv(tmp_path, "epoch,d_loss,g_loss\n0,1,1\n1,,1\n").history["d_loss"][1])
+
+
+def test_json_nan_is_divergence_and_null_a_gap(tmp_path: Path) -> None:
+    nan = write(tmp_path / "nan.jsonl", '{"step": 0, "d_loss": 1}\n{"step": 1, "d_loss": NaN}\n')
+    null = write(tmp_path / "null.jsonl", '{"step": 0, "d_loss": 1}\n{"step": 1, "d_loss": null}\n')
+    assert np.isinf(read(nan).history["d_loss"][1])
+    assert np.isnan(read(null).history["d_loss"][1])
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("", "is empty"),
+        ("\n \n", "is empty"),
+        ("step,d_loss,g_loss\n", "no rows"),
+        ("step,d_loss,g_loss\n0,1,2\n", "one row"),
+        ("step,accuracy,val\n0,1,2\n1,2,3\n", "no column for d_loss.*--map.*accuracy"),
+        ("step,d_loss\n0,\n1,\n", "no numbers"),
+        ('{"step": 0, "d_loss": 1}\n{"step": 1,, }\n{"step": 2}\n', "line 2 is no JSON"),
+        ("[1, 2, 3]", "no column for d_loss"),
+        ('{"a": 1', "is no JSON"),
+        ("just some words\nand more\n", "no column for d_loss"),
+    ],
+)
+def test_what_is_no_log_is_said_in_one_line(tmp_path: Path, text: str, part: str) -> None:
+    with pytest.raises(UserError, match=part) as error:
+        csv(tmp_path, text)
+    assert "\n" not in str(error.value)
+
+
+def test_binary_files_and_missing_files_are_said(tmp_path: Path) -> None:
+    (tmp_path / "model.csv").write_bytes(bytes(range(256)))
+    with pytest.raises(UserError, match="no text file"):
+        read(tmp_path / "model.csv")
+    with pytest.raises(UserError, match="does not exist"):
+        read(tmp_path / "nothing.csv")
+    with pytest.raises(UserError, match="no run folder"):
+        read(tmp_path)
+
+
+def test_a_run_folder_of_this_project_says_all_there_is_to_know(tmp_path: Path) -> None:
+    lines = [
+        {"epoch": 0, "d_loss": -0.5, "g_loss": 0.1, "verdict": "healthy"},
+        {"epoch": 1, "d_loss": -0.4, "g_loss": 0.1, "fid_score": 9.0, "encoder": "digits"},
+        {"epoch": 2, "d_loss": -0.3, "g_loss": 0.1},
+    ]
+    write(tmp_path / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+    config = {"objective": "wgan", "clip": 0.01, "epochs": 50, "seed": 1}
+    write(tmp_path / "config.json", json.dumps(config))
+    log = read(tmp_path)
+    assert (log.objective, log.guessed, log.encoder) == ("wgan", False, "digits")
+    assert (log.clip, log.total_epochs) == (0.01, 50)
+    assert len(log.history) == 3
+
+
+@pytest.mark.parametrize(
+    ("columns", "objective"),
+    [
+        (healthy_wgan(), "wgan"),
+        (healthy_hinge(), "hinge"),
+        ({"d_loss": np.full(50, 0.69), "g_loss": np.full(50, 0.8)}, "nsgan"),
+        ({"d_loss": np.full(50, 0.2), "g_loss": np.full(50, 0.3)}, "lsgan"),
+        ({"d_loss": np.full(50, 6.0), "g_loss": np.full(50, 5.0)}, None),
+        ({"fid_score": np.full(50, 6.0)}, None),
+    ],
+)
+def test_the_objective_is_guessed_from_what_its_formulas_allow(
+    columns: dict[str, np.ndarray], objective: str | None
+) -> None:
+    assert guess_objective(history(**columns)) == objective
