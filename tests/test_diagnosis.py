@@ -1,0 +1,174 @@
+"""The verb `diagnose`: what a person and a program get to see."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import run
+from tests.made_up_losses import healthy_hinge, sparse
+from wgan_jax.history import History
+
+
+def write_csv(path: Path, columns: dict[str, np.ndarray], every: int = 10) -> Path:
+    """A CSV with an empty cell where nothing was measured."""
+    rows = [",".join(["step", *columns])]
+    for i, values in enumerate(zip(*columns.values(), strict=True)):
+        cells = ("" if np.isnan(value) else repr(float(value)) for value in values)
+        rows.append(",".join([str(every * i), *cells]))
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return path
+
+
+def collapsed() -> dict[str, np.ndarray]:
+    """Sound until row 600 of 1000; then the critic makes no error, and FID leaves its best."""
+    columns = healthy_hinge()
+    columns["d_loss"][600:] *= 0.01
+    columns["g_loss"][600:] += 2
+    fid = np.concatenate([np.linspace(120, 30, 30), np.linspace(50, 200, 20)])
+    return {**columns, "FID": sparse(1000, 20, fid)}
+
+
+def lines_of(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    return capsys.readouterr().out.splitlines()
+
+
+def test_a_failing_run_is_told_with_evidence_onset_and_advice(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = write_csv(tmp_path / "mine.csv", collapsed())
+    assert run.main(["diagnose", str(log), "--objective", "hinge"]) == 0
+    lines = lines_of(capsys)
+    assert lines[0] == "mine.csv: failing since epoch 6190"
+    text = "\n".join(lines)
+    for part in ("collapse", "times its best (30 at 5990)", "critic overpowered", "advice"):
+        assert part in text
+    assert max(map(len, lines)) <= 80
+
+
+def test_a_healthy_run_is_one_line_and_what_was_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = write_csv(tmp_path / "mine.csv", healthy_hinge())
+    assert run.main(["diagnose", str(log)]) == 0
+    lines = lines_of(capsys)
+    assert lines[0] == "mine.csv: healthy"
+    assert "objective hinge (guessed)" in " ".join(lines)
+    assert len(lines) <= 3
+
+
+def test_json_is_one_object_on_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log = write_csv(tmp_path / "mine.csv", collapsed())
+    assert run.main(["diagnose", str(log), "--json"]) == 0
+    (line,) = lines_of(capsys)
+    said = json.loads(line)
+    assert list(said) == ["file", "verdict", "onset_epoch", "causes", "advice"]
+    assert (said["file"], said["verdict"], said["onset_epoch"]) == (str(log), "failing", 6190)
+    assert said["causes"][0] == "collapse"
+    assert said["advice"]
+
+
+def test_until_judges_as_if_the_run_had_come_no_further(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = write_csv(tmp_path / "mine.csv", collapsed())
+    assert run.main(["diagnose", str(log), "--until", "5990", "--json"]) == 0
+    (line,) = lines_of(capsys)
+    assert json.loads(line)["verdict"] == "healthy"
+    assert run.main(["diagnose", str(log), "--until", "5990"]) == 0
+    assert "epochs 0 to 5990, 600 rows" in " ".join(lines_of(capsys))
+    assert run.main(["diagnose", str(log), "--until", "-1"]) == 2
+
+
+def test_a_folder_is_a_table_and_what_is_no_log_is_named_on_stderr(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_csv(tmp_path / "bad.csv", collapsed())
+    write_csv(tmp_path / "a_run_with_a_name_that_is_far_too_long.csv", healthy_hinge())
+    (tmp_path / "index.csv").write_text("run,label\nbad,collapsed\ngood,healthy\n")
+    (tmp_path / "notes.txt").write_text("not a log")
+    workdir = tmp_path / "workdir"
+    workdir.mkdir()
+    (workdir / "metrics.jsonl").write_text('{"epoch": 0, "d_loss": 1}\n{"epoch": 1, "d_loss": 1}\n')
+    assert run.main(["diagnose", str(tmp_path)]) == 0
+    out, err = capsys.readouterr()
+    assert max(map(len, out.splitlines())) <= 80
+    assert [line.split()[:2] for line in out.splitlines()[2:5]] == [
+        ["a_run_with_a_name_that_…", "healthy"],
+        ["bad", "failing"],
+        ["workdir", "healthy"],
+    ]
+    assert out.splitlines()[-1] == "3 runs: 1 failing, 0 warning, 2 healthy"
+    assert len(err.splitlines()) == 1
+    assert "index.csv has no column for d_loss" in err
+
+
+def test_a_folder_as_json_is_one_line_a_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("a", "b"):
+        write_csv(tmp_path / f"{name}.csv", healthy_hinge())
+    assert run.main(["diagnose", str(tmp_path), "--json"]) == 0
+    files = [json.loads(line)["file"] for line in lines_of(capsys)]
+    assert files == [str(tmp_path / "a.csv"), str(tmp_path / "b.csv")]
+
+
+def test_columns_can_be_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    columns = healthy_hinge()
+    renamed = {"adv-1": columns["d_loss"], "adv-2": columns["g_loss"]}
+    log = write_csv(tmp_path / "mine.csv", renamed)
+    assert run.main(["diagnose", str(log)]) == 2
+    assert "--map d_loss=COLUMN" in capsys.readouterr().err
+    assert run.main(["diagnose", str(log), "--map", "d_loss=adv-1,g_loss=adv-2"]) == 0
+    assert "measured: d_loss, g_loss" in " ".join(" ".join(lines_of(capsys)).split())
+
+
+def test_a_run_too_short_to_judge_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for rows, part in ((50, "the losses are judged from 100"), (200, "noise is judged from 500")):
+        log = write_csv(tmp_path / "mine.csv", healthy_hinge(rows))
+        assert run.main(["diagnose", str(log)]) == 0
+        assert part in " ".join(" ".join(lines_of(capsys)).split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (["nowhere.csv"], "does not exist"),
+        ([".", "--objective", "gan"], "none of wgan"),
+        ([], "required"),
+    ],
+)
+def test_errors_are_one_line_and_exit_2(
+    arguments: list[str], part: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run.main(["diagnose", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert part in err
+    assert len(err.splitlines()) == 1
+
+
+def test_an_empty_folder_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run.main(["diagnose", str(tmp_path)]) == 2
+    assert "holds no run's log" in capsys.readouterr().err
+
+
+def test_a_log_of_several_megabytes_is_read_block_by_block(tmp_path: Path) -> None:
+    from wgan_jax.health import runlog, tables
+
+    columns = healthy_hinge(20_000)
+    log = write_csv(tmp_path / "mine.csv", columns, every=1)
+    assert log.stat().st_size > 500_000
+    whole: History = runlog.read(log).history
+    block, tables._BLOCK = tables._BLOCK, 10_000
+    try:
+        parts = runlog.read(log).history
+    finally:
+        tables._BLOCK = block
+    np.testing.assert_array_equal(whole["d_loss"], columns["d_loss"])
+    np.testing.assert_array_equal(parts["d_loss"], columns["d_loss"])
