@@ -56,10 +56,11 @@ def read_npz(path: Path) -> dict[str, NDArray[Any]]:
       UserError: no such file, or not an `.npz` of plain arrays.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not hasattr(file, "files"):
+        with path.open("rb") as file:
+            arrays = np.load(file, allow_pickle=False)
+            if not hasattr(arrays, "files"):
                 raise ValueError("a single array")
-            return {name: file[name] for name in file.files}
+            return {name: arrays[name] for name in arrays.files}
     except FileNotFoundError:
         raise UserError(f"{path} does not exist.") from None
     except Exception as error:  # numpy and zipfile raise many kinds for a broken file

@@ -1,0 +1,156 @@
+"""FID, KID, IS, precision and recall: by hand, by invariants, against golden values."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from wgan_jax.quality.distances import (
+    InceptionScore,
+    covariance_root,
+    frechet_distance,
+    kernel_distance,
+    precision_recall,
+    squared_mmd,
+)
+
+GOLDEN = Path(__file__).parents[1] / ".." / "shared" / "inception_golden" / "golden.npz"
+Floats = NDArray[np.float64]
+
+
+def gaussian(features: NDArray[np.floating]) -> tuple[Floats, Floats]:
+    wide = features.astype(np.float64)
+    return wide.mean(axis=0), np.cov(wide, rowvar=False)
+
+
+@pytest.mark.skipif(not GOLDEN.exists(), reason="no ../shared/inception_golden")
+def test_all_agree_with_torch_fidelity() -> None:
+    golden = {name: value for name, value in np.load(GOLDEN).items() if name.startswith("metrics")}
+    real, fake = golden["metrics/real_features"], golden["metrics/fake_features"]
+    score = InceptionScore(1000, 1008)
+    for batch in np.array_split(golden["metrics/logits"], 7):
+        score.add(batch)
+    precision, recall = precision_recall(fake, real)
+    mean, std = score.result()
+    found = {
+        "fid": frechet_distance(*gaussian(fake), *gaussian(real)),
+        "kid_unbiased_mmd2_first500": squared_mmd(real[:500], fake[:500]),
+        "precision": precision,
+        "recall": recall,
+        "is_mean": mean,
+        "is_std": std,
+    }
+    for name, value in found.items():
+        assert value == pytest.approx(float(golden[f"metrics/{name}"]), rel=1e-6), name
+
+
+def test_frechet_distance_of_diagonal_gaussians_by_hand() -> None:
+    # |1 - 0|^2 + (sqrt 4 - sqrt 1)^2 + (sqrt 9 - sqrt 1)^2 = 1 + 1 + 4
+    distance = frechet_distance(
+        np.array([1.0, 0]), np.diag([4.0, 9.0]), np.zeros(2), np.diag([1.0, 1.0])
+    )
+    assert distance == pytest.approx(6)
+
+
+def test_frechet_distance_is_symmetric_and_zero_to_itself() -> None:
+    random = np.random.default_rng(0)
+    a, b = (gaussian(random.normal(size=(300, 20)) @ random.normal(size=(20, 20))) for _ in "ab")
+    assert frechet_distance(*a, *b) == pytest.approx(frechet_distance(*b, *a), rel=1e-9)
+    assert frechet_distance(*a, *a) == pytest.approx(0, abs=1e-6)
+    assert frechet_distance(*a, *b, covariance_root(b[1])) == frechet_distance(*a, *b)
+
+
+def test_singular_covariances_give_a_number() -> None:
+    random = np.random.default_rng(0)
+    few, fewer = random.normal(size=(5, 64)), random.normal(size=(3, 64))
+    distance = frechet_distance(*gaussian(few), *gaussian(fewer))
+    assert 0 < distance < math.inf
+    collapsed = np.ones((10, 64))
+    assert frechet_distance(*gaussian(collapsed), *gaussian(collapsed)) == 0
+
+
+def test_root_squares_to_the_covariance() -> None:
+    _, sigma = gaussian(np.random.default_rng(0).normal(size=(100, 30)))
+    root = covariance_root(sigma)
+    np.testing.assert_allclose(root @ root, sigma, atol=1e-12)
+    np.testing.assert_allclose(root, root.T, atol=1e-12)
+
+
+def test_what_is_not_finite_gives_nan() -> None:
+    mean, sigma = np.zeros(2), np.eye(2)
+    assert math.isnan(frechet_distance(np.full(2, np.nan), sigma, mean, sigma))
+    assert math.isnan(frechet_distance(mean, sigma, mean, np.full((2, 2), np.inf)))
+
+
+def test_squared_mmd_by_hand() -> None:
+    # d = 1, k(x, y) = (x y + 1)^3. a = (0, 1), b = (1, 1):
+    # within a: k(0, 1) = 1; within b: k(1, 1) = 8; between: (1 + 1 + 8 + 8) / 4 = 4.5.
+    a, b = np.array([[0.0], [1.0]]), np.array([[1.0], [1.0]])
+    assert squared_mmd(a, b) == pytest.approx(1 + 8 - 2 * 4.5)
+
+
+def test_kernel_distance_of_one_distribution_is_about_zero() -> None:
+    random = np.random.default_rng(0)
+    a, b = random.normal(size=(400, 8)), random.normal(size=(500, 8))
+    mean, std = kernel_distance(a, b)
+    assert abs(mean) < 0.02
+    assert kernel_distance(a, b + 1)[0] > 10 * abs(mean) + 10 * std
+
+
+def test_kernel_distance_needs_two_images() -> None:
+    assert all(math.isnan(value) for value in kernel_distance(np.ones((1, 4)), np.ones((9, 4))))
+
+
+def test_precision_and_recall_by_hand() -> None:
+    # On a line: reals 0, 1, 2, 3 reach 3, 2, 2, 3; fakes 10, 4, 4.5, 5 reach 6, 6, 5.5, 5.
+    real = np.array([[0.0], [1.0], [2.0], [3.0]])
+    fake = np.array([[10.0], [4.0], [4.5], [5.0]])
+    precision, recall = precision_recall(fake, real)
+    assert precision == 3 / 4  # 4, 4.5 and 5 lie within 3 of 2 or 3
+    assert recall == 1  # every real lies within 5 of 5 or 6 of 4
+
+
+def test_precision_and_recall_of_a_set_with_itself_is_one() -> None:
+    features = np.random.default_rng(0).normal(size=(1500, 16)) * 1e3
+    assert precision_recall(features, features.copy()) == (1, 1)
+    assert precision_recall(np.ones((9, 4)) / 3, np.ones((7, 4)) / 3) == (1, 1)
+
+
+def test_precision_and_recall_need_four_images() -> None:
+    assert all(math.isnan(value) for value in precision_recall(np.ones((3, 2)), np.ones((9, 2))))
+
+
+def test_inception_score_of_sure_and_even_classes_is_their_number() -> None:
+    logits = 100 * np.eye(10)[np.arange(200) % 10]
+    score = InceptionScore(200, 10)
+    score.add(logits)
+    mean, std = score.result()
+    assert mean == pytest.approx(10)
+    assert std == pytest.approx(0, abs=1e-9)
+    np.testing.assert_allclose(score.class_shares(), 0.1)
+
+
+def test_inception_score_of_one_class_is_one() -> None:
+    score = InceptionScore(40, 10)
+    score.add(np.tile(100 * np.eye(10)[3], (40, 1)))
+    assert score.result() == pytest.approx((1, 0))
+
+
+@pytest.mark.parametrize("size", [1, 7, 50, 97])
+def test_inception_score_does_not_depend_on_batches(size: int) -> None:
+    logits = np.random.default_rng(0).normal(size=(97, 12)) * 3
+    whole, parts = InceptionScore(97, 12), InceptionScore(97, 12)
+    whole.add(logits)
+    for start in range(0, 97, size):
+        parts.add(logits[start : start + size])
+    assert parts.result() == pytest.approx(whole.result(), rel=1e-12)
+
+
+def test_inception_score_of_fewer_images_than_splits_is_a_number() -> None:
+    score = InceptionScore(3, 4)
+    score.add(np.random.default_rng(0).normal(size=(3, 4)))
+    assert score.result() == pytest.approx((1, 0))  # each split has one image
