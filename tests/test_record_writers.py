@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -214,6 +216,30 @@ def test_a_hanging_mirror_costs_its_patience_and_no_more() -> None:
     release.set()
     assert len(told) == 1
     assert isinstance(told[0], TimeoutError)
+
+
+def test_a_tensorboard_that_cannot_be_written_is_said_once(tmp_path: Path) -> None:
+    code = """
+import sys
+from pathlib import Path
+import numpy as np
+sys.modules["clu"] = None  # as where it is not installed
+from wgan_jax.record.tensorboard import tensorboard_mirror
+mirror = tensorboard_mirror(Path("."), print)
+for epoch in range(9):
+    mirror.write_chunk(np.array([epoch]), {}, {})
+mirror.close()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.startswith("TensorBoard failed and training goes on without it")
+    assert done.stdout.count("\n") == 1
 
 
 @pytest.mark.slow

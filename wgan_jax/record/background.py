@@ -24,7 +24,7 @@ class InBackground:
     Without `on_error` (the record): the first error is raised once, at the next call; `flush` and
     `close` wait for all that was handed over.
     With `on_error` (a mirror): the first error goes to `on_error` once, on whichever thread notices
-    it, and the writer is not called again. No call waits longer than `patience`.
+    it, and the writer is not called again. Only `close` waits, and no longer than `patience`.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class InBackground:
         Args:
           make: builds the writer, on the thread: logging in to a server may take its time.
           on_error: is told of the first error; what raises there is lost.
-          patience: seconds that `flush` and `close` wait for a mirror.
+          patience: seconds that `close` waits for a mirror.
           capacity: calls that may wait in line. A mirror that lags further behind has failed; the
             record makes the loop wait instead.
         """
@@ -118,7 +118,17 @@ class InBackground:
         self._hand_over("write_summary", values)
 
     def flush(self) -> None:
-        self._await("flush")
+        """Of the record: waits until all is on the disk. A mirror is asked, and not waited for."""
+        if self._on_error is None:
+            self._await("flush")
+        else:
+            self._hand_over("flush")
 
     def close(self) -> None:
         self._await("close")
+
+
+def first_line(error: Exception) -> str:
+    """What went wrong, in at most 120 characters."""
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0][:120]

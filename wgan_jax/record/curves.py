@@ -24,8 +24,9 @@ def charts(history: History, inception: bool) -> dict[str, Any]:
     """What the page's script draws: plain values, ready for JSON.
 
     `x` holds the last epoch of each stretch. A chart has `title`, `unit`, `log`, `percent`,
-    `limits` [[value, name, colour]], `band` [low, high, name], and `series` of `name`, `colour`,
-    `last` and `y`, with `lo` and `hi` where a point is a stretch, and its own `x` where it is sparse.
+    `limits` [[value, name, colour]], `band` [low, high, name], `show` [low, high] that the axis
+    reaches in any case, and `series` of `name`, `colour`, `last` and `y`, with `lo` and `hi` where
+    a point is a stretch, and its own `x` where it is sparse.
     """
     edges = stretches(len(history))
     found = []

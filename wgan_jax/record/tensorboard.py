@@ -5,13 +5,14 @@ from __future__ import annotations
 import numbers
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wgan_jax.record.background import InBackground, first_line
 from wgan_jax.record.writers import Columns, Extras, rows
 
 
@@ -55,3 +56,17 @@ class TensorBoardWriter:
 
     def close(self) -> None:
         self._writer.close()
+
+
+def tensorboard_mirror(workdir: Path, say: Callable[[str], None]) -> InBackground:
+    """The TensorBoard mirror of a run, on its own thread; events go to `<workdir>/tensorboard`.
+
+    A failure (no TensorFlow, a full disk) is said once, and training goes on.
+    """
+
+    def tell(error: Exception) -> None:
+        say(f"TensorBoard failed and training goes on without it ({first_line(error)}).")
+
+    return InBackground(
+        lambda: TensorBoardWriter(workdir / "tensorboard"), on_error=tell, patience=60.0
+    )

@@ -26,12 +26,12 @@ from numpy.typing import NDArray
 
 from wgan_jax.errors import UserError
 from wgan_jax.keys import BY_KEY, METRICS
-from wgan_jax.record.background import InBackground
+from wgan_jax.record.background import InBackground, first_line
 from wgan_jax.record.writers import Columns, Extras, replace_bytes, rows
 
 MODES = ("disabled", "offline", "online")
 PREFIX = "extra/"  # what is logged beside the 23 charts
-INIT_SECONDS, FINISH_SECONDS = 20.0, 30.0
+INIT_SECONDS, FINISH_SECONDS, SPARE_SECONDS = 20.0, 30.0, 10.0
 ROOM = 64 * 1024  # bytes on the disk below which W&B's file is not trusted to be whole
 RUN_FILE = "wandb_run.json"  # id and address of the run, in its workdir
 
@@ -135,11 +135,13 @@ def choose_mode(mode: str, say: Say = _say) -> str:
 
     Where not logged in that is offline, and `say` is told so.
     """
-    mode = mode or os.environ.get("WANDB_MODE", "")
+    name, mode = (
+        ("config.wandb.mode", mode) if mode else ("WANDB_MODE", os.getenv("WANDB_MODE", ""))
+    )
     if mode in MODES:
         return mode
     if mode:
-        raise UserError(f"config.wandb.mode = {mode!r} is not one of {', '.join(MODES)}.")
+        raise UserError(f"{name} = {mode!r} is not one of {', '.join(MODES)}.")
     if logged_in():
         return "online"
     say(
@@ -170,12 +172,6 @@ def read_run(workdir: Path) -> dict[str, str]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def first_line(error: Exception) -> str:
-    """What went wrong, in at most 120 characters."""
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0][:120]
 
 
 class WandbWriter:
@@ -257,4 +253,5 @@ def wandb_mirror(
             init_wandb(name, None, project, entity=entity, mode=mode, workdir=workdir, say=say)
         )
 
-    return InBackground(make, on_error=tell, patience=2 * FINISH_SECONDS)
+    patience = INIT_SECONDS + FINISH_SECONDS + SPARE_SECONDS
+    return InBackground(make, on_error=tell, patience=patience)
