@@ -123,19 +123,24 @@ def regime_change(past: Past, factor: float = REGIME) -> Sign | None:
     return None
 
 
-def _noise_growth(w: Windows) -> tuple[float, float, int]:
-    """(noise of the last quarter, of the quietest 15 % before, window in which it had grown)."""
-    before = np.convolve(w.noise[:-5], np.ones(3) / 3, "valid")
+def _noise_growth(w: Windows, first: int = 0) -> tuple[float, float, int]:
+    """(noise of the last quarter, of the quietest 15 % before, window in which it had grown).
+
+    Args:
+      first: window from which the quietest is looked for.
+    """
+    before = np.convolve(w.noise[first:-5], np.ones(3) / 3, "valid")
+    at = first + int(before.argmin())
     quietest = float(before.min())
-    grown = np.flatnonzero(w.noise[int(before.argmin()) :] > UNSETTLED * quietest)
-    onset = int(before.argmin()) + (int(grown[0]) if len(grown) else 0)
+    grown = np.flatnonzero(w.noise[at:] > UNSETTLED * quietest)
+    onset = at + (int(grown[0]) if len(grown) else 0)
     return float(np.median(w.noise[-5:])), quietest, onset
 
 
 def critic_unsettled(past: Past, growth: float = UNSETTLED) -> Sign | None:
     """D stopped falling and its noise is growing: the game no longer converges."""
     d = past.windows("d_loss")
-    if d is None or not d.fine:
+    if d is None or not d.fine or past.early:
         return None
     now, quietest, onset = _noise_growth(d)
     fall = float(np.median(d.middle[-10:-7]) - np.median(d.middle[-3:]))
@@ -152,9 +157,10 @@ def losses_wild(past: Past, growth: float = WILD) -> Sign | None:
     """The noise of a loss has grown many times over its quietest past, without D falling."""
     for key in ("g_loss", "d_loss"):
         w = past.windows(key)
-        if w is None or not w.fine:
+        if w is None or not w.fine or past.early:
             continue
-        now, quietest, onset = _noise_growth(w)
+        # Untrained networks are quiet: what came in the first quarter says nothing of a past.
+        now, quietest, onset = _noise_growth(w, first=5)
         falling = np.median(w.middle[-10:-7]) - np.median(w.middle[-3:]) > now
         if quietest > 0 and now > growth * quietest and not falling:
             text = f"noise of {key} {number(now)}, was {number(quietest)}"
