@@ -46,6 +46,7 @@ def download(url: str, part: Path, expected_bytes: int | None = None) -> bool:
         except _Broken:
             continue
         except urllib.error.HTTPError as error:
+            error.close()
             if error.code == 416 and part.exists():  # our beginning is not of this file
                 part.unlink()
                 continue
