@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from tests import standin
 from wgan_jax.quality import inception
+from wgan_jax.quality.encoders import Encoder, Encoding, slices
+from wgan_jax.quality.statistics import Protocol
 
 SHARED = Path(__file__).parents[1] / ".." / "shared" / "inception_golden"
 shared = pytest.mark.skipif(not SHARED.is_dir(), reason="no ../shared/inception_golden")
@@ -66,6 +68,22 @@ def test_graph_has_not_drifted() -> None:
         )
         for tap in inception.TAPS:
             assert relative_error(found[tap], golden[f"{resize}/{tap}"]) < 1e-5, (resize, tap)
+
+
+@pytest.mark.slow
+def test_features_depend_on_neither_place_nor_neighbours() -> None:
+    def features(params: inception.Params, images: jax.Array) -> tuple[jax.Array, jax.Array]:
+        taps = standin.taps(params, images, "tf1")
+        return taps["2048"], taps["logits_unbiased"]
+
+    params = inception.fold(standin.tensors())
+    protocol = Protocol("inception", "standin", "", "tf1")
+    encoding = Encoding(Encoder(protocol, 2048, inception.CLASSES, params, features), batch_size=3)
+    images = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3)).astype(np.uint8)
+    wanted = np.concatenate([encoding(batch)[0] for batch in slices(images, 3)])
+    for n in (1, 2, 3, 4):
+        backwards = [encoding(batch)[0] for batch in slices(images[:n][::-1], 3)]
+        assert relative_error(np.concatenate(backwards)[::-1], wanted[:n]) < 1e-5
 
 
 def test_graph_has_94_convolutions_and_a_classifier() -> None:
