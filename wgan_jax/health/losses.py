@@ -19,6 +19,7 @@ CHANCE = {"hinge": (1.0, 0.0), "nsgan": (np.log(2.0), np.log(2.0)), "lsgan": (0.
 # no fake teaches the critic. nsgan: three times chance, a fake is held for real with 1/8. lsgan:
 # 0.8 of what a score of 0 costs.
 REJECTED = {"hinge": 1.0, "nsgan": 3 * np.log(2.0), "lsgan": 0.4}
+WASSERSTEIN = ("wgan", "wgan_gp")  # D has no floor, and need not fall
 SATURATED = 0.07  # share of chance below which the critic makes hardly any error
 ONE_SIDED = 20.0  # upper tail of d_loss over its lower tail: it lies on its floor
 VANISHED = 1e-3  # share of its former size below which a score gap is gone
@@ -45,7 +46,7 @@ def critic_saturated(past: Past, share: float = SATURATED) -> Sign | None:
 def critic_on_floor(past: Past, tails: float = ONE_SIDED) -> Sign | None:
     """D lies on its floor, broken by bursts; needs no objective, and no floor at 0."""
     d = past.windows("d_loss")
-    if d is None or not d.fine or past.objective in ("wgan", "wgan_gp"):
+    if d is None or not d.fine or past.objective in WASSERSTEIN:
         return None
     tiny = 1e-9 + 1e-6 * np.abs(d.middle)
     sided = (d.high - d.middle) / (d.middle - d.low + tiny)
@@ -65,7 +66,7 @@ def critic_dead(past: Past, share: float = VANISHED) -> Sign | None:
     A Wasserstein critic's loss is a gap between scores: the gap itself vanishes. Any other loss
     rests at a constant, whatever that is: its variation vanishes.
     """
-    wasserstein = past.objective in ("wgan", "wgan_gp")
+    wasserstein = past.objective in WASSERSTEIN
     key = "wasserstein_distance" if wasserstein and "wasserstein_distance" in past else "d_loss"
     d = past.windows(key)
     if d is None:
@@ -102,7 +103,8 @@ def regime_change(past: Past, factor: float = REGIME) -> Sign | None:
     """The critic's loss changed its manner within a twentieth of the run, and did not change back.
 
     A healthy critic's loss drifts. Its noise falls at once when the critic learns to tell all
-    images apart, and rises at once when the balance is lost; a rise while D falls is learning.
+    images apart (but for Wasserstein losses, which have no floor to rest on), and rises at once
+    when the balance is lost; a rise while D falls is learning.
     """
     d = past.windows("d_loss")
     if d is None or not d.fine:
@@ -112,7 +114,7 @@ def regime_change(past: Past, factor: float = REGIME) -> Sign | None:
         after, now = d.spread[i:], d.middle[i:]
         if was <= 0:
             continue
-        quiet = (after < was / factor) & (now < level)
+        quiet = (after < was / factor) & (now < level) & (past.objective not in WASSERSTEIN)
         wild = (after > was * factor) & (now > level - after)
         for changed, word in ((quiet, "fell"), (wild, "rose")):
             if changed.all():
@@ -140,7 +142,7 @@ def _noise_growth(w: Windows, first: int = 0) -> tuple[float, float, int]:
 def critic_unsettled(past: Past, growth: float = UNSETTLED) -> Sign | None:
     """D stopped falling and its noise is growing: the game no longer converges."""
     d = past.windows("d_loss")
-    if d is None or not d.fine or past.early:
+    if d is None or not d.fine or past.early or past.objective in WASSERSTEIN:
         return None
     now, quietest, onset = _noise_growth(d)
     fall = float(np.median(d.middle[-10:-7]) - np.median(d.middle[-3:]))

@@ -50,7 +50,7 @@ class Rule:
         sign = self.sees(past)
         if sign is None:
             return None
-        overruled = self.inferred and samples.near_best(past)
+        overruled = self.inferred and samples.good(past)
         return Finding(
             self.name,
             self.cause,

@@ -10,10 +10,11 @@ from wgan_jax.health.signs import Sign, number
 from wgan_jax.health.windows import since
 
 DEPARTED = 1.5  # FID over its best at which samples count as collapsed
-NEAR = 1.25  # FID over its best up to which samples are as good as they were
+IMPROVED = 0.75  # share of the first FID below which a run has learned something
 NEVER = 150.0  # best Inception FID of a run that never trained
 IDENTICAL = 0.1  # pixel variance of nearly identical samples (the guide)
 IS_FELL = 0.75  # share of its best at which the Inception Score has fallen
+GROWS = 0.01  # pixel variance gained in three measurements by samples that still grow apart
 FELL = 0.25  # share of their best at which pixel variance and recall have collapsed
 
 
@@ -22,12 +23,16 @@ def _smooth(values: Floats) -> Floats:
     return np.median(np.lib.stride_tricks.sliding_window_view(values, 3), axis=1)
 
 
-def near_best(past: Past) -> bool:
-    """Whether FID was measured lately and is still near its best: what is inferred must yield."""
+def good(past: Past) -> bool:
+    """Whether FID was measured lately, has improved, and has not left its best.
+
+    Where samples were measured to be good, what the losses let one infer must yield.
+    """
     values, epochs = past.values("fid_score"), past.epochs("fid_score")
     if len(values) < 5 or past.epoch - epochs[-1] > 2 * (epochs[-1] - epochs[-3]):
         return False
-    return float(_smooth(values)[-1]) < NEAR * past["fid_score"].lowest
+    best = past["fid_score"].lowest
+    return best < IMPROVED * values[0] and float(_smooth(values)[-1]) < DEPARTED * best
 
 
 def fid_departed(past: Past) -> Sign | None:
@@ -101,7 +106,7 @@ def samples_alike(past: Past) -> Sign | None:
     line = max(IDENTICAL, FELL * best)
     onset = since(values < line, at_least=3)
     # Young samples are grey before they differ: a variance that still grows is no collapse.
-    if onset is None or values[-1] > 1.5 * values[max(len(values) - 4, 0)] > 0:
+    if onset is None or values[-1] - values[max(len(values) - 4, 0)] > GROWS:
         return None
     evidence = f"pixel variance {number(float(values[-1]))}, at best {number(best)}"
     return Sign(evidence, int(epochs[onset]))

@@ -67,8 +67,9 @@ class Verdict:
 
     @property
     def advice(self) -> tuple[str, ...]:
-        """What to do, each line once, worst finding first."""
-        return tuple(dict.fromkeys(f.advice for f in self.findings))
+        """What to do about the causes, each line once, in their order."""
+        worst = (f.advice for f in self.findings if f.verdict == self.verdict)
+        return tuple(dict.fromkeys(worst))
 
     def line(self) -> str:
         """One line for the console, e.g. `failing since epoch 12: dead critic (|D| 1e-9 ...)`."""
