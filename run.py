@@ -253,12 +253,47 @@ def sample(argv: Sequence[str]) -> None:
     sampling.sample(**vars(options))
 
 
+TRIAGE_EXAMPLES = """\
+examples:
+  python run.py triage --config experiments/digits_wgan.py --seeds 0:8 --batch_sizes 64,256
+  python run.py triage --config FILE --seeds 0:8 --batch_sizes 64,256 --launcher wandb
+
+A grid that was stopped goes on with the same command.
+"""
+
+
+def triage(argv: Sequence[str]) -> None:
+    """Say whether a run fails for its seed or its batch size, from a grid of runs."""
+    args = parser("run.py triage", triage.__doc__ or "", TRIAGE_EXAMPLES)
+    args.add_argument("--config", type=Path, metavar="FILE", required=True, help="experiment")
+    args.add_argument("--config.FIELD", metavar="VALUE", help="override a field of the experiment")
+    args.add_argument("--seeds", default="0:8", help="0:8 or 1,2,3")
+    args.add_argument("--batch_sizes", default="64,256,1024", help="64,256,1024")
+    args.add_argument("--out", type=Path, help="default: runs/triage_<name of the experiment>")
+    args.add_argument("--launcher", choices=("here", "wandb"), default="here", help="who runs it")
+    options, overrides = args.parse_known_args(argv)
+    from wgan_jax import triage as verb
+
+    plan = verb.Plan(
+        options.config,
+        tuple(overrides),
+        verb.whole_numbers(options.seeds, "--seeds"),
+        verb.whole_numbers(options.batch_sizes, "--batch_sizes"),
+        options.out or Path("runs") / f"triage_{options.config.stem}",
+    )
+    if options.launcher == "wandb":
+        print(verb.write_sweep(plan, plan.out / "sweep.yaml"))
+    else:
+        verb.triage(plan)
+
+
 Verb = Callable[[Sequence[str]], None]
 VERBS: dict[str, Verb] = {
     "weights": weights,
     "evaluate": evaluate,
     "sample": sample,
     "diagnose": diagnose,
+    "triage": triage,
     "report": report,
     "log": log,
 }

@@ -1,0 +1,345 @@
+"""The verb `triage`: a grid of runs over seeds and batch sizes, and what its failures depend on.
+
+Every run is an ordinary run in a folder of its own, so that a grid that was stopped goes on where
+it was, and the experiment log in the grid's folder has a row for each.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import queue
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+from wgan_jax import experiment
+from wgan_jax.config import Settings, difference, flat
+from wgan_jax.diagnosis import examine
+from wgan_jax.errors import RunFailed, UserError
+from wgan_jax.health import runlog
+from wgan_jax.health.conclusion import Conclusion, Outcome, conclude, scaled_rate
+from wgan_jax.record import claim
+
+Trainer = Callable[[Settings, Path], object]
+_ENDED = ("finished", "failed")  # events after which a run has nothing left to do
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A grid.
+
+    Attributes:
+      config: the experiment file.
+      overrides: `--config.name=value`, as given.
+      seeds, batch_sizes: the two sides of the grid.
+      out: folder of the runs.
+    """
+
+    config: Path
+    overrides: tuple[str, ...]
+    seeds: tuple[int, ...]
+    batch_sizes: tuple[int, ...]
+    out: Path
+
+    def cells(self) -> list[tuple[int, int]]:
+        """(seed, batch size), seed by seed: every batch size is seen early."""
+        return [(seed, size) for seed in self.seeds for size in self.batch_sizes]
+
+    def workdir(self, seed: int, size: int) -> Path:
+        return self.out / f"batch_{size}_seed_{seed}"
+
+    def settings(self, seed: int, size: int) -> Settings:
+        base = experiment.read(self.config, self.overrides)
+        return dataclasses.replace(base, seed=seed, batch_size=size)
+
+    def command(self, *changes: str) -> str:
+        """The command line of one run, with these settings changed, e.g. `seed=3`."""
+        changed = {change.partition("=")[0] for change in changes}
+        kept = [o for o in self.overrides if o[len("--config.") :].partition("=")[0] not in changed]
+        flags = [f"--config.{change}" for change in changes]
+        name = "_".join(change.rpartition(".")[2].replace("=", "_") for change in changes)
+        workdir = self.out / f"fix_{name}"
+        words = ["python run.py", f"--config {self.config}", *kept, *flags, f"--workdir {workdir}"]
+        return " ".join(words)
+
+
+def whole_numbers(text: str, flag: str) -> tuple[int, ...]:
+    """`0:8` (0 to 7) or `64,256,1024` as numbers, each once.
+
+    Raises:
+      UserError: anything else.
+    """
+    try:
+        if ":" in text:
+            first, last = text.split(":")
+            numbers = tuple(range(int(first), int(last)))
+        else:
+            numbers = tuple(dict.fromkeys(int(part) for part in text.split(",")))
+    except ValueError:
+        raise UserError(
+            f"{flag} {text!r} is neither a range like 0:8 nor a list like 1,2."
+        ) from None
+    if not numbers or min(numbers) < 0:
+        raise UserError(f"{flag} {text!r} names no number of 0 or above.")
+    return numbers
+
+
+def triage(
+    plan: Plan, *, train: Trainer | None = None, say: Callable[[str], None] = print
+) -> Conclusion:
+    """Run what is left of the grid, and conclude.
+
+    Args:
+      train: trains one run in its folder; None: this project's training, on all devices there are.
+      say: gets each line of the table as it fills, and the conclusion.
+
+    Raises:
+      UserError: the experiment cannot be read, or the folder holds other runs.
+    """
+    for seed, size in plan.cells():
+        _check(plan.workdir(seed, size), plan.settings(seed, size))
+    say(f"{len(plan.cells())} runs in {plan.out}")
+    say(f"{'batch':>7}  {'seed':>5}  {'verdict':<8}  {'best FID':>8}  cause")
+    outcomes = []
+    for seed, size in _trained(plan, train):
+        outcome, line = _outcome(plan, seed, size)
+        outcomes.append(outcome)
+        say(line)
+    conclusion = conclude(outcomes)
+    text = as_text(plan, conclusion, outcomes)
+    say(text)
+    (plan.out / "triage.txt").write_text(text + "\n", encoding="utf-8")
+    said = json.dumps(dataclasses.asdict(conclusion), indent=1)
+    (plan.out / "triage.json").write_text(said + "\n", encoding="utf-8")
+    return conclusion
+
+
+def _check(workdir: Path, settings: Settings) -> None:
+    """Refuse a folder in which a run with other settings lies."""
+    if not (workdir / "config.json").exists():
+        return
+    other = difference(claim.load_settings(workdir), settings)
+    if other:
+        name, (theirs, ours) = next(iter(other.items()))
+        raise UserError(
+            f"{workdir} holds a run with config.{name} = {theirs}, not {ours}: take another --out."
+        )
+
+
+def _ended(workdir: Path) -> bool:
+    """Whether the run in a folder has nothing left to do."""
+    events = claim.events(workdir) if (workdir / "config.json").exists() else []
+    return bool(events) and events[-1]["event"] in _ENDED
+
+
+def _trained(plan: Plan, train: Trainer | None) -> Iterator[tuple[int, int]]:
+    """(seed, batch size) of each run of the grid once it has ended, those that had ended first."""
+    left = [cell for cell in plan.cells() if not _ended(plan.workdir(*cell))]
+    yield from (cell for cell in plan.cells() if cell not in left)
+    if not left:
+        return
+    plan.out.mkdir(parents=True, exist_ok=True)
+    backend, devices = ("", 1) if train is not None else _devices()
+    if min(devices, len(left)) > 1 and backend in ("cpu", "gpu"):
+        yield from _side_by_side(plan, left, devices)
+        return
+    for seed, size in left:
+        # What a run failed of is in its folder, and the judge reads it there.
+        with contextlib.suppress(RunFailed):
+            (train or _train)(plan.settings(seed, size), plan.workdir(seed, size))
+        yield seed, size
+
+
+def _train(settings: Settings, workdir: Path) -> None:
+    """Train in this process; a program compiled once for a batch size serves all its seeds."""
+    import jax
+
+    from wgan_jax.training import train
+
+    cache = str(workdir.parent.resolve() / ".compiled")
+    jax.config.update("jax_compilation_cache_dir", cache)  # type: ignore[no-untyped-call]
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)  # type: ignore[no-untyped-call]
+    train(settings, workdir, quiet=True)
+
+
+def _devices() -> tuple[str, int]:
+    """(backend, local devices), asked in another process: asking takes hold of an accelerator."""
+    ask = "import jax; print(jax.default_backend(), jax.local_device_count())"
+    answer = subprocess.run(
+        [sys.executable, "-c", ask], capture_output=True, text=True, check=False
+    )
+    if answer.returncode:
+        raise UserError(f"JAX finds no device: {answer.stderr.strip().splitlines()[-1][:120]}")
+    backend, count = answer.stdout.split()[-2:]
+    return backend, int(count)
+
+
+def _side_by_side(
+    plan: Plan, cells: Sequence[tuple[int, int]], devices: int
+) -> Iterator[tuple[int, int]]:
+    """Each run a process that sees one device; as many at a time as there are devices."""
+    free: queue.Queue[int] = queue.Queue()
+    for device in range(devices):
+        free.put(device)
+
+    def run(seed: int, size: int) -> tuple[int, int]:
+        device = free.get()
+        try:
+            _alone(plan, seed, size, device)
+        finally:
+            free.put(device)
+        return seed, size
+
+    with ThreadPoolExecutor(devices) as pool:
+        for future in as_completed([pool.submit(run, *cell) for cell in cells]):
+            yield future.result()
+
+
+def _alone(plan: Plan, seed: int, size: int, device: int) -> None:
+    """One run of the grid as a process on one device, its words in `<run>.log`."""
+    script = Path(__file__).resolve().parent.parent / "run.py"
+    flags = [f"--config.seed={seed}", f"--config.batch_size={size}"]
+    workdir = plan.workdir(seed, size)
+    command = [sys.executable, str(script), "--config", str(plan.config), *plan.overrides, *flags]
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    names = visible.split(",") if visible else [str(i) for i in range(device + 1)]
+    environment = {
+        **os.environ,
+        "CUDA_VISIBLE_DEVICES": names[device] if device < len(names) else names[-1],
+        "JAX_COMPILATION_CACHE_DIR": str(plan.out.resolve() / ".compiled"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.5",
+        "XLA_FLAGS": "",
+    }
+    with (plan.out / f"{workdir.name}.log").open("a", encoding="utf-8") as log:
+        subprocess.run(
+            [*command, "--workdir", str(workdir)],
+            env=environment,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    if not _ended(workdir):
+        raise UserError(f"{workdir} did not come to its end: see {plan.out / workdir.name}.log.")
+
+
+def _outcome(plan: Plan, seed: int, size: int) -> tuple[Outcome, str]:
+    """What a run came to, and its line in the table."""
+    log = runlog.read(plan.workdir(seed, size))
+    verdict = examine(log)
+    cause = verdict.causes[0] if verdict.causes else ""
+    _, fid = log.history.measured("fid_score")
+    best = f"{fid.min():.1f}" if len(fid) else "-"
+    line = f"{size:>7}  {seed:>5}  {verdict.verdict:<8}  {best:>8}  {cause}"
+    return Outcome(seed, size, verdict.verdict != "failing", cause), line.rstrip()
+
+
+def as_text(plan: Plan, conclusion: Conclusion, outcomes: Sequence[Outcome]) -> str:
+    """The conclusion for people: the rates, the reason and how sure it is, and what to try."""
+    lines = [""]
+    for rate in conclusion.rates:
+        share = f"{rate.worked} of {rate.runs} work"
+        lines.append(
+            f"batch {rate.batch_size:>6}: {share} (95 % interval {rate.low:.0%}-{rate.high:.0%})"
+        )
+    lines += [
+        "",
+        f"Depends on: {conclusion.cause}. {conclusion.text[0].upper()}{conclusion.text[1:]}.",
+    ]
+    if conclusion.cause not in ("nothing", "everything"):
+        chance = f"chance alone would do this in {conclusion.p_value:.2g} of such grids"
+        advice = "" if conclusion.sure else "; run more seeds before you rely on it"
+        lines.append(f"How sure: {len(outcomes)} runs; {chance}{advice}.")
+    commands = fixes(plan, conclusion, outcomes)
+    if commands:
+        lines += ["", "To try, in this order:"]
+        for what, command in commands:
+            lines += [f"  {what}", f"    {command}"]
+    return "\n".join(lines)
+
+
+def fixes(plan: Plan, conclusion: Conclusion, outcomes: Sequence[Outcome]) -> list[tuple[str, str]]:
+    """(what, exact command) for a run that failed, what the grid points to first."""
+    failed = [o for o in outcomes if not o.worked]
+    if not failed:
+        return []
+    worst = min(failed, key=lambda o: (o.batch_size, o.seed))
+    settings = flat(plan.settings(worst.seed, worst.batch_size))
+    seed, size = f"seed={worst.seed}", f"batch_size={worst.batch_size}"
+    rates = ("critic_optimizer.learning_rate", "generator_optimizer.learning_rate")
+
+    def at(factor: float) -> list[str]:
+        return [f"{name}={settings[name] * factor:.4g}" for name in rates]
+
+    smaller = conclusion.good_batch or max(min(plan.batch_sizes) // 2, 1)
+    found = [(f"smaller batch: {smaller}", plan.command(seed, f"batch_size={smaller}"))]
+    if conclusion.good_batch:
+        factor = scaled_rate(1.0, worst.batch_size, conclusion.good_batch)
+        what = f"learning rates scaled to the batch, x {factor:.3g}"
+        found.append((what, plan.command(seed, size, *at(factor))))
+    found.append(("lower learning rates: a half", plan.command(seed, size, *at(0.5))))
+    more = f"n_critic={2 * settings['n_critic']}"
+    found.append(("larger n_critic: twice", plan.command(seed, size, more)))
+    if settings["critic.dropout"] > 0:
+        less = f"critic.dropout={settings['critic.dropout'] / 2:.4g}"
+        found.append(("less dropout: a half", plan.command(seed, size, less)))
+    other = conclusion.good_seeds[0] if conclusion.good_seeds else max(plan.seeds) + 1
+    word = "known-good" if conclusion.good_seeds else "another"
+    another = (f"{word} seed: {other}", plan.command(f"seed={other}", size))
+    return [another, *found] if conclusion.cause == "seed" else [*found, another]
+
+
+SWEEP = """\
+# A sweep of this grid: `wandb sweep {path}`, then `wandb agent SWEEP` on every machine that shares
+# {out}. When all agents are done, `{command}` concludes from the runs there.
+program: run.py
+method: grid
+parameters:
+  seeds:
+    values: [{seeds}]
+  batch_sizes:
+    values: [{batch_sizes}]
+command:
+  - ${{env}}
+  - python
+  - ${{program}}
+  - triage
+  - --config={config}
+{overrides}  - --out={out}
+  - ${{args}}
+"""
+
+
+def write_sweep(plan: Plan, path: Path) -> str:
+    """Write the grid as a W&B sweep, each of whose runs is a grid of one; says how to start it."""
+    seeds, sizes = (", ".join(map(str, side)) for side in (plan.seeds, plan.batch_sizes))
+    flags = f"--seeds={seeds.replace(' ', '')} --batch_sizes={sizes.replace(' ', '')}"
+    command = " ".join(
+        [
+            "python run.py triage",
+            f"--config={plan.config}",
+            *plan.overrides,
+            f"--out={plan.out}",
+            flags,
+        ]
+    )
+    overrides = "".join(f"  - {json.dumps(override)}\n" for override in plan.overrides)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(
+        SWEEP.format(
+            path=path,
+            out=plan.out,
+            command=command,
+            seeds=seeds,
+            batch_sizes=sizes,
+            config=plan.config,
+            overrides=overrides,
+        ),
+        encoding="utf-8",
+    )
+    return f"Written: {path}. Start it with: wandb sweep {path}"
