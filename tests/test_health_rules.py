@@ -158,7 +158,10 @@ def test_one_bad_fid_is_no_collapse() -> None:
 def test_fid_that_falls_fast_has_not_left_its_best() -> None:
     fid = 200 * 0.5 ** np.arange(10)
     score = 2.0 ** np.arange(10)
-    columns = {"fid_score": sparse(ROWS, 100, fid), "inception_score_mean": sparse(ROWS, 100, score)}
+    columns = {
+        "fid_score": sparse(ROWS, 100, fid),
+        "inception_score_mean": sparse(ROWS, 100, score),
+    }
     assert judge(history(**healthy_hinge(), **columns), "hinge").verdict == "healthy"
 
 
@@ -250,6 +253,20 @@ def test_clip_share_above_half_warns_only_if_it_persists(share: float, verdict: 
     assert judge(history(**columns), "wgan").verdict == verdict
     falling = {**healthy_wgan(), "clip_ratio": np.linspace(0.9, 0.1, ROWS)}
     assert judge(history(**falling), "wgan").verdict == "healthy"
+
+
+def test_a_critic_with_all_weights_at_the_boundary_is_dead_unless_samples_are_good() -> None:
+    pinned = {**healthy_wgan(), "clip_ratio": np.full(ROWS, 0.99)}
+    assert judge(history(**pinned), "wgan").causes == ("dead critic",)
+    good = sparse(ROWS, 20, np.linspace(100, 20, 50))
+    assert judge(history(**pinned, fid_score=good), "wgan").verdict == "warning"
+
+
+def test_a_generator_without_gradient_has_a_dead_critic() -> None:
+    gradient = np.full(ROWS, 0.1)
+    gradient[400:] = 1e-12
+    starved = judge(history(**healthy_wgan(), generator_grad_norm=gradient), "wgan")
+    assert (starved.causes, starved.onset_epoch) == (("dead critic",), 400)
 
 
 def test_ratio_of_losses_warns_where_the_guide_says_and_the_gap_agrees() -> None:

@@ -14,9 +14,11 @@ import numpy as np
 from wgan_jax.health.past import Past
 from wgan_jax.health.signs import Sign, number
 from wgan_jax.health.verdict import Level
+from wgan_jax.health.windows import since
 
 INCEPTION = "inception"
 LOG_LOSS = "nsgan"
+STARVED = 1e-8  # eps of RMSProp and Adam: a gradient as small is no longer scaled up to a step
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,26 @@ def clip_high(past: Past) -> Sign | None:
     if lately is None or lately[0] <= 0.5:
         return None
     return Sign(f"Clip% {lately[0]:.0%} or more over the last quarter", lately[2])
+
+
+def critic_pinned(past: Past) -> Sign | None:
+    """Nearly all of the critic's weights lie at the boundary: it can only copy one function."""
+    lately = _lately(past, "clip_ratio")
+    if lately is None or lately[0] < 0.98:
+        return None
+    return Sign(f"Clip% {lately[0]:.0%} or more over the last quarter", lately[2])
+
+
+def generator_starved(past: Past) -> Sign | None:
+    """The generator's gradient is smaller than what its optimiser adds to the denominator."""
+    w = past.windows("generator_grad_norm")
+    if w is None or past.early:
+        return None
+    onset = since(w.high < STARVED, at_least=2)
+    if onset is None:
+        return None
+    evidence = f"generator's gradient {number(w.middle[-1])}: its steps vanish below {STARVED}"
+    return Sign(evidence, int(w.start[onset]))
 
 
 def critic_strong(past: Past) -> Sign | None:

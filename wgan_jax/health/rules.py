@@ -97,6 +97,19 @@ RULES: tuple[Rule, ...] = (
         WGAN, losses.critic_dead,
     ),
     Rule(
+        "generator_starved", "generator_grad_norm", "below 1e-8 (the optimisers' eps)",
+        "dead critic", "failing",
+        "Stop: no gradient reaches the generator. Raise the clip threshold; no batch norm in a "
+        "clipped critic.",
+        WGAN, bands.generator_starved,
+    ),
+    Rule(
+        "critic_pinned", "clip_ratio", "98 % or more over the last quarter",
+        "dead critic", "failing",
+        "Raise the clip threshold tenfold, or use a gradient penalty instead of clipping.",
+        WGAN, bands.critic_pinned, inferred=True,
+    ),
+    Rule(
         "critic_at_chance", "d_loss", "within 0.02 of what scores of 0 cost (hinge)",
         "dead critic", "failing",
         "Stop: the critic learns nothing. Check its gradients, its learning rate, its data.",
