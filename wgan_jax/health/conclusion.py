@@ -124,11 +124,10 @@ def _pattern(
         text = f"batches up to {split} are more robust, and seeds decide within a batch size"
         return "both", text, p_batch
     p_seed = seed_effect(outcomes)
-    always_alike = len(good_seeds) * len(rates) == worked
-    if good_seeds and (always_alike or p_seed <= SURE):
+    if good_seeds:
         names = ", ".join(map(str, good_seeds[:8]))
-        return "seed", f"seeds {names} work with every batch size and others fail", p_seed
-    text = f"{worked} of {runs} runs work, without a pattern that chance would not often make"
+        return "seed", f"seeds {names} work with every batch size, and others fail", p_seed
+    text = f"{worked} of {runs} runs work, and no seed or batch size always does"
     return "unclear", text, min(p_batch, p_seed)
 
 

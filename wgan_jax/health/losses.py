@@ -146,7 +146,8 @@ def critic_unsettled(past: Past, growth: float = UNSETTLED) -> Sign | None:
         return None
     now, quietest, onset = _noise_growth(d)
     fall = float(np.median(d.middle[-10:-7]) - np.median(d.middle[-3:]))
-    if quietest <= 0 or now < growth * quietest or fall > STALLED * now:
+    matters = now > 0.01 * abs(float(d.middle[-1]))  # a critic near chance hardly swings at all
+    if quietest <= 0 or not matters or now < growth * quietest or fall > STALLED * now:
         return None
     evidence = (
         f"noise of D {number(now)}, was {number(quietest)} ({now / quietest:.1f} times), while D "

@@ -1,0 +1,170 @@
+"""The verb `triage`: the grid is run once, goes on where it was, and ends in what to try."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import run
+from tests.made_up_losses import healthy_wgan, sparse
+from wgan_jax import triage
+from wgan_jax.config import Settings, to_dict
+from wgan_jax.errors import RunFailed, UserError
+
+EXPERIMENT = """
+from wgan_jax import config as configs
+
+def get_config():
+    config = configs.base()
+    config.data.name = "digits"
+    config.epochs = 1000
+    config.critic.dropout = 0.2
+    return config
+"""
+
+
+class Made:
+    """A trainer that writes the run folder of a run that worked, or that collapsed."""
+
+    def __init__(self, works: object) -> None:
+        self.works, self.trained = works, []  # type: ignore[var-annotated]
+
+    def __call__(self, settings: Settings, workdir: Path) -> None:
+        self.trained.append((settings.seed, settings.batch_size))
+        columns = healthy_wgan(seed=settings.seed)
+        good = self.works(settings.seed, settings.batch_size)  # type: ignore[operator]
+        variance = np.linspace(0.1, 0.3, 10) if good else np.full(10, 1e-6)
+        columns["pixel_variance"] = sparse(1000, 100, variance)
+        columns["fid_score"] = sparse(1000, 100, np.linspace(90, 10 if good else 80, 10))
+        workdir.mkdir(parents=True)
+        (workdir / "config.json").write_text(json.dumps(to_dict(settings)))
+        rows = [
+            {"epoch": i, **{k: float(v[i]) for k, v in columns.items() if not np.isnan(v[i])}}
+            for i in range(1000)
+        ]
+        (workdir / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        event = {"time": 0, "epoch": 999, "event": "finished" if good else "failed"}
+        (workdir / "events.jsonl").write_text(json.dumps(event) + "\n")
+        if not good:
+            raise RunFailed("collapsed")
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> triage.Plan:
+    config = tmp_path / "digits.py"
+    config.write_text(EXPERIMENT)
+    return triage.Plan(config, ("--config.n_critic=3",), (0, 1, 2, 3), (16, 64), tmp_path / "grid")
+
+
+def test_a_batch_size_failure_is_found_and_the_fixes_are_exact_commands(plan: triage.Plan) -> None:
+    said: list[str] = []
+    made = Made(lambda _, size: size < 64)
+    conclusion = triage.triage(plan, train=made, say=said.append)
+    assert (conclusion.cause, conclusion.good_batch) == ("batch size", 16)
+    assert conclusion.sure
+    assert sorted(made.trained) == sorted(plan.cells())
+    rows = [line.split() for line in said[2:10]]
+    assert [row[:3] for row in rows[:2]] == [["16", "0", "healthy"], ["64", "0", "failing"]]
+    text = said[-1]
+    order = ["smaller batch: 16", "x 2", "lower learning", "larger n_critic", "dropout", "another"]
+    places = [text.index(word) for word in order]
+    assert places == sorted(places)
+    commands = [line.strip() for line in text.splitlines() if line.startswith("    python")]
+    assert commands[0] == (
+        f"python run.py --config {plan.config} --config.n_critic=3 --config.seed=0 "
+        f"--config.batch_size=16 --workdir {plan.out / 'fix_seed_0_batch_size_16'}"
+    )
+    assert "--config.critic_optimizer.learning_rate=0.0001" in commands[1]
+    assert "--config.critic_optimizer.learning_rate=2.5e-05" in commands[2]
+    assert "--config.n_critic=6" in commands[3]
+    assert "--config.n_critic=3" not in commands[3]
+    assert "--config.critic.dropout=0.1" in commands[4]
+    assert "0 of 4 work (95 % interval 0%-60%)" in text
+
+
+def test_a_seed_failure_is_found_and_a_known_good_seed_comes_first(plan: triage.Plan) -> None:
+    said: list[str] = []
+    conclusion = triage.triage(plan, train=Made(lambda seed, _: seed in (1, 3)), say=said.append)
+    assert (conclusion.cause, conclusion.good_seeds) == ("seed", (1, 3))
+    first = next(line for line in said[-1].splitlines() if line.startswith("    python"))
+    assert "--config.seed=1" in first
+    assert "run more seeds" in said[-1]
+
+
+def test_a_grid_that_works_needs_no_fix(plan: triage.Plan) -> None:
+    said: list[str] = []
+    assert triage.triage(plan, train=Made(lambda *_: True), say=said.append).cause == "nothing"
+    assert "To try" not in said[-1]
+
+
+def test_a_grid_goes_on_where_it_was_and_keeps_its_conclusion(plan: triage.Plan) -> None:
+    made = Made(lambda *_: True)
+    made(plan.settings(0, 16), plan.workdir(0, 16))
+    made.trained.clear()
+    triage.triage(plan, train=made, say=lambda _: None)
+    assert (0, 16) not in made.trained
+    assert len(made.trained) == 7
+    made.trained.clear()
+    triage.triage(plan, train=made, say=lambda _: None)
+    assert made.trained == []
+    assert json.loads((plan.out / "triage.json").read_text())["cause"] == "nothing"
+    assert (plan.out / "triage.txt").read_text().strip()
+
+
+def test_a_folder_with_another_grid_is_refused(plan: triage.Plan) -> None:
+    made = Made(lambda *_: True)
+    triage.triage(plan, train=made, say=lambda _: None)
+    other = triage.Plan(plan.config, (), plan.seeds, plan.batch_sizes, plan.out)
+    with pytest.raises(UserError, match=r"config.n_critic = 3, not 5: take another --out"):
+        triage.triage(other, train=made, say=lambda _: None)
+
+
+def test_runs_are_spread_over_the_devices_there_are(
+    plan: triage.Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, seen = Made(lambda *_: True), []
+
+    def alone(plan: triage.Plan, seed: int, size: int, device: int) -> None:
+        seen.append(device)
+        made(plan.settings(seed, size), plan.workdir(seed, size))
+
+    monkeypatch.setattr(triage, "_devices", lambda: ("gpu", 2))
+    monkeypatch.setattr(triage, "_alone", alone)
+    assert triage.triage(plan, say=lambda _: None).cause == "nothing"
+    assert set(seen) == {0, 1}
+    assert sorted(made.trained) == sorted(plan.cells())
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"), [("0:3", (0, 1, 2)), ("64,256", (64, 256)), ("7", (7,)), ("1,1", (1,))]
+)
+def test_sides_of_a_grid(text: str, numbers: tuple[int, ...]) -> None:
+    assert triage.whole_numbers(text, "--seeds") == numbers
+
+
+@pytest.mark.parametrize("text", ["", "a", "3:1", "1:2:3", "-1", "1.5"])
+def test_sides_that_are_none(text: str) -> None:
+    with pytest.raises(UserError, match="--seeds"):
+        triage.whole_numbers(text, "--seeds")
+
+
+def test_the_sweep_for_wandb_is_the_same_grid(
+    plan: triage.Plan, capsys: pytest.CaptureFixture[str]
+) -> None:
+    yaml = pytest.importorskip("yaml")
+    arguments = ["--config", str(plan.config), *plan.overrides, "--out", str(plan.out)]
+    grid = ["--seeds", "0:4", "--batch_sizes", "16,64", "--launcher", "wandb"]
+    assert run.main(["triage", *arguments, *grid]) == 0
+    assert f"wandb sweep {plan.out / 'sweep.yaml'}" in capsys.readouterr().out
+    sweep = yaml.safe_load((plan.out / "sweep.yaml").read_text())
+    assert sweep["method"] == "grid"
+    assert sweep["parameters"] == {
+        "seeds": {"values": [0, 1, 2, 3]},
+        "batch_sizes": {"values": [16, 64]},
+    }
+    assert sweep["command"][2:4] == ["${program}", "triage"]
+    assert "--config.n_critic=3" in sweep["command"]
+    assert sweep["command"][-1] == "${args}"
