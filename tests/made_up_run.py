@@ -59,7 +59,13 @@ def quality(n: int, every: int = QUALITY_EVERY, seed: int = 0) -> dict[int, dict
             "generated_image_std": 0.5,
             "kid_mean": 0.05,
             "encoder": "inception",
-            "protocol": "tf1 299x299, 10,000 samples vs train",
+            "protocol": {
+                "encoder": "inception",
+                "resize": "tf1",
+                "split": "train",
+                "n_fake": 10000,
+            },
+            "class_shares": {"cat": 0.25, "dog": 0.75},
         }
     return found
 

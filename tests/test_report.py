@@ -87,17 +87,28 @@ def test_the_page_is_one_file_that_loads_nothing(tmp_path: Path) -> None:
 
 def test_every_numeric_chart_key_is_drawn(tmp_path: Path) -> None:
     run = read(make(tmp_path / "a", 400))
-    drawn = {key for _, _, names, _ in curves._table(True) for key, _, _ in names}
+    drawn = {key for chart in curves.CHARTS for key, _, _ in chart.series}
     assert drawn | {"inception_score_std", "generated_images"} == {m.key for m in METRICS}
-    titles = [chart["title"] for chart in curves.charts(run.history, True)["charts"]]
-    assert len(titles) == len(curves._table(True))
+    titles = [chart["title"] for chart in curves.charts(run.history, "inception")["charts"]]
+    assert titles == [chart.title for chart in curves.CHARTS]
+
+
+def test_inceptions_bands_are_not_drawn_for_another_encoder(tmp_path: Path) -> None:
+    history = read(make(tmp_path / "a", 400)).history
+    for encoder, unit, limits in (
+        ("inception", "lower is better", 4),
+        ("digits", "by digits; lower is better", 0),
+    ):
+        found = curves.charts(history, encoder)["charts"]
+        (chart,) = [chart for chart in found if chart["title"] == "FID"]
+        assert (chart["unit"], len(chart.get("limits", []))) == (unit, limits)
 
 
 def test_thinned_curves_keep_the_extremes_and_the_last_value(tmp_path: Path) -> None:
     folder = make(tmp_path / "a", 5000)
     history = read(folder).history
     history["d_loss"][1234] = 77.0
-    found = curves.charts(history, True)
+    found = curves.charts(history, "inception")
     (chart,) = [c for c in found["charts"] if c["title"] == "Critic loss"]
     (series,) = [s for s in chart["series"] if s["name"] == "D"]
     assert len(found["x"]) == curves.POINTS
@@ -117,7 +128,8 @@ def test_the_text_has_every_section(tmp_path: Path) -> None:
         "# a", "✅ stable", "5 of 5 stability indicators passed", "## Run summary",
         "## Configuration", "## Phases", "| warm-up | 0-19 |", "| final | 800-999 |",
         "## Stability indicators", "| Gradient signal | passed |", "## Final quality",
-        "## Protocol of each number", "## Environment", "## Notes", "tf1 299x299",
+        "## Protocol of each number", "## Environment", "## Notes",
+        "every 100 epochs; encoder inception, resize tf1", "| cat | dog |", "| 25.0% | 75.0% |",
     ):  # fmt: skip
         assert part in text, part
     rows = [line for line in text.splitlines() if line.startswith("| FID |")]

@@ -15,13 +15,15 @@ from wgan_jax.history import History
 from wgan_jax.keys import BY_KEY, EXTRA_KEYS, METRICS, QUALITY_KEYS
 from wgan_jax.record import curves, stability
 from wgan_jax.record.figures import dashboard
-from wgan_jax.record.ledger import cell
+from wgan_jax.record.ledger import SETTINGS, cell
 from wgan_jax.record.pages import Page, Row, Section, markdown, show
 from wgan_jax.record.samples import grid_paths
 from wgan_jax.record.webpage import webpage
 from wgan_jax.record.workdir import Run, read
 from wgan_jax.record.writers import replace_bytes
 
+LAST = 101  # epochs whose median stands for the end of a run
+EVENT_KEYS = ("time", "epoch", "event", "findings")  # shown apart, or in a section of their own
 MEANINGS = {
     "stable": "losses, gradients and samples behave as those of a run that learns",
     "unstable": "something is off, though the run may still learn: see the findings",
@@ -38,12 +40,12 @@ def report(workdir: Path) -> tuple[Path, ...]:
     run = read(workdir)
     verdict = _judge(run)
     page = build(run, verdict)
-    inception = run.texts.get("encoder") == "inception"
+    encoder = _encoder(run)
     paths = tuple(workdir / name for name in ("report.html", "report.md", "dashboard.png"))
-    html = webpage(page, curves.charts(run.history, inception), grid_paths(workdir / "samples"))
+    html = webpage(page, curves.charts(run.history, encoder), grid_paths(workdir / "samples"))
     replace_bytes(paths[0], html.encode())
     replace_bytes(paths[1], markdown(page).encode())
-    dashboard(run.history, paths[2], run.name, page.verdict, page.reason, inception)
+    dashboard(run.history, paths[2], run.name, page.verdict, page.reason, encoder)
     return paths
 
 
@@ -53,7 +55,7 @@ def _judge(run: Run) -> Verdict:
     return judge(
         run.history,
         objective,
-        encoder=run.texts.get("encoder"),
+        encoder=_encoder(run) or None,
         clip=run.config.get("clip") if objective == "wgan" else None,
         total_epochs=run.config.get("epochs"),
     )
@@ -73,6 +75,7 @@ def build(run: Run, verdict: Verdict) -> Page:
         _indicators(run.history),
         _phases(run.history),
         _quality(run),
+        _classes(run),
         _settings(run),
         _protocol(run),
         _environment(run),
@@ -88,8 +91,12 @@ def _facts(run: Run) -> Iterator[tuple[str, str]]:
     done = int(history.epochs[-1]) + 1
     yield "Epochs", f"{done:,}" if total in (None, done) else f"{done:,} of {total:,}"
     for key in ("d_loss", "g_loss", "wasserstein_distance"):
-        if key in history:
-            yield BY_KEY[key].symbol, show(key, float(history[key][-1]))
+        _, values = history.measured(key)
+        if len(values):  # one epoch alone may lie anywhere
+            yield (
+                f"{BY_KEY[key].symbol} (median of {LAST})",
+                show(key, float(np.median(values[-LAST:]))),
+            )
     _, fid = history.measured("fid_score")
     if len(fid):
         yield f"Best FID{_encoder_mark(run)}", show("fid_score", float(fid.min()))
@@ -102,9 +109,13 @@ def _facts(run: Run) -> Iterator[tuple[str, str]]:
         yield "s/epoch", f"{np.median(times):.3g}"
 
 
+def _encoder(run: Run) -> str:
+    """What the samples were last measured with; empty: they were not."""
+    return str(run.latest.get("encoder", ""))
+
+
 def _encoder_mark(run: Run) -> str:
-    encoder = run.texts.get("encoder", "inception")
-    return "" if encoder == "inception" else f" ({encoder})"
+    return "" if _encoder(run) in ("inception", "") else f" ({_encoder(run)})"
 
 
 def _findings(verdict: Verdict) -> Section:
@@ -162,18 +173,25 @@ def _quality(run: Run) -> Section:
         if key in BY_KEY and BY_KEY[key].summary != "last":
             at = int(np.argmin(values) if BY_KEY[key].summary == "min" else np.argmax(values))
             best = f"{show(key, float(values[at]))} at {epochs[at]:,}"
-        objective, encoder = run.config.get("objective"), run.texts.get("encoder")
-        named = band(key, float(values[-1]), objective=objective, encoder=encoder)
+        objective = run.config.get("objective")
+        named = band(key, float(values[-1]), objective=objective, encoder=_encoder(run))
         last = show(key, float(values[-1]))
         rows.append((symbol, last, f"{epochs[-1]:,}", best or "–", named.name if named else "–"))
     note = ""
     if rows and _encoder_mark(run):
-        note = (
-            f"FID and IS are measured with the {run.texts['encoder']} encoder: they compare runs "
-        )
+        note = f"FID and IS are measured with the {_encoder(run)} encoder: they compare runs "
         note += "with each other, not with published numbers, and Inception's bands do not hold."
     header = ("Metric", "Last", "Measured at epoch", "Best", "Band")
     return Section("Final quality", header, rows, note)
+
+
+def _classes(run: Run) -> Section:
+    """How the samples spread over the classes that the encoder knows."""
+    shares = run.latest.get("class_shares")
+    found = shares if isinstance(shares, dict) else {}
+    row = tuple(f"{share:.1%}" for share in found.values())
+    note = "Share of the generated samples that the encoder takes for each class."
+    return Section("Classes", tuple(found), [row] if row else [], note)
 
 
 def _summary(run: Run) -> Section:
@@ -183,9 +201,11 @@ def _summary(run: Run) -> Section:
         "generator_lr": "Learning rate, generator", "n_critic": "n_critic", "clip": "Clip",
         "seed": "Seed", "wandb": "W&B", "notes": "Notes",
     }  # fmt: skip
+    known = {column: run.config.get(name) for column, name in SETTINGS.items()} | run.summary
     rows: list[Row] = [
-        (label, cell(run.summary, name)) for name, label in names.items() if run.summary.get(name)
+        (label, cell(known, name)) for name, label in names.items() if known.get(name) is not None
     ]
+    rows = [row for row in rows if row[1] != "–"]
     times = run.history.get("epoch_time")
     if np.isfinite(times).any():
         rows.append(("Training time", duration(float(np.nansum(times)))))
@@ -218,6 +238,7 @@ def _settings(run: Run) -> Section:
 
 
 def _text(value: Any) -> str:
+    """A value of the configuration or of an event in words."""
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
@@ -228,9 +249,7 @@ def _protocol(run: Run) -> Section:
         "weights": "every epoch, over all trainable weights, after the round",
         "stability": "every epoch",
         "speed": "wall time of a chunk of epochs, over its epochs",
-        "quality": "; ".join(
-            filter(None, (run.texts.get("encoder"), run.texts.get("protocol"), _samples(run)))
-        ),
+        "quality": _quality_protocol(run),
     }
     rows: list[Row] = [
         (metric.symbol, metric.key, metric.meaning, how[metric.group] or "not measured")
@@ -241,9 +260,12 @@ def _protocol(run: Run) -> Section:
     return Section("Protocol of each number", header, rows, long=True)
 
 
-def _samples(run: Run) -> str:
-    n, every = run.config.get("quality.n"), run.config.get("quality_every")
-    return f"{n:,} samples every {every:,} epochs" if n and every else ""
+def _quality_protocol(run: Run) -> str:
+    """The protocol of the last measurement in words."""
+    parts = run.latest.get("protocol", "")
+    words = ", ".join(f"{k} {v}" for k, v in parts.items()) if isinstance(parts, dict) else parts
+    every = run.config.get("quality_every")
+    return "; ".join(filter(None, (f"every {every:,} epochs" if every else "", words)))
 
 
 def _environment(run: Run) -> Section:
@@ -259,7 +281,7 @@ def _environment(run: Run) -> Section:
 def _events(run: Run) -> Section:
     rows: list[Row] = []
     for event in run.events:
-        rest = {k: v for k, v in event.items() if k not in ("time", "epoch", "event")}
+        rest = {k: v for k, v in event.items() if k not in EVENT_KEYS}
         evidence = ", ".join(f"{name}: {_text(value)}" for name, value in rest.items())
         what = (str(event.get("event", "–")), str(event.get("epoch", "–")))
         rows.append((*what, str(event.get("time", "–")), evidence[:300]))
@@ -271,6 +293,6 @@ def _notes(run: Run) -> Iterator[str]:
     if run.environment.get("earlier"):
         yield f"The run was started {len(run.environment['earlier']) + 1} times; the last is shown."
     n = run.config.get("quality.n")
-    if n and n < 2048 and "fid_score" in run.history and not _encoder_mark(run):
+    if n and n < 2048 and "fid_score" in run.history and _encoder(run) == "inception":
         yield f"FID from {n:,} samples: below 2,048 the covariance is singular and FID biased up."
     yield "W-dist is the critic's estimate, up to the unknown slope that clipping allows it."

@@ -6,6 +6,7 @@ Each point of a thinned curve stands for a stretch of epochs: its median, least 
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,10 @@ DIGITS = 5  # significant digits kept
 Floats = NDArray[np.float64]
 
 
-def charts(history: History, inception: bool) -> dict[str, Any]:
+def charts(history: History, encoder: str) -> dict[str, Any]:
     """What the page's script draws: plain values, ready for JSON.
+
+    `encoder` is what FID and IS were measured with; their bands hold for Inception only.
 
     `x` holds the last epoch of each stretch. A chart has `title`, `unit`, `log`, `percent`,
     `limits` [[value, name, colour]], `band` [low, high, name], `show` [low, high] that the axis
@@ -30,14 +33,19 @@ def charts(history: History, inception: bool) -> dict[str, Any]:
     """
     edges = stretches(len(history))
     found = []
-    for title, unit, names, style in _table(inception):
+    for chart in CHARTS:
         series = [
             _series(history, edges, key, label, colour)
-            for key, label, colour in names
+            for key, label, colour in chart.series
             if np.isfinite(history.get(key)).any()
         ]
-        if series:
-            found.append({"title": title, "unit": unit, "series": series, **style})
+        if not series:
+            continue
+        unit, style = chart.unit, chart.style
+        if chart.inception and encoder != "inception":
+            unit = f"by {encoder}; {unit}" if encoder else unit
+            style = {name: value for name, value in style.items() if name != "limits"}
+        found.append({"title": chart.title, "unit": unit, "series": series, **style})
     return {"x": [int(history.epochs[end - 1]) for end in edges[1:]], "charts": found}
 
 
@@ -81,59 +89,93 @@ def _short(values: Floats) -> list[float | None]:
     return [None if np.isnan(v) else float(f"{v:.{DIGITS}g}") for v in values.tolist()]
 
 
-Names = tuple[tuple[str, str, str], ...]
+@dataclass(frozen=True)
+class Chart:
+    """One chart of the page.
+
+    Attributes:
+      title, unit: its heading, and what is on the y axis.
+      series: (key, name, colour) of each curve.
+      style: see `charts`.
+      inception: whether its limits hold for measurements with Inception only.
+    """
+
+    title: str
+    unit: str
+    series: tuple[tuple[str, str, str], ...]
+    style: dict[str, Any] = field(default_factory=dict)
+    inception: bool = False
 
 
-def _table(inception: bool) -> list[tuple[str, str, Names, dict[str, Any]]]:
-    """(title, unit, series, style) of each chart, in the order of the page."""
-    fid = [[50, "excellent below 50", "good"], [100, "good below 100", "quiet"]]
-    fid += [[200, "moderate below 200", "quiet"], [400, "poor above 400", "bad"]]
-    score = [[2, "limited below 2", "warn"], [4, "good above 4", "good"]]
-    clip = [[0.2, "20 %: above it early is normal", "quiet"]]
-    clip += [[0.5, "50 %: raise the threshold if it stays above", "warn"]]
-    ratio = [[1, "above 1: critic strong", "warn"], [0.01, "below 0.01: possible collapse", "bad"]]
-    losses = (("d_loss_real", "R", "real"), ("d_loss_fake", "F", "fake"), ("d_loss", "D", "critic"))
-    norms = (
-        ("critic_grad_norm", "critic", "critic"),
-        ("generator_grad_norm", "generator", "generator"),
-    )
-    sigmas = (
-        ("critic_weight_std", "critic σ", "critic"),
-        ("generator_weight_std", "gen σ", "generator"),
-    )
-    means = (
-        ("critic_weight_mean", "critic μ", "critic"),
-        ("generator_weight_mean", "gen μ", "generator"),
-    )
-    pixels = {
-        "show": [0, 0.5],
-        "band": [0.2, 0.5, "healthy"],
-        "limits": [[0.1, "mode collapse below 0.1", "bad"]],
-    }
+def _one(key: str, colour: str = "critic") -> tuple[tuple[str, str, str], ...]:
+    return ((key, BY_KEY[key].symbol, colour),)
 
-    image = (("generated_image_mean", "μ", "critic"), ("generated_image_std", "σ", "fake"))
 
-    def one(key: str, colour: str = "critic") -> Names:
-        return ((key, BY_KEY[key].symbol, colour),)
+def _both(key: str, symbol: str) -> tuple[tuple[str, str, str], ...]:
+    return tuple((f"{who}_{key}", f"{who} {symbol}", who) for who in ("critic", "generator"))
 
-    return [
-        ("Wasserstein distance", "the critic's estimate", one("wasserstein_distance"), {}),
-        ("Critic loss", "D = ½ (R + F)", losses, {}),
-        ("Generator loss", "−mean f(G(z))", one("g_loss", "generator"), {}),
-        ("FID", "lower is better", one("fid_score"), {"zero": True, "limits": fid * inception}),
-        ("Inception Score", "higher is better", one("inception_score_mean"),
-         {"limits": score * inception}),
-        ("Pixel variance", "diversity of samples", one("pixel_variance"), {"zero": True, **pixels}),
-        ("D/G ratio", "|D| / |G|, log scale", one("dg_ratio"),
-         {"log": True, "show": [0.03, 1.5], "band": [0.05, 0.1, "balanced"], "limits": ratio}),
-        ("Clip%", "critic weights at ±clip", one("clip_ratio"),
-         {"zero": True, "percent": True, "limits": clip}),
-        ("Gradient norms", "L2, log scale", norms, {"log": True}),
-        ("Loss variance", "of D over 100 epochs, log scale", one("loss_variance"), {"log": True}),
-        ("Weights: spread", "standard deviation", sigmas, {"zero": True}),
-        ("Weights: mean", "should stay near 0", means, {}),
-        ("Time per epoch", "seconds", one("epoch_time", "quiet"), {"zero": True, "clip": True}),
-        ("Speed", "real images through the critic per second", one("images_per_second", "quiet"),
-         {"zero": True}),
-        ("Generated pixels", "in [-1, 1]", image, {}),
-    ]  # fmt: skip
+
+LOSSES = (("d_loss_real", "R", "real"), ("d_loss_fake", "F", "fake"), ("d_loss", "D", "critic"))
+PIXELS = (("generated_image_mean", "μ", "critic"), ("generated_image_std", "σ", "fake"))
+FID_LIMITS = [
+    [50, "excellent below 50", "good"],
+    [100, "good below 100", "quiet"],
+    [200, "moderate below 200", "quiet"],
+    [400, "poor above 400", "bad"],
+]
+RATIO_LIMITS = [
+    [1, "above 1: critic strong", "warn"],
+    [0.01, "below 0.01: possible collapse", "bad"],
+]
+CLIP_LIMITS = [
+    [0.2, "20 %: above it early is normal", "quiet"],
+    [0.5, "50 %: raise the threshold if it stays above", "warn"],
+]
+CHARTS = (
+    Chart("Wasserstein distance", "the critic's estimate", _one("wasserstein_distance")),
+    Chart("Critic loss", "D = ½ (R + F)", LOSSES),
+    Chart("Generator loss", "−mean f(G(z))", _one("g_loss", "generator")),
+    Chart("FID", "lower is better", _one("fid_score"), {"zero": True, "limits": FID_LIMITS}, True),
+    Chart(
+        "Inception Score",
+        "higher is better",
+        _one("inception_score_mean"),
+        {"limits": [[2, "limited below 2", "warn"], [4, "good above 4", "good"]]},
+        True,
+    ),
+    Chart(
+        "Pixel variance",
+        "diversity of samples",
+        _one("pixel_variance"),
+        {
+            "zero": True,
+            "show": [0, 0.5],
+            "band": [0.2, 0.5, "healthy"],
+            "limits": [[0.1, "mode collapse below 0.1", "bad"]],
+        },
+    ),
+    Chart(
+        "D/G ratio",
+        "|D| / |G|, log scale",
+        _one("dg_ratio"),
+        {
+            "log": True,
+            "show": [0.03, 1.5],
+            "band": [0.05, 0.1, "balanced"],
+            "limits": RATIO_LIMITS,
+        },
+    ),
+    Chart(
+        "Clip%",
+        "critic weights at ±clip",
+        _one("clip_ratio"),
+        {"zero": True, "percent": True, "limits": CLIP_LIMITS},
+    ),
+    Chart("Gradient norms", "L2, log scale", _both("grad_norm", "‖∇‖"), {"log": True}),
+    Chart("Loss variance", "of D over 100 epochs", _one("loss_variance"), {"log": True}),
+    Chart("Weights: spread", "standard deviation", _both("weight_std", "σ"), {"zero": True}),
+    Chart("Weights: mean", "should stay near 0", _both("weight_mean", "μ")),
+    Chart("Time per epoch", "seconds", _one("epoch_time", "quiet"), {"zero": True, "clip": True}),
+    Chart("Speed", "real images per second", _one("images_per_second", "quiet"), {"zero": True}),
+    Chart("Generated pixels", "in [-1, 1]", PIXELS),
+)

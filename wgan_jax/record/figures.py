@@ -37,7 +37,7 @@ COMPARED = (CRITIC, GENERATOR, GOOD, FAKE, BAD, QUIET)
 
 
 def dashboard(
-    history: History, path: Path, name: str, verdict: str, note: str = "", inception: bool = False
+    history: History, path: Path, name: str, verdict: str, note: str = "", encoder: str = ""
 ) -> None:
     """Draw `dashboard.png`.
 
@@ -47,12 +47,12 @@ def dashboard(
       name: the run's name.
       verdict: one word: stable, unstable, collapsed (or healthy, warning, failing).
       note: one line below the title, e.g. what the verdict rests on.
-      inception: whether FID and IS were measured with Inception, for which their bands hold.
+      encoder: what FID and IS were measured with; their bands hold for "inception" only.
     """
     figure = Figure(figsize=(15, 14), dpi=100, facecolor="white")
     axes = figure.subplots(4, 3)
     figure.subplots_adjust(0.055, 0.04, 0.985, 0.88, wspace=0.2, hspace=0.36)
-    for axis, (title, unit, draw) in zip(axes.flat, panels(inception), strict=True):
+    for axis, (title, unit, draw) in zip(axes.flat, panels(encoder), strict=True):
         dress(axis, title, unit, history)
         draw(axis, history)
         finish(axis)

@@ -70,33 +70,41 @@ def write_summary(
       encoder: what FID and IS were measured with; empty: they were not.
     """
     before = _read(workdir / SUMMARY) or {}
-    best = _best(history)
     wandb = _read(workdir / "wandb_run.json") or {}
-    objective = settings.get("objective")
     summary = {
         "run": workdir.resolve().name,
         "date": before.get("date") or time.strftime("%Y-%m-%d %H:%M", time.gmtime()),
         "wandb": wandb.get("url", ""),
         "wandb_id": wandb.get("id", ""),
         "status": status,
-        "done": int(history.epochs[-1]) + 1 if len(history) else 0,
         **{column: settings.get(name) for column, name in SETTINGS.items()},
-        "clip": settings.get("clip") if objective in (None, "wgan") else None,
+        **_measured(history),
         "verdict": verdict,
         "stability": overall(verdict, history),
-        "d_loss": _last(history, "d_loss"),
-        "g_loss": _last(history, "g_loss"),
-        "fid": _last(history, "fid_score"),
-        "best_fid": best[0],
-        "best_fid_epoch": best[1],
-        "is": _last(history, "inception_score_mean"),
         "encoder": encoder,
         "finding": finding,
         "notes": before.get("notes", ""),
     }
+    if summary["objective"] not in (None, "wgan"):
+        summary["clip"] = None  # nothing is clipped
     _write(workdir, summary)
     render(workdir.resolve().parent)
     return summary
+
+
+def _measured(history: History) -> dict[str, Any]:
+    """What a summary tells of the history: epochs done, last losses, last and best quality."""
+    epochs, fid = history.measured("fid_score")
+    best = int(np.argmin(fid)) if len(fid) else None
+    return {
+        "done": int(history.epochs[-1]) + 1 if len(history) else 0,
+        "d_loss": _last(history, "d_loss"),
+        "g_loss": _last(history, "g_loss"),
+        "fid": _last(history, "fid_score"),
+        "best_fid": None if best is None else float(fid[best]),
+        "best_fid_epoch": None if best is None else int(epochs[best]),
+        "is": _last(history, "inception_score_mean"),
+    }
 
 
 def write_note(workdir: Path, text: str) -> None:
@@ -126,15 +134,6 @@ def _last(history: History, key: str) -> float | None:
         return float(history[key][-1])
     _, values = history.measured(key)
     return float(values[-1]) if len(values) else None
-
-
-def _best(history: History) -> tuple[float | None, int | None]:
-    """(lowest FID, its epoch)."""
-    epochs, values = history.measured("fid_score")
-    if len(values) == 0:
-        return None, None
-    at = int(np.argmin(values))
-    return float(values[at]), int(epochs[at])
 
 
 def summaries(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:

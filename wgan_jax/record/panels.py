@@ -28,8 +28,10 @@ MANY = 600  # epochs from which the running median is drawn over the single ones
 HALO = [withStroke(linewidth=2.5, foreground="white")]  # keeps words legible over curves
 
 
-def panels(inception: bool) -> list[tuple[str, str, Panel]]:
-    """(title, unit, what draws it), row by row."""
+def panels(encoder: str) -> list[tuple[str, str, Panel]]:
+    """(title, unit, what draws it), row by row; the bands of FID and IS hold for Inception."""
+    inception = encoder == "inception"
+    by = "" if inception or not encoder else f"by {encoder}; "
     return [
         ("Critic loss", "D = ½ (R + F)", _critic_loss),
         ("Generator loss", "G = −mean f(G(z))", _generator_loss),
@@ -40,8 +42,8 @@ def panels(inception: bool) -> list[tuple[str, str, Panel]]:
         ("Critic weights", "mean ± std", _weights("critic", CRITIC)),
         ("Generator weights", "mean ± std", _weights("generator", GENERATOR)),
         ("Time per epoch", "seconds", _epoch_time),
-        ("FID", "lower is better", _fid(inception)),
-        ("Inception Score", "higher is better", _inception_score(inception)),
+        ("FID", f"{by}lower is better", _fid(inception)),
+        ("Inception Score", f"{by}higher is better", _inception_score(inception)),
         ("Pixel variance", "diversity of samples", _pixel_variance),
     ]
 

@@ -113,7 +113,7 @@ def _after(history: History, key: str, phase: str) -> Floats:
 def _monotonicity(history: History) -> Indicator:
     values = _after(history, "d_loss", "early")
     rule = "after the early phase, 20 block medians of D go one way (net change at least half of"
-    rule += " the path) or hold still (range at most a quarter of their size)"
+    rule += " the path) or hold still (range at most half of their size)"
     meaning = (
         "A critic loss that wanders back and forth at its own size means neither player gains."
     )
@@ -124,7 +124,7 @@ def _monotonicity(history: History) -> Indicator:
     one_way = abs(float(blocks[-1] - blocks[0])) / path if path else 1.0
     spread = float(np.ptp(blocks)) / max(float(np.median(np.abs(blocks))), 1e-12)
     value = f"net change {one_way:.0%} of the path, range {spread:.0%} of the size"
-    return Indicator("Monotonicity", rule, value, one_way >= 0.5 or spread <= 0.25, meaning)
+    return Indicator("Monotonicity", rule, value, one_way >= 0.5 or spread <= 0.5, meaning)
 
 
 def _balance(history: History) -> Indicator:

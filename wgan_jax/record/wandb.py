@@ -69,7 +69,27 @@ def init_wandb(
     mode = choose_mode(mode, say)
     workdir = Path(workdir)
     known = read_run(workdir)
-    identity = str(known.get("id") or secrets.token_hex(4))
+    arguments = {
+        "project": project,
+        "entity": entity or None,
+        "name": name,
+        "id": str(known.get("id") or secrets.token_hex(4)),
+        "dir": str(workdir),
+        "config": dict(config or {}),
+    }
+    workdir.mkdir(parents=True, exist_ok=True)
+    run, mode = _begin(mode, arguments, say)
+    if mode != "disabled":
+        url = run.url if mode == "online" else known.get("url")
+        found = {"id": arguments["id"], "url": url or "", "folder": str(Path(run.dir).parent)}
+        replace_bytes(workdir / RUN_FILE, (json.dumps(found) + "\n").encode())
+    if mode == "online":
+        say(f"W&B: {run.url}")
+    return run
+
+
+def _begin(mode: str, arguments: Mapping[str, Any], say: Say) -> tuple[Any, str]:
+    """(run, its mode): in the mode that is asked for, or offline where no server takes it."""
     # W&B's reports on itself would be sent, and waited for, at exit.
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     import wandb
@@ -83,35 +103,18 @@ def init_wandb(
             finish_timeout=FINISH_SECONDS,
             finish_timeout_raises=True,
         )
-        return wandb.init(
-            project=project,
-            entity=entity or None,
-            name=name,
-            id=identity,
-            resume="allow" if mode == "online" else None,
-            mode=cast(Literal["online", "offline", "disabled"], mode),
-            dir=str(workdir),
-            config=dict(config or {}),
-            settings=settings,
-        )
+        chosen = cast(Literal["online", "offline", "disabled"], mode)
+        given = {**arguments, "resume": "allow"} if mode == "online" else arguments
+        return wandb.init(**given, mode=chosen, settings=settings)
 
-    workdir.mkdir(parents=True, exist_ok=True)
     try:
-        run = begin(mode)
+        return begin(mode), mode
     except Exception as error:
         if mode != "online":
             raise
         say(f"W&B: the server did not take the run ({first_line(error)}); logging it offline.")
-        wandb.teardown()  # its process holds on to the run that failed
-        mode = "offline"
-        run = begin(mode)
-    if mode != "disabled":
-        url = run.url if mode == "online" else known.get("url")
-        found = {"id": identity, "url": url or "", "folder": str(Path(run.dir).parent)}
-        replace_bytes(workdir / RUN_FILE, (json.dumps(found) + "\n").encode())
-    if mode == "online":
-        say(f"W&B: {run.url}")
-    return run
+    wandb.teardown()  # its process holds on to the run that failed
+    return begin("offline"), "offline"
 
 
 def define_wgan_charts(run: Any = None) -> None:

@@ -24,7 +24,8 @@ class Run:
       environment: versions, device, commit, seed (see `record.environment`).
       summary: the run's row in the experiment log (see `record.ledger`).
       history: what was measured.
-      texts: the last text of each key in `metrics.jsonl`: verdict, encoder, protocol.
+      latest: the last value of each key in `metrics.jsonl` that is no number: verdict, encoder,
+        protocol (its parts by name), class_shares.
       events: what happened, in order.
       faults: one line for each file that is damaged, and in what manner.
     """
@@ -34,7 +35,7 @@ class Run:
     environment: dict[str, Any]
     summary: dict[str, Any]
     history: History
-    texts: dict[str, str]
+    latest: dict[str, Any]
     events: list[dict[str, Any]]
     faults: list[str] = field(default_factory=list)
 
@@ -61,7 +62,7 @@ def read(workdir: Path) -> Run:
         environment=_object(workdir / "environment.json", faults),
         summary=_object(workdir / "summary.json", faults),
         history=History.from_rows(rows),
-        texts={k: v for row in rows for k, v in row.items() if isinstance(v, str)},
+        latest={k: v for row in rows for k, v in row.items() if isinstance(v, str | dict)},
         events=list(_lines(workdir / "events.jsonl", faults)),
         faults=faults,
     )
