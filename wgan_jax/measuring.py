@@ -17,24 +17,29 @@ from wgan_jax.errors import UserError
 from wgan_jax.evaluation import Evaluator, Quality
 from wgan_jax.gan.state import Game, GanState, Stream, new_game, root_key
 from wgan_jax.quality.cache import replace_file
+from wgan_jax.quality.encoders import ENCODERS
 from wgan_jax.record import claim
 from wgan_jax.record.checkpoints import Checkpoints
 from wgan_jax.record.samples import save_grid
 
 GRID = 64  # samples in the picture beside `quality.json`
 
-# In the order of the table: key here, key in the JSON, name, format.
-ROWS = (
-    ("fid_score", "fid", "FID", ".3f"),
-    ("kid_mean", "kid_mean", "KID", ".6f"),
-    ("kid_std", "kid_std", "KID ±", ".6f"),
-    ("precision", "precision", "precision", ".4f"),
-    ("recall", "recall", "recall", ".4f"),
-    ("inception_score_mean", "inception_score_mean", "IS", ".3f"),
-    ("inception_score_std", "inception_score_std", "IS ±", ".3f"),
-    ("pixel_variance", "pixel_variance", "PixVar", ".4f"),
-    ("generated_image_mean", "generated_image_mean", "image mean", ".4f"),
-    ("generated_image_std", "generated_image_std", "image std", ".4f"),
+# Lines of the table: key, name, format. A `_mean` is printed with its `_std`.
+LINES = (
+    ("fid_score", "FID", ".3f"),
+    ("kid_mean", "KID", ".6f"),
+    ("precision", "precision", ".4f"),
+    ("recall", "recall", ".4f"),
+    ("inception_score_mean", "IS", ".3f"),
+    ("pixel_variance", "PixVar", ".4f"),
+    ("generated_image_mean", "image mean", ".4f"),
+)
+NAMED_BY_ENCODER = ("FID", "KID", "IS")
+
+# What the JSON always has, null where it could not be had; other values follow where there are any.
+ALWAYS = (
+    *("kid_mean", "kid_std", "precision", "recall"),
+    *("inception_score_mean", "inception_score_std"),
 )
 
 
@@ -60,6 +65,18 @@ class Options:
     batch_size: int = 64
     image_size: int = 0
 
+    def __post_init__(self) -> None:
+        for flag, value, known in (
+            ("--encoder", self.encoder, tuple(ENCODERS)),
+            ("--resize", self.resize, ("tf1", "pytorch")),
+            ("--protocol", self.protocol, ("tf1", "pytorch")),
+            ("--dtype", self.dtype, ("float32", "bfloat16")),
+        ):
+            if value and value not in known:
+                raise UserError(f"{flag} {value} is not one of {', '.join(known)}.")
+        if self.batch_size < 1 or self.image_size < 0:
+            raise UserError("--batch-size and --image-size must be at least 1.")
+
     @classmethod
     def of(cls, parsed: Any) -> Options:
         """From an object that has these attributes, among others."""
@@ -71,7 +88,7 @@ def open_run(workdir: Path, checkpoint: str) -> tuple[Game, int, GanState]:
     settings = claim.load_settings(workdir)
     shape = claim.load_dataset(workdir)["shape"]
     game = new_game(settings, int(shape[3]))
-    like = game.new_state(root_key(settings.seed))
+    like = jax.eval_shape(game.new_state, root_key(settings.seed))
     checkpoints = Checkpoints(workdir / "checkpoints", settings.keep_checkpoints, to_stderr)
     try:
         found = checkpoints.restore(like, checkpoint)
@@ -94,6 +111,8 @@ def evaluate_run(
       options: encoder, weights, resize, dtype; empty ones are the run's own.
     """
     options = options or Options()
+    if n < 0:
+        raise UserError(f"--n {n} must be at least 1.")
     game, epoch, state = open_run(workdir, checkpoint)
     own = game.settings.quality
     quality = replace(
@@ -124,7 +143,8 @@ def to_stderr(text: str) -> None:
 
 def as_json(quality: Quality) -> dict[str, Any]:
     """A measurement for a file or a pipe; null where a number could not be had."""
-    row: dict[str, Any] = {name: quality.values.get(key) for key, name, *_ in ROWS}
+    values = dict(quality.values)
+    row: dict[str, Any] = {"fid": values.pop("fid_score", None)} | dict.fromkeys(ALWAYS) | values
     row |= {"encoder": quality.encoder, "protocol": quality.protocol}
     row |= {"caveats": list(quality.caveats), "real": quality.real}
     return row | ({"class_shares": quality.class_shares} if quality.class_shares else {})
@@ -142,15 +162,14 @@ def table(quality: Quality) -> str:
 
 def _lines(quality: Quality) -> Iterator[str]:
     mark = "" if quality.encoder in ("inception", "none") else f"[{quality.encoder}]"
-    for key, _, name, spec in ROWS:
-        if key in quality.values and not key.endswith("_std"):
+    for key, name, spec in LINES:
+        if key in quality.values:
             text = format(quality.values[key], spec)
-            spread = quality.values.get(key.replace("_mean", "_std"))
-            if key in ("kid_mean", "inception_score_mean") and spread is not None:
-                text += f" ± {format(spread, spec)}"
+            if key.endswith("_mean"):
+                text += f" ± {format(quality.values[key.replace('_mean', '_std')], spec)}"
             if key == "inception_score_mean" and quality.real:
                 text += f"  (real images: {quality.real[key]:.3f})"
-            named = name + mark if name in ("FID", "KID", "IS") else name
+            named = name + mark if name in NAMED_BY_ENCODER else name
             yield f"  {named:<12} {text}"
     if quality.class_shares:
         shares = "  ".join(f"{name}: {share:.1%}" for name, share in quality.class_shares.items())

@@ -9,11 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from numpy.typing import NDArray
 from PIL import Image
 
 from wgan_jax.errors import UserError
-from wgan_jax.gan.state import Stream, root_key
+from wgan_jax.gan.state import Game, GanState, Stream, root_key
 from wgan_jax.measuring import open_run, to_stderr
 from wgan_jax.record.samples import save_grid
 
@@ -53,13 +54,7 @@ def sample(
     latents = game.latents(key, 2 * n if interpolate else n)
     if interpolate:
         latents = between(latents[:n], latents[n:], STEPS).reshape(n * STEPS, -1)
-    draw = jax.jit(game.pictures)
-    pictures = np.concatenate(
-        [
-            np.asarray(draw(state, rows))
-            for rows in jnp.split(latents, range(BATCH, len(latents), BATCH))
-        ]
-    )
+    pictures = draw(game, state, latents)
     folder = out or workdir / "generated"
     name = f"{'interpolation' if interpolate else 'grid'}_{epoch:06d}_seed{seed}.png"
     if grid or interpolate:
@@ -70,6 +65,21 @@ def sample(
         _save_each(pictures, path)
     to_stderr(f"{len(pictures)} pictures after {epoch} epochs: {path}")
     return path
+
+
+def draw(game: Game, state: GanState, latents: Array) -> NDArray[np.uint8]:
+    """Pictures uint8 [n, h, w, c] from latents [n, d], in batches sharded over the devices."""
+    mesh = Mesh(np.array(jax.local_devices()), ("batch",))
+    by_batch = NamedSharding(mesh, PartitionSpec("batch"))  # type: ignore[no-untyped-call]
+    everywhere = NamedSharding(mesh, PartitionSpec())  # type: ignore[no-untyped-call]
+    size = -(-min(BATCH, len(latents)) // mesh.size) * mesh.size
+    padded = jnp.pad(latents, ((0, -len(latents) % size), (0, 0)))
+    program, state = jax.jit(game.pictures), jax.device_put(state, everywhere)
+    batches = [
+        np.asarray(program(state, jax.device_put(padded[start : start + size], by_batch)))
+        for start in range(0, len(latents), size)
+    ]
+    return np.concatenate(batches)[: len(latents)]
 
 
 def between(first: Array, last: Array, steps: int) -> Array:
