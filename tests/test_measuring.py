@@ -1,0 +1,251 @@
+"""The commands `evaluate`, `weights` and `sample`, as they are typed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+import run
+from tests import standin
+from wgan_jax.data.digits import read_labelled
+from wgan_jax.sampling import between
+from wgan_jax.training import train
+
+Ask = Callable[..., tuple[int, str, str]]
+KEYS = {
+    *("fid", "kid_mean", "kid_std", "precision", "recall"),
+    *("inception_score_mean", "inception_score_std", "protocol"),
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WGAN_JAX_CACHE", str(folder))
+        yield folder
+
+
+@pytest.fixture
+def ask(capsys: pytest.CaptureFixture[str]) -> Ask:
+    """Runs a command: exit code, stdout, stderr."""
+
+    def call(*argv: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = run.main([str(word) for word in argv])
+        return (code, *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def digits_folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Two folders of 60 pictures of digits each."""
+    images, _ = read_labelled()
+    folders = tmp_path_factory.mktemp("a"), tmp_path_factory.mktemp("b")
+    for i, image in enumerate(images[:120, ..., 0]):
+        Image.fromarray(image).save(folders[i % 2] / f"{i:03d}.png")
+    return folders
+
+
+def refused(answer: tuple[int, str, str]) -> str:
+    """The one line of a refusal."""
+    code, out, err = answer
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    return err
+
+
+def test_two_folders_as_json_on_one_line(ask: Ask, digits_folders: tuple[Path, Path]) -> None:
+    a, b = digits_folders
+    code, out, _ = ask(
+        *("evaluate", "--images", a, "--reference", b, "--encoder", "digits", "--json")
+    )
+    assert code == 0
+    assert out.count("\n") == 1
+    found = json.loads(out)
+    assert set(found) >= KEYS
+    assert all(isinstance(found[key], float) for key in KEYS - {"protocol"})
+    assert found["encoder"] == "digits"
+    assert found["protocol"]["n_fake"] == found["protocol"]["n_real"] == 60
+    assert any("60 images, not above the 64" in caveat for caveat in found["caveats"])
+    assert any("are grey, read as RGB" in caveat for caveat in found["caveats"])
+
+
+def test_the_table_names_the_encoder_at_every_score(
+    ask: Ask, digits_folders: tuple[Path, Path]
+) -> None:
+    a, b = digits_folders
+    code, out, _ = ask("evaluate", "--images", a, "--reference", b, "--encoder", "digits")
+    assert code == 0
+    for name in ("FID[digits]", "KID[digits]", "IS[digits]"):
+        assert f"  {name}" in out
+    assert "FID " not in out.replace("and FID is biased", "")
+    assert "n_fake 60" in out
+
+
+def test_saved_statistics_stand_for_their_pictures(
+    ask: Ask, digits_folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    a, b = digits_folders
+    common = ("evaluate", "--images", a, "--json")
+    saved = tmp_path / "b.npz"
+    first = ask(*common, "--reference", b, "--encoder", "digits", "--save-reference", saved)
+    again = ask(*common, "--reference", saved)  # the file says by which encoder
+    values = [json.loads(answer[1]) for answer in (first, again)]
+    for key in KEYS - {"protocol"}:
+        assert values[0][key] == pytest.approx(values[1][key], rel=1e-9)
+    line = refused(ask(*common, "--reference", saved, "--encoder", "inception"))
+    assert "weights" in line  # no Inception on this machine
+    both = ask("evaluate", "--images", saved, "--reference", saved, "--json")
+    assert json.loads(both[1])["fid"] == pytest.approx(0, abs=1e-6)
+
+
+def test_arrays_and_datasets_are_sets_too(
+    ask: Ask, digits_folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    np.savez(tmp_path / "x.npz", images=read_labelled()[0][::2])
+    found = ask(
+        *("evaluate", "--images", tmp_path / "x.npz", "--reference", "digits"),
+        *("--encoder", "digits", "--json"),
+    )
+    assert found[0] == 0
+    assert json.loads(found[1])["precision"] > 0.95
+    del digits_folders
+
+
+def test_bad_sets_get_one_line_each(
+    ask: Ask, digits_folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    good, _ = digits_folders
+
+    def line(images: object, *more: object) -> str:
+        how = more or ("--encoder", "digits")
+        return refused(ask("evaluate", "--images", images, "--reference", good, *how))
+
+    (tmp_path / "empty").mkdir()
+    assert "no picture" in line(tmp_path / "empty")
+    assert "neither a folder" in line(tmp_path / "absent")
+    assert "does not exist" in line(tmp_path / "absent.npz")
+    (tmp_path / "cut.npz").write_bytes(b"PK")
+    assert "not a whole .npz" in line(tmp_path / "cut.npz")
+    np.savez(tmp_path / "nan.npz", images=np.full((4, 8, 8, 1), np.nan))
+    assert "NaN" in line(tmp_path / "nan.npz")
+    np.savez(tmp_path / "plain.npz", mu=np.zeros(64), sigma=np.eye(64))
+    assert "--protocol" in line(tmp_path / "plain.npz")
+    shutil.copytree(good, tmp_path / "mixed")
+    Image.new("L", (9, 8)).save(tmp_path / "mixed" / "odd.png")
+    assert "mixes sizes" in line(tmp_path / "mixed")
+    assert "run.py weights" in line(good, "--weights", "absent")
+    assert "--resize" in line(good, "--resize", "bicubic")
+    assert "--encoder" in line(good, "--encoder", "dino")
+    assert "give --workdir" in refused(ask("evaluate", "--images", good))
+    assert "not a file" in refused(ask("weights", "--from-file", tmp_path / "absent.pth"))
+
+
+@pytest.mark.slow
+def test_named_weights_are_taken_kept_and_used(ask: Ask, tmp_path: Path, cache: Path) -> None:
+    np.savez(tmp_path / "w.npz", **standin.tensors())  # type: ignore[arg-type]
+    digest = hashlib.sha256((tmp_path / "w.npz").read_bytes()).hexdigest()
+    code, out, _ = ask(
+        *("weights", "--from-file", tmp_path / "w.npz", "--sha256", digest, "--name", "standin")
+    )
+    assert code == 0
+    assert digest in out
+    noise = np.random.default_rng(0).integers(0, 256, (11, 12, 12, 3)).astype(np.uint8)
+    np.savez(tmp_path / "a.npz", noise[:6])
+    np.savez(tmp_path / "b.npz", noise[6:])
+    common = ("evaluate", "--images", tmp_path / "a.npz", "--reference", tmp_path / "b.npz")
+    code, out, _ = ask(*common, "--weights", "standin", "--batch-size", 6, "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert found["fid"] > 0
+    assert found["protocol"]["weights"] == "standin"
+    assert found["protocol"]["weights_sha256"] == digest
+    kept = cache / "weights" / "standin.npz"
+    kept.write_bytes(kept.read_bytes()[:-1])
+    assert "was changed" in refused(ask(*common, "--weights", "standin"))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of a few epochs on digits, without the dataset's help from then on."""
+    workdir = tmp_path_factory.mktemp("runs") / "tiny"
+    config: dict[str, Any] = {
+        "image_size": 8,
+        "epochs": 4,
+        "batch_size": 8,
+        "n_critic": 1,
+        "latent_dim": 4,
+        "quality_every": 0,
+        "checkpoint_every": 2,
+        "sample_every": 0,
+        "log_every": 0,
+        "quality": {"n": 200, "batch_size": 64},
+        "critic": {"filters": (4,), "strides": (2,), "kernel": 3},
+        "generator": {"base_filters": 4, "filters": (4,), "kernel": 3, "init_std": 0.5},
+        "wandb": {"mode": "disabled"},
+    }
+    train(config, workdir, quiet=True)
+    return workdir
+
+
+@pytest.mark.slow
+def test_a_run_is_measured_into_its_folder(ask: Ask, trained: Path) -> None:
+    code, out, _ = ask("evaluate", "--workdir", trained, "--checkpoint", 2)
+    assert code == 0
+    assert "FID[digits]" in out
+    found = json.loads((trained / "quality.json").read_text())
+    assert set(found) >= KEYS
+    assert found["protocol"]["epoch"] == 2
+    assert found["protocol"]["n_fake"] == 200
+    with Image.open(trained / "quality.png") as picture:
+        assert picture.size[0] >= 512
+    assert "has no checkpoint" in refused(ask("evaluate", "--workdir", trained, "--checkpoint", 3))
+    assert "holds no run" in refused(ask("evaluate", "--workdir", trained / "absent"))
+
+
+@pytest.mark.slow
+def test_samples_need_no_dataset_and_depend_on_the_seed_alone(
+    ask: Ask, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_data(*_: object) -> None:
+        raise AssertionError("the dataset was read")
+
+    monkeypatch.setattr("wgan_jax.data.digits.read", no_data)
+    command = ("sample", "--workdir", trained, "--n", 5)
+    assert ask(*command)[0] == 0
+    first = sorted((trained / "generated").glob("*.png"))
+    assert len(first) == 5
+    with Image.open(first[0]) as picture:
+        assert (picture.size, picture.mode) == ((8, 8), "L")
+    assert ask(*command, "--out", tmp_path / "again")[0] == 0
+    assert ask(*command, "--out", tmp_path / "other", "--seed", 1)[0] == 0
+    again, other = (sorted((tmp_path / name).glob("*.png")) for name in ("again", "other"))
+    assert [path.read_bytes() for path in again] == [path.read_bytes() for path in first]
+    assert [path.read_bytes() for path in other] != [path.read_bytes() for path in first]
+    for flag in ("--grid", "--interpolate"):
+        assert ask(*command, flag, "--out", tmp_path / f"x{flag}.png")[0] == 0
+        with Image.open(tmp_path / f"x{flag}.png") as picture:
+            picture.load()
+    assert "--n=0" in refused(ask("sample", "--workdir", trained, "--n", 0))
+
+
+def test_paths_between_latents_keep_to_the_sphere() -> None:
+    first, last = np.random.default_rng(0).normal(size=(2, 3, 50)).astype(np.float32)
+    path = between(jnp.asarray(first), jnp.asarray(last), 5)
+    assert path.shape == (3, 5, 50)
+    np.testing.assert_allclose(path[:, 0], first, atol=1e-5)
+    np.testing.assert_allclose(path[:, -1], last, atol=1e-5)
+    # Two at a right angle, both of length 5: all between have that length.
+    a, b = jnp.array([[3.0, 4, 0]]), jnp.array([[0.0, 0, 5]])
+    np.testing.assert_allclose(jnp.linalg.norm(between(a, b, 9), axis=-1), 5, rtol=1e-6)
