@@ -12,12 +12,12 @@ from wgan_jax.record.workdir import read
 
 # Column -> (heading, width, kept to the right): 80 columns with the spaces between.
 SHOWN = {
-    "run": ("Run", 15, False),
+    "run": ("Run", 14, False),
     "date": ("Date", 10, False),
     "batch": ("Batch", 5, True),
     "epochs": ("Epochs", 6, True),
     "stability": ("Stability", 9, False),
-    "d_loss": ("D", 8, True),
+    "d_loss": ("D", 9, True),
     "g_loss": ("G", 8, True),
     "fid": ("FID", 6, True),
     "is": ("IS", 5, True),
@@ -41,10 +41,9 @@ def show(folder: Path, sort: str = "date", reverse: bool = False) -> str:
         columns[sort] = (sort, 10, False)
     lines = [_line({name: head[0] for name, head in columns.items()}, columns)]
     lines.append("─" * len(lines[0]))
-    lines += [
-        _line({name: ledger.cell(row, name) for name in columns}, columns)
-        for row in ledger.order(rows, sort, reverse)
-    ]
+    for row in ledger.order(rows, sort, reverse):
+        cells = {name: ledger.cell(row, name) for name in columns}
+        lines.append(_line(cells | {"date": ledger.cell(row, "date")[:10]}, columns))
     others = sorted({str(row.get("encoder")) for row in rows} - {"inception", "", "None"})
     if others:
         lines.append(f"FID and IS by {', '.join(others)} do not compare with Inception's.")

@@ -94,7 +94,7 @@ def _facts(run: Run) -> Iterator[tuple[str, str]]:
         _, values = history.measured(key)
         if len(values):  # one epoch alone may lie anywhere
             yield (
-                f"{BY_KEY[key].symbol} (median of {LAST})",
+                f"{BY_KEY[key].symbol} (median)",
                 show(key, float(np.median(values[-LAST:]))),
             )
     _, fid = history.measured("fid_score")
@@ -295,4 +295,5 @@ def _notes(run: Run) -> Iterator[str]:
     n = run.config.get("quality.n")
     if n and n < 2048 and "fid_score" in run.history and _encoder(run) == "inception":
         yield f"FID from {n:,} samples: below 2,048 the covariance is singular and FID biased up."
+    yield f"D, G and W-dist at the top are medians over the last {LAST} epochs."
     yield "W-dist is the critic's estimate, up to the unknown slope that clipping allows it."

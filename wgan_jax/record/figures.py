@@ -11,6 +11,7 @@ from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 
 from wgan_jax.history import History
 from wgan_jax.keys import BY_KEY
@@ -100,15 +101,20 @@ def overlay(histories: Sequence[tuple[str, History]], path: Path, keys: Sequence
     for axis in axes.flat[len(shown) :]:
         axis.set_visible(False)
     for axis, key in zip(axes.flat, shown, strict=False):
-        dress(axis, BY_KEY[key].symbol, BY_KEY[key].meaning, longest)
+        metric = BY_KEY[key]
+        dress(axis, metric.symbol, metric.meaning.split(":")[0], longest)
+        if metric.format.endswith("%"):
+            axis.yaxis.set_major_formatter(PercentFormatter(1))
         for (name, history), colour in zip(histories, COMPARED, strict=False):
             epochs, values = history.measured(key)
-            window = WINDOW if BY_KEY[key].group != "quality" else 1
-            smooth = median_filter(values, window)
-            axis.plot(epochs, smooth, color=colour, linewidth=1.5, label=name)
+            smooth = median_filter(values, WINDOW) if len(values) > MANY else values
+            dot = "o" if len(values) <= 60 else ""
+            axis.plot(epochs, smooth, dot + "-", color=colour, markersize=4, label=name)
     handles, labels = axes.flat[0].get_legend_handles_labels()
     figure.legend(
         handles, labels, loc="upper left", bbox_to_anchor=(0.045, 1.0), ncols=6, frameon=False,
         fontsize=12, labelcolor=INK,
     )  # fmt: skip
+    note = f"over epochs; running median of {WINDOW} where there are more than {MANY}"
+    figure.text(0.985, 0.975, note, fontsize=10, color=QUIET, ha="right", va="center")
     save(figure, path)

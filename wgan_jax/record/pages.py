@@ -51,14 +51,15 @@ class Page:
 
 
 def show(key: str, value: float | None) -> str:
-    """A value as reports print it: the metric's format, or 3 digits where that would show 0."""
+    """A value as reports print it: the metric's format, or 3 digits where that shows under two."""
     if value is None or math.isnan(value):
         return "–"
     spec = BY_KEY[key].format if key in BY_KEY else ".4f"
     text = format(value, spec)
-    vanished = value != 0 and not any(digit in text for digit in "123456789")
-    coarse = key == "fid_score" and abs(value) < 10  # other encoders than Inception
-    return format(value, ".3g") if vanished or coarse else text
+    digits = text.rstrip("%").lstrip("-0.").replace(".", "")
+    if value == 0 or len(digits) >= 2:
+        return text
+    return f"{100 * value:.3g}%" if spec.endswith("%") else format(value, ".3g")
 
 
 def markdown(page: Page) -> str:

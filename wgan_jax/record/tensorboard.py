@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numbers
-import os
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,7 +20,6 @@ class TensorBoardWriter:
 
     def __init__(self, logdir: Path) -> None:
         """Imports TensorFlow, which takes seconds: make it on the writer's own thread."""
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")  # no notes on oneDNN
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # TensorFlow's and clu's own imports
             from clu import metric_writers
