@@ -18,6 +18,8 @@ from wgan_jax.health.windows import since
 
 INCEPTION = "inception"
 LOG_LOSS = "nsgan"
+PINNED = 0.95  # share of the critic's weights at the boundary that leaves it no freedom
+LARGE = 1.0  # weight σ at which a layer multiplies its input by the root of its fan-in, 10 or more
 STARVED = 1e-8  # eps of RMSProp and Adam: a gradient as small is no longer scaled up to a step
 
 
@@ -104,7 +106,7 @@ def clip_high(past: Past) -> Sign | None:
 def critic_pinned(past: Past) -> Sign | None:
     """Nearly all of the critic's weights lie at the boundary: it can only copy one function."""
     lately = _lately(past, "clip_ratio")
-    if lately is None or lately[0] < 0.98:
+    if lately is None or lately[0] < PINNED:
         return None
     return Sign(f"Clip% {lately[0]:.0%} or more over the last quarter", lately[2])
 
@@ -176,6 +178,19 @@ def weights_grew(past: Past) -> Sign | None:
         evidence = f"{who} σ {number(w.middle[-1])}, was {number(w.middle[0])}"
         return Sign(evidence, int(w.start[at]))
     return None
+
+
+def weights_large(past: Past) -> Sign | None:
+    """Generator weights of a size that no sound initialisation or training gives them."""
+    w = past.windows("generator_weight_std")
+    if w is None:
+        return None
+    onset = since(w.middle > LARGE, at_least=2)
+    if onset is None:
+        return None
+    return Sign(
+        f"generator σ {number(w.middle[-1])}, where 0.02 to 0.2 is usual", int(w.start[onset])
+    )
 
 
 def stuck_at_chance(past: Past) -> Sign | None:

@@ -89,6 +89,13 @@ RULES: tuple[Rule, ...] = (
         GUIDE, bands.weights_grew,
     ),
     Rule(
+        "weights_large", "generator_weight_std", "above 1",
+        "learning rate too high", "failing",
+        "Lower both learning rates, tenfold first.",
+        "He et al. 2015, section 2.2: sound weights have a σ of about the root of 2 / fan-in",
+        bands.weights_large, inferred=True,
+    ),
+    Rule(
         "critic_dead", "wasserstein_distance or d_loss",
         "gap (Wasserstein) or variation below 1/1000 of its past",
         "dead critic", "failing",
@@ -104,7 +111,7 @@ RULES: tuple[Rule, ...] = (
         WGAN, bands.generator_starved,
     ),
     Rule(
-        "critic_pinned", "clip_ratio", "98 % or more over the last quarter",
+        "critic_pinned", "clip_ratio", "95 % or more over the last quarter",
         "dead critic", "failing",
         "Raise the clip threshold tenfold, or use a gradient penalty instead of clipping.",
         WGAN, bands.critic_pinned, inferred=True,

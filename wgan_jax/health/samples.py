@@ -10,7 +10,7 @@ from wgan_jax.health.signs import Sign, number
 from wgan_jax.health.windows import since
 
 DEPARTED = 1.5  # FID over its best at which samples count as collapsed
-IMPROVED = 0.75  # share of the first FID below which a run has learned something
+IMPROVED = 0.5  # share of the first FID below which a run has learned something
 NEVER = 150.0  # best Inception FID of a run that never trained
 IDENTICAL = 0.1  # pixel variance of nearly identical samples (the guide)
 IS_FELL = 0.75  # share of its best at which the Inception Score has fallen
