@@ -47,20 +47,17 @@ def evaluate_sets(
       UserError: a set cannot be used, or both sides cannot be encoded alike.
     """
     first, second = open_side(images, options), open_side(reference, options)
-    wanted = wanted_encoder(options, (first, second))
-    notes: list[str] = []
+    sides = (first, second)
+    wanted = wanted_encoder(options, sides)
     encoding = None
-    if not (isinstance(first, Statistics) and isinstance(second, Statistics)):
+    if not all(isinstance(side, Statistics) for side in sides):
         encoding = Encoding(build(wanted), options.batch_size)
-        for side in (first, second):
+        for side in sides:
             if isinstance(side, Statistics):
                 refuse_other_protocol(side, encoding.encoder.protocol)
-    sizes = [side.shape for side in (first, second) if isinstance(side, Pictures)]
-    judged, real = (_encoded(side, encoding, options, sizes) for side in (first, second))
-    for side in (first, second):
-        notes += side.notes if isinstance(side, Pictures) else ()
-    if len(set(sizes)) == 2:
-        notes.append(f"sizes differ, {sizes[0]} and {sizes[1]} (height, width): both are resized")
+    sizes = [side.shape for side in sides if isinstance(side, Pictures)]
+    judged, real = (_encoded(side, encoding, options, sizes) for side in sides)
+    notes = _notes(sides, sizes)
     if wanted.dtype == "bfloat16" and isinstance(first, Pictures):
         notes.append(bfloat16_effect(first, wanted, options.batch_size))
     if save_reference is not None:
@@ -68,16 +65,21 @@ def evaluate_sets(
         real.save(save_reference)
     comparison = compare(judged, real)
     sources = {"images": images, "reference": reference, "n_fake": judged.n, "n_real": real.n}
-    ceiling = dict(
-        zip(("inception_score_mean", "inception_score_std"), real.score or (), strict=False)
-    )
     return Quality(
         values=comparison.values,
         encoder=judged.protocol.encoder,
         protocol=judged.protocol.described() | sources,
         caveats=(*notes, *comparison.caveats),
-        real=ceiling,
+        real=real.scores(),
     )
+
+
+def _notes(sides: tuple[Side, Side], sizes: list[tuple[int, int]]) -> list[str]:
+    """What a reader must know of how the pictures were read."""
+    notes = [note for side in sides if isinstance(side, Pictures) for note in side.notes]
+    if len(set(sizes)) == 2:
+        notes.append(f"sizes differ, {sizes[0]} and {sizes[1]} (height, width): both are resized")
+    return notes
 
 
 def open_side(text: str, options: Options) -> Side:

@@ -125,7 +125,6 @@ class Evaluator:
         if fake is None or self._real is None or self._encoding is None:
             return Quality(values, "none", protocol, (self.note,))
         comparison = compare(fake, self._real, samples=samples)
-        mean, std = self._real.score or (float("nan"), float("nan"))
         names = self._encoding.encoder.class_names
         shares = () if fake.class_shares is None else fake.class_shares.tolist()
         return Quality(
@@ -133,7 +132,7 @@ class Evaluator:
             encoder=self.encoder,
             protocol=protocol,
             caveats=comparison.caveats,
-            real={"inception_score_mean": mean, "inception_score_std": std},
+            real=self._real.scores(),
             class_shares=dict(zip(names, shares, strict=True)) if names else {},
         )
 

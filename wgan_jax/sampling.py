@@ -55,13 +55,13 @@ def sample(
     if interpolate:
         latents = between(latents[:n], latents[n:], STEPS).reshape(n * STEPS, -1)
     pictures = draw(game, state, latents)
-    folder = out or workdir / "generated"
-    name = f"{'interpolation' if interpolate else 'grid'}_{epoch:06d}_seed{seed}.png"
+    path = out or workdir / "generated"
     if grid or interpolate:
-        path = folder if folder.suffix == ".png" else folder / name
-        save_grid(pictures, path, columns=STEPS if interpolate else _columns(n))
+        kind = "interpolation" if interpolate else "grid"
+        if path.suffix != ".png":
+            path = path / f"{kind}_{epoch:06d}_seed{seed}.png"
+        save_grid(pictures, path, columns=STEPS if interpolate else round(math.sqrt(n)))
     else:
-        path = folder
         _save_each(pictures, path)
     to_stderr(f"{len(pictures)} pictures after {epoch} epochs: {path}")
     return path
@@ -95,11 +95,6 @@ def between(first: Array, last: Array, steps: int) -> Array:
     a, b = jnp.sin((1 - share) * angle), jnp.sin(share * angle)
     path: Array = (a * first[:, None] + b * last[:, None]) / jnp.sin(angle)
     return path
-
-
-def _columns(n: int) -> int:
-    """As square as it gets."""
-    return max(1, round(math.sqrt(n)))
 
 
 def _save_each(pictures: NDArray[np.uint8], folder: Path) -> None:

@@ -55,8 +55,7 @@ def compare(images: Statistics, reference: Statistics, *, samples: bool = True) 
     values["fid_score"] = frechet_distance(
         images.mu, images.sigma, reference.mu, reference.sigma, reference.root
     )
-    if images.score is not None:
-        values["inception_score_mean"], values["inception_score_std"] = images.score
+    values |= images.scores()
     if samples:
         more, why = _from_samples(images, reference)
         values |= more

@@ -11,7 +11,7 @@ convolutions, pools and one matrix product.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import flax.linen as nn
@@ -53,26 +53,7 @@ class InceptionV3(nn.Module):
           float32 arrays: "64", "192", "768", "2048" are [n, that many] spatial averages, "logits"
           and "logits_unbiased" (without the last bias) are [n, 1008].
         """
-
-        def conv(
-            x: jax.Array,
-            name: str,
-            features: int,
-            kernel: tuple[int, int] = (1, 1),
-            stride: int = 1,
-            padding: str = "SAME",
-        ) -> jax.Array:
-            layer = nn.Conv(
-                features,
-                kernel,
-                stride,
-                padding,
-                dtype=self.dtype,
-                precision=jax.lax.Precision.HIGHEST,
-                name=name,
-            )
-            return nn.relu(layer(x))
-
+        conv = partial(_conv, self.dtype)
         x, taps = _stem(x.astype(self.dtype), conv)
         for name, pool_features in (("Mixed_5b", 32), ("Mixed_5c", 64), ("Mixed_5d", 64)):
             x = _block_35(x, conv, name, pool_features)
@@ -94,6 +75,28 @@ class InceptionV3(nn.Module):
         bias = self.param("fc.bias", nn.initializers.zeros, (CLASSES,))
         taps["logits"] = taps["logits_unbiased"] + bias
         return taps
+
+
+def _conv(
+    dtype: DTypeLike,
+    x: jax.Array,
+    name: str,
+    features: int,
+    kernel: tuple[int, int] = (1, 1),
+    stride: int = 1,
+    padding: str = "SAME",
+) -> jax.Array:
+    """A convolution, its norm folded in, and its ReLU."""
+    layer = nn.Conv(
+        features,
+        kernel,
+        stride,
+        padding,
+        dtype=dtype,
+        precision=jax.lax.Precision.HIGHEST,
+        name=name,
+    )
+    return nn.relu(layer(x))
 
 
 def _stem(x: jax.Array, conv: Conv) -> tuple[jax.Array, dict[str, jax.Array]]:

@@ -159,6 +159,11 @@ class Statistics:
             return self
         return replace(self, root=covariance_root(self.sigma))
 
+    def scores(self) -> dict[str, float]:
+        """The Inception Score by its keys; empty where it was not measured."""
+        keys = ("inception_score_mean", "inception_score_std")
+        return dict(zip(keys, self.score, strict=True)) if self.score else {}
+
     def save(self, path: Path) -> None:
         """Write an `.npz`, whole or not at all; `mu` and `sigma` are read by other tools too."""
         about = {"protocol": asdict(self.protocol), "source": self.source, "n": self.n}
@@ -219,13 +224,20 @@ def load(path: Path, named: Protocol | None = None) -> Statistics:
         )
     if not (np.isfinite(mu).all() and np.isfinite(sigma).all()):
         raise UserError(f"{path} holds numbers that are not finite: make it anew.")
-    if "about" not in arrays:
-        if named is None:
-            raise UserError(
-                f"{path} does not say how it was made: name its protocol, --protocol tf1 (TTUR, "
-                "torch-fidelity) or --protocol pytorch (pytorch-fid)."
-            )
-        return Statistics(named, path.name, 0, mu, sigma)
+    if "about" in arrays:
+        return _described(mu, sigma, arrays, path)
+    if named is None:
+        raise UserError(
+            f"{path} does not say how it was made: name its protocol, --protocol tf1 (TTUR, "
+            "torch-fidelity) or --protocol pytorch (pytorch-fid)."
+        )
+    return Statistics(named, path.name, 0, mu, sigma)
+
+
+def _described(
+    mu: Floats, sigma: Floats, arrays: dict[str, NDArray[Any]], path: Path
+) -> Statistics:
+    """Statistics from a file of ours."""
     try:
         about = json.loads(str(arrays["about"]))
         protocol = Protocol(**about["protocol"])
