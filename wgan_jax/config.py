@@ -244,8 +244,16 @@ def _cast(value: Any, wanted: Any, name: str) -> Any:
         and all(type(item) is int for item in value)
     ):
         return tuple(value)
-    kind = {int: "a whole number", float: "a number", str: "a text", bool: "True or False"}
-    raise UserError(f"config.{name} = {value!r} must be {kind.get(wanted, 'a list of integers')}.")
+    raise UserError(f"config.{name} = {value!r} must be {_KINDS.get(wanted, _LIST)}.")
+
+
+_KINDS = {int: "a whole number", float: "a number", str: "a text", bool: "True or False"}
+_LIST = "a list of integers"
+
+
+def kind_of(default: Any) -> str:
+    """In words, what a field with this default takes."""
+    return _KINDS.get(type(default), _LIST)
 
 
 OBJECTIVES = ("wgan", "wgan_gp", "nsgan", "hinge")

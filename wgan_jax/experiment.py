@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import runpy
 from collections.abc import Sequence
 from pathlib import Path
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from wgan_jax.config import Settings, flat, resolve, unknown_field
+from wgan_jax.config import Settings, flat, kind_of, resolve, unknown_field
 from wgan_jax.errors import UserError
 
 
@@ -23,41 +25,65 @@ def read(path: Path, overrides: Sequence[str] = ()) -> Settings:
       UserError: no such file, an error in it, an unknown field or flag, or a value that does not
         fit.
     """
+    return resolve(_overridden(_load(path), overrides))
+
+
+def _load(path: Path) -> ConfigDict:
     if not path.is_file():
         raise UserError(f"--config={path} is not a file: name one, e.g. experiments/cifar_wgan.py.")
-    _refuse_unknown(overrides)
-    values = flags.FlagValues()
-    config_flags.DEFINE_config_file("config", flag_values=values)
     try:
-        rest = values(["run.py", f"--config={path}", *overrides])
-        config = values.config
-    except flags.Error as error:
-        raise UserError(_one_line(error)) from error
+        names = runpy.run_path(str(path))
+        config = names["get_config"]() if "get_config" in names else None
     except UserError:
         raise
-    except Exception as error:  # whatever the experiment file itself may raise
-        raise UserError(f"{path} cannot be read: {type(error).__name__}: {_one_line(error)}") from error
-    if len(rest) > 1:
-        raise UserError(f"{rest[1]!r} is not understood here: fields are set by --config.NAME=VALUE.")
+    except Exception as error:  # whatever the file itself may raise
+        where = f"--config={path.name} fails: {type(error).__name__}"
+        raise UserError(f"{where}: {_first_line(error)}") from error
     if not isinstance(config, ConfigDict):
-        raise UserError(f"{path}: get_config() must return a ConfigDict, from wgan_jax.config.base().")
-    return resolve(config)
+        raise UserError(
+            f"--config={path.name} needs a get_config() that returns wgan_jax.config.base() or "
+            "another ConfigDict."
+        )
+    return config
 
 
-def _refuse_unknown(overrides: Sequence[str]) -> None:
-    """Name the nearest field or flag before ml_collections says its own, longer word."""
-    fields = set(flat(Settings()))
+def _overridden(config: ConfigDict, overrides: Sequence[str]) -> ConfigDict:
+    """The config with the flags' values, each cast to the type of its field."""
     for flag in overrides:
-        if not flag.startswith("--"):
-            continue
-        name = flag.removeprefix("--").partition("=")[0]
-        if not name.startswith("config."):
-            raise UserError(f"--{name} is not a flag: see run.py --help.")
-        field = name.removeprefix("config.")
-        if field not in fields:
-            raise UserError(unknown_field(field))
+        if flag.startswith("--"):
+            _refuse_unknown(flag.removeprefix("--").partition("=")[0])
+    values, argv = flags.FlagValues(), ["run.py", *overrides]
+    config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=argv)
+    try:
+        rest = values(argv)
+    except flags.Error as error:
+        raise UserError(_explained(error)) from error
+    if len(rest) > 1:
+        raise UserError(f"{rest[1]!r} is not understood: fields are set by --config.NAME=VALUE.")
+    return config
 
 
-def _one_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [""]
-    return lines[0][:150]
+def _refuse_unknown(name: str) -> None:
+    """Name the nearest field before the flags' library says its own, longer word."""
+    field = name.removeprefix("config.")
+    known = flat(Settings())
+    if field == name:
+        raise UserError(f"--{name} is not a flag: see run.py --help.")
+    if any(other.startswith(f"{field}.") for other in known):
+        raise UserError(
+            f"config.{field} is a group of fields: set one of them, --config.{field}.NAME=VALUE."
+        )
+    if field not in known:
+        raise UserError(unknown_field(field))
+
+
+def _explained(error: Exception) -> str:
+    found = re.match(r"flag --config\.([\w.]+)=(.*?): ", str(error))
+    if not found:
+        return _first_line(error)
+    name, value = found.groups()
+    return f"config.{name} = {value!r} must be {kind_of(flat(Settings())[name])}."
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [""])[0][:120]

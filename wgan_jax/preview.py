@@ -23,7 +23,7 @@ def preview(settings: Settings, say: Callable[[str], None] = print) -> None:
     dataset = read_images(settings)
     game = new_game(settings, dataset.channels)
     key = root_key(settings.seed)
-    state = game.new_state(key)
+    state = jax.jit(game.new_state)(key)
     say("Settings\n" + "\n".join(f"  {k} = {v!r}" for k, v in flat(settings).items()))
     for name, player in (("Critic", state.critic), ("Generator", state.generator)):
         say(f"\n{name}\n{_parameters(player.params)}")

@@ -23,6 +23,7 @@ from wgan_jax.gan.rounds import CHUNK, Chunk, chunk_program
 from wgan_jax.gan.state import GanState, Game, Stream, new_game, root_key
 from wgan_jax.health.judge import Judge, Verdict
 from wgan_jax.history import History
+from wgan_jax.quality.cache import cache_dir
 from wgan_jax.record import claim, environment, samples
 from wgan_jax.record.background import InBackground
 from wgan_jax.record.checkpoints import Checkpoints, structure
@@ -154,7 +155,7 @@ def weights_from(source: Path, state: GanState) -> GanState:
         workdir, which = source.parent.parent, source.name
     theirs = claim.load_settings(workdir)
     channels = claim.load_dataset(workdir)["shape"][3]
-    like = new_game(theirs, channels).new_state(root_key(0))
+    like = jax.eval_shape(new_game(theirs, channels).new_state, root_key(0))
     found = Checkpoints(workdir / "checkpoints").restore(like, which)
     if found is None:
         raise UserError(f"config.init_from = {source} has no checkpoint to start from.")
@@ -167,6 +168,13 @@ def weights_from(source: Path, state: GanState) -> GanState:
         ema = found[1].ema if found[1].ema is not None else state.generator.params
         state = state.replace(ema=jax.tree.map(jnp.copy, ema))
     return state
+
+
+def _use_compilation_cache() -> None:
+    """Compile a program once per machine, not once per start, unless the user has a place of his
+    own for it (JAX_COMPILATION_CACHE_DIR) or has turned it off (JAX_ENABLE_COMPILATION_CACHE)."""
+    if jax.config.jax_compilation_cache_dir is None:
+        jax.config.update("jax_compilation_cache_dir", str(cache_dir() / "xla"))
 
 
 class Session:
@@ -230,7 +238,7 @@ class Session:
 
     def _first_state(self) -> tuple[int, GanState]:
         """From the newest checkpoint, from `init_from`, or new."""
-        state = self.game.new_state(self.key)
+        state = jax.jit(self.game.new_state)(self.key)
         found = self.checkpoints.restore(state)
         if found is not None:
             return found
@@ -263,6 +271,7 @@ class Session:
         claim.append_event(self.place, event, self.epoch)
         if self.epoch:
             self.say(f"Resuming {self.place} after {self.epoch} of {s.epochs} epochs.")
+        _use_compilation_cache()
         self.images = jax.device_put(self.dataset.images)
         lowered = chunk_program(self.game).lower(self.state, self.images, self.key, jnp.int32(1))
         self.program = lowered.compile()
@@ -417,7 +426,7 @@ class Session:
 
     def _roll_back(self, reason: str) -> None:
         """Go on from the last healthy checkpoint (or anew) with lower learning rates."""
-        fresh = self.game.new_state(self.key)
+        fresh = jax.jit(self.game.new_state)(self.key)
         self.checkpoints.wait()
         left, factor = self.epoch - 1, self.state.rate_factor * self.settings.rollback_factor
         self.epoch, state = self.checkpoints.restore(fresh, "healthy") or (0, fresh)

@@ -110,7 +110,7 @@ class Game:
         return ROUND_KEYS + extra
 
     def new_state(self, key: Array) -> GanState:
-        """Initial weights and empty counters, from the run's root key."""
+        """Initial weights and empty counters, from the run's root key. Pure: to be jitted."""
         settings = self.settings
         critic = _new_player(
             self.critic,
@@ -183,6 +183,6 @@ def new_game(settings: Settings, channels: int) -> Game:
 def _new_player(
     network: nn.Module, tx: optax.GradientTransformation, key: Array, example: Array
 ) -> Player:
-    variables = dict(jax.jit(network.init, static_argnames="train")(key, example, train=False))
+    variables = dict(network.init(key, example, train=False))
     params = variables.pop("params")
     return Player(params=params, stats=variables, opt_state=tx.init(params))

@@ -63,7 +63,7 @@ def critic_step(game: Game, state: GanState, batch: Array, key: Array) -> tuple[
     critic = _update(game.critic_optimizer, state.critic, grads, stats, state.rate_factor)
     if game.objective.clips:
         critic = critic.replace(params=project(critic.params, game.settings.clip))
-    metrics["critic_grad_norm"] = optax.global_norm(grads)
+    metrics["critic_grad_norm"] = optax.tree.norm(grads)
     return state.replace(critic=critic, critic_updates=state.critic_updates + 1), metrics
 
 
@@ -89,7 +89,7 @@ def generator_step(game: Game, state: GanState, key: Array) -> tuple[GanState, M
 
     grads, (stats, metrics) = jax.grad(loss, has_aux=True)(state.generator.params)
     generator = _update(game.generator_optimizer, state.generator, grads, stats, state.rate_factor)
-    metrics["generator_grad_norm"] = optax.global_norm(grads)
+    metrics["generator_grad_norm"] = optax.tree.norm(grads)
     ema = state.ema
     if ema is not None:
         ema = optax.incremental_update(generator.params, ema, 1 - game.settings.ema)

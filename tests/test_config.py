@@ -1,0 +1,140 @@
+"""Settings: resolved once, validated, every refusal one line that names the field."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from wgan_jax import config as configs
+from wgan_jax import experiment
+from wgan_jax.config import Settings, base, difference, flat, resolve
+from wgan_jax.errors import UserError
+
+EXPERIMENTS = sorted(Path("experiments").glob("*.py"))
+
+
+def test_the_defaults_resolve_to_themselves():
+    assert resolve(base()) == Settings()
+
+
+def test_settings_survive_json():
+    settings = resolve({"batch_size": 7, "critic": {"filters": (3, 3), "strides": (2, 2)}})
+    assert resolve(json.loads(json.dumps(configs.to_dict(settings)))) == settings
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        ({"batchsize": 3}, "Did you mean config.batch_size?"),
+        ({"data": {"clases": "x"}}, "Did you mean config.data.classes?"),
+        ({"zzz": 1}, "--help"),
+        ({"clip": 0}, "config.clip = 0.0 must be above 0"),
+        ({"clip": -0.1}, "config.clip = -0.1 must be above 0"),
+        ({"clip": float("nan")}, "config.clip = nan must be a finite number"),
+        ({"n_critic": 0}, "config.n_critic = 0 must be at least 1"),
+        ({"epochs": 1.5}, "config.epochs = 1.5 must be a whole number"),
+        ({"epochs": True}, "config.epochs = True must be a whole number"),
+        ({"seed": -1}, "config.seed = -1 must be 0 or above"),
+        ({"ema": 1.0}, "config.ema = 1.0 must be at least 0 and below 1"),
+        ({"objective": "wgn"}, "Did you mean wgan?"),
+        ({"data": 3}, "group of fields"),
+        ({"image_size": 30}, "multiple of 8"),
+        ({"critic": {"filters": [1, 2]}}, "one stride per layer"),
+        ({"critic": {"filters": ["a"]}}, "list of integers"),
+        ({"generator": {"filters": []}}, "at least 1, one per layer"),
+        ({"wandb": {"mode": "on"}}, "not one of '', disabled, offline, online"),
+        ({"objective": "wgan_gp", "critic": {"normalization": "batch"}}, "section 4"),
+    ],
+)
+def test_refusals(config, says):
+    with pytest.raises(UserError) as caught:
+        resolve(config)
+    assert says in str(caught.value)
+    assert len(str(caught.value)) <= 200
+    assert "\n" not in str(caught.value)
+
+
+def test_an_int_is_a_float_and_a_list_a_tuple():
+    settings = resolve({"clip": 1, "critic": {"filters": [8], "strides": [2]}})
+    assert (settings.clip, settings.critic.filters) == (1.0, (8,))
+
+
+def test_difference_ignores_what_cannot_change_the_result():
+    old = Settings()
+    assert difference(old, dataclasses.replace(old, log_every=7, epochs=99)) == {}
+    assert difference(old, dataclasses.replace(old, clip=0.5)) == {"clip": (0.01, 0.5)}
+
+
+def test_every_field_has_a_meaning():
+    for name, default, meaning in configs.describe():
+        assert meaning, name
+        assert flat(Settings())[name] == default
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)
+def test_every_experiment_resolves_and_says_how_to_run_it(path):
+    settings = experiment.read(path)
+    assert settings.epochs >= 1
+    assert f"python run.py --config {path}" in path.read_text()
+
+
+def test_the_guides_experiment_is_the_guides():
+    s = experiment.read(Path("experiments/cifar_wgan.py"))
+    assert (s.batch_size, s.epochs, s.n_critic, s.clip) == (512, 12_000, 5, 0.01)
+    assert (s.critic_optimizer.name, s.critic_optimizer.learning_rate) == ("rmsprop", 5e-5)
+    assert s.generator_optimizer == s.critic_optimizer
+
+
+def test_overrides():
+    flags = ["--config.batch_size=256", "--config.data.classes", "horse", "--config.clip=1"]
+    settings = experiment.read(Path("experiments/cifar_wgan.py"), flags)
+    assert (settings.batch_size, settings.data.classes, settings.clip) == (256, "horse", 1.0)
+
+
+def test_a_tuple_override():
+    flags = ["--config.critic.filters=(8, 16)", "--config.critic.strides=(2, 2)"]
+    settings = experiment.read(Path("experiments/cifar_wgan.py"), flags)
+    assert settings.critic.filters == (8, 16)
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (["--config.batchsize=3"], "Did you mean config.batch_size?"),
+        (["--config.batch_size=x"], "config.batch_size = 'x' must be"),
+        (["--config.clip=x"], "config.clip = 'x' must be"),
+        (["--config.data.flip=3"], "config.data.flip = '3' must be"),
+        (["--config.critic=3"], "group of fields"),
+        (["--batch=3"], "--batch is not a flag"),
+        (["stray"], "'stray' is not understood"),
+        (["--config.critic.filters=a,b"], "list of integers"),
+    ],
+)
+def test_bad_overrides(flags, says):
+    with pytest.raises(UserError) as caught:
+        experiment.read(Path("experiments/cifar_wgan.py"), flags)
+    assert says in str(caught.value)
+    assert len(str(caught.value)) <= 200
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("def get_config(:", "fails: SyntaxError"),
+        ("x = 1", "get_config"),
+        ("def get_config(): return 3", "another ConfigDict"),
+        ("def get_config(): raise ValueError('boom')", "ValueError: boom"),
+    ],
+)
+def test_bad_experiment_files(tmp_path, text, says):
+    path = tmp_path / "bad.py"
+    path.write_text(text)
+    with pytest.raises(UserError) as caught:
+        experiment.read(path)
+    assert says in str(caught.value)
+
+
+def test_no_experiment_file(tmp_path):
+    with pytest.raises(UserError, match="is not a file"):
+        experiment.read(tmp_path / "none.py")

@@ -1,0 +1,109 @@
+"""The convolutions' fast forms equal the plain ones: values, gradients, gradients of gradients."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wgan_jax.gan.conv import conv2d, conv_transpose2d, upconv2d
+
+FORMS = {
+    "conv2d": lambda x, k, **form: conv2d(x, k, 1, **form),
+    "conv2d, stride 2": lambda x, k, **form: conv2d(x, k, 2, **form),
+    "upconv2d": upconv2d,
+    "conv_transpose2d": conv_transpose2d,
+}
+
+
+@pytest.fixture(autouse=True)
+def float64():
+    with jax.enable_x64(True):
+        yield
+
+
+def arrays(height: int, width: int, size: int) -> tuple[jax.Array, jax.Array]:
+    rng = np.random.default_rng(height * 100 + width * 10 + size)
+    x, kernel = rng.normal(size=(2, height, width, 3)), rng.normal(size=(size, size, 3, 2))
+    return jnp.asarray(x), jnp.asarray(kernel)
+
+
+def compared(form, *, second_order: bool):
+    """Values, first gradients and, where asked for, the gradients of a gradient penalty."""
+
+    def found(x, kernel, canonical: bool):
+        def loss(x, kernel):
+            y = form(x, kernel, canonical=canonical)
+            return jnp.sum(jnp.sin(y)), y
+
+        def penalty(x, kernel):
+            return jnp.sum(jax.grad(loss, has_aux=True)(x, kernel)[0] ** 2)
+
+        first = jax.value_and_grad(loss, (0, 1), has_aux=True)(x, kernel)
+        return (first, jax.grad(penalty, (0, 1))(x, kernel)) if second_order else first
+
+    # Unoptimised code: it runs once, and takes far longer to compile than to run.
+    quick = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+    return jax.jit(
+        lambda x, kernel: (found(x, kernel, True), found(x, kernel, False)), compiler_options=quick
+    )
+
+
+def assert_equal_forms(name: str, height: int, width: int, size: int, second: bool) -> None:
+    fast, plain = compared(FORMS[name], second_order=second)(*arrays(height, width, size))
+    for ours, theirs in zip(jax.tree.leaves(fast), jax.tree.leaves(plain), strict=True):
+        assert ours.shape == theirs.shape
+        np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize(("height", "width", "size"), [(8, 8, 5), (4, 4, 5), (5, 4, 4)])
+def test_values_and_gradients_are_equal(name, height, width, size):
+    assert_equal_forms(name, height, width, size, second=False)
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_gradients_of_gradients_are_equal(name):
+    assert_equal_forms(name, 6, 6, 3, second=True)
+
+
+@pytest.mark.slow
+@settings(max_examples=20, deadline=None, derandomize=True)
+@given(
+    name=st.sampled_from(sorted(FORMS)),
+    height=st.integers(2, 9),
+    width=st.integers(2, 9),
+    size=st.integers(2, 5),
+)
+def test_forms_are_equal_over_shapes(name, height, width, size):
+    with jax.enable_x64(True):
+        assert_equal_forms(name, height, width, size, second=size == 3)
+
+
+def test_a_convolution_by_hand():
+    x = jnp.arange(4.0).reshape(1, 2, 2, 1)  # 0 1 / 2 3
+    kernel = jnp.ones((3, 3, 1, 1))
+    for canonical in (True, False):
+        out = conv2d(x, kernel, canonical=canonical)
+        np.testing.assert_array_equal(out[0, :, :, 0], [[6, 6], [6, 6]])
+
+
+def test_upsampling_by_hand():
+    x = jnp.arange(2.0).reshape(1, 1, 2, 1)  # 0 1, doubled: 0 0 1 1 twice
+    kernel = jnp.ones((1, 1, 1, 1))
+    for canonical in (True, False):
+        out = upconv2d(x, kernel, canonical=canonical)
+        np.testing.assert_array_equal(out[0, :, :, 0], [[0, 0, 1, 1], [0, 0, 1, 1]])
+
+
+def test_transposed_convolution_is_the_adjoint_of_the_strided_one():
+    """<conv(x), y> = <x, conv_transpose(y)>, with the kernel's channels swapped."""
+    rng = np.random.default_rng(0)
+    x, y = jnp.asarray(rng.normal(size=(2, 8, 8, 3))), jnp.asarray(rng.normal(size=(2, 4, 4, 5)))
+    kernel = jnp.asarray(rng.normal(size=(4, 4, 3, 5)))
+    for canonical in (True, False):
+        forward = jnp.sum(conv2d(x, kernel, 2, canonical=canonical) * y)
+        swapped = kernel.transpose(0, 1, 3, 2)
+        backward = jnp.sum(x * conv_transpose2d(y, swapped, canonical=canonical))
+        np.testing.assert_allclose(forward, backward, rtol=1e-12)

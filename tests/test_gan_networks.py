@@ -1,0 +1,101 @@
+"""Shapes, parameter counts and ranges of the networks."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from wgan_jax import experiment
+from wgan_jax.config import resolve
+from wgan_jax.gan.state import GanState, Game, new_game, root_key, to_uint8
+
+
+def shapes_of(game: Game) -> GanState:
+    """The initial state, without computing it."""
+    return jax.eval_shape(game.new_state, root_key(0))
+
+
+def count(params: object) -> int:
+    return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(params))
+
+
+def test_the_guides_network():
+    """5x5 kernels: critic 3-32-64-128-128 and dense; generator 100-4x4x128-128-64-32-3."""
+    state = shapes_of(new_game(resolve({}), 3))
+    critic = 25 * (3 * 32 + 32 * 64 + 64 * 128 + 128 * 128) + 352 + (4 * 4 * 128 + 1)
+    dense = 100 * 2048 + 2048
+    convs = 25 * (128 * 128 + 128 * 64 + 64 * 32 + 32 * 3) + 128 + 64 + 32 + 3
+    norms = 2 * (128 + 128 + 64 + 32)
+    assert count(state.critic.params) == critic
+    assert count(state.generator.params) == dense + convs + norms
+
+
+@pytest.mark.parametrize("name", ["cifar_wgan", "cifar_wgan_gp", "lsun_dcgan64", "digits_wgan"])
+def test_networks_fit_together(name):
+    settings = experiment.read(Path(f"experiments/{name}.py"))
+    game = new_game(settings, 3)
+    state = shapes_of(game)
+    latents = jax.ShapeDtypeStruct((2, settings.latent_dim), jnp.float32)
+    images = jax.eval_shape(game.generate, state, latents)
+    size = settings.image_size
+    assert (images.shape, images.dtype) == ((2, size, size, 3), jnp.float32)
+    scores = jax.eval_shape(
+        lambda s, x: game.critic.apply({"params": s.critic.params}, x, train=False), state, images
+    )
+    assert scores.shape == (2,)
+
+
+def test_the_papers_dcgan_has_no_norm_in_the_critic_and_mirrors_it():
+    settings = experiment.read(Path("experiments/lsun_dcgan64.py"))
+    state = shapes_of(new_game(settings, 3))
+    kernels = [state.critic.params[f"Conv_{i}"]["kernel"].shape for i in range(4)]
+    assert kernels == [(4, 4, 3, 64), (4, 4, 64, 128), (4, 4, 128, 256), (4, 4, 256, 512)]
+    mirrored = [state.generator.params[f"Conv_{i}"]["kernel"].shape for i in range(4)]
+    assert mirrored == [(4, 4, 512, 256), (4, 4, 256, 128), (4, 4, 128, 64), (4, 4, 64, 3)]
+    assert state.critic.stats == {}
+
+
+def test_images_are_in_range_and_latents_are_normal(tiny):
+    game = new_game(resolve(tiny), 1)
+    state = jax.jit(game.new_state)(root_key(0))
+    latents = game.latents(jax.random.key(1), 5000)
+    assert abs(float(latents.mean())) < 0.02
+    assert abs(float(latents.std()) - 1) < 0.02
+    images = game.generate(state, latents)
+    assert images.shape == (5000, 8, 8, 1)
+    assert float(jnp.abs(images).max()) <= 1
+
+
+def test_initial_weights_have_the_settings_spread(tiny):
+    game = new_game(resolve(tiny | {"critic": {"filters": (64, 64), "strides": (2, 2)}}), 1)
+    kernel = jax.jit(game.new_state)(root_key(0)).critic.params["Conv_1"]["kernel"]
+    assert float(kernel.std()) == pytest.approx(0.02, rel=0.02)
+
+
+def test_to_uint8_rounds_and_clips():
+    values = jnp.array([-1.0, 1.0, 0.0, -2.0, 2.0, 1 / 127.5])
+    assert to_uint8(values).tolist() == [0, 255, 128, 0, 255, 128]
+
+
+@pytest.mark.parametrize("norm", ["none", "layer", "batch"])
+def test_critic_scores_image_by_image_unless_it_has_batch_norm(tiny, norm):
+    critic = {"filters": (4, 8), "strides": (2, 1), "kernel": 3, "normalization": norm}
+    game = new_game(resolve(tiny | {"critic": critic}), 1)
+    state = jax.jit(game.new_state)(root_key(0))
+    images = jax.random.normal(jax.random.key(0), (6, 8, 8, 1))
+    variables = {"params": state.critic.params, **state.critic.stats}
+
+    def scores(x):
+        out, _ = game.critic.apply(
+            variables,
+            x,
+            train=True,
+            rngs={"dropout": jax.random.key(0)},
+            mutable=list(state.critic.stats),
+        )
+        return out
+
+    together, alone = scores(images)[:2], scores(images[:2])
+    assert bool(jnp.allclose(together, alone, atol=1e-6)) == (norm != "batch")

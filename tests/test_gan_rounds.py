@@ -1,0 +1,142 @@
+"""Rounds and chunks: one program for every length, the same bits however a run is cut."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from wgan_jax.config import resolve
+from wgan_jax.gan import rounds
+from wgan_jax.gan.state import new_game, root_key
+from wgan_jax.order import drawn
+
+KEY = root_key(0)
+
+
+def images(n: int = 20) -> jax.Array:
+    return jnp.asarray(np.random.default_rng(0).integers(0, 256, (n, 8, 8, 1), np.uint8))
+
+
+def play(config, *lengths: int):
+    """Chunks of these lengths from the start; (game, state, metrics of all rounds, program)."""
+    game = new_game(resolve(config), 1)
+    program = rounds.chunk_program(game)
+    state, rows = jax.jit(game.new_state)(KEY), []
+    for length in lengths:
+        state, chunk = program(state, images(), KEY, jnp.int32(length))
+        rows.append(np.asarray(chunk.metrics[: int(chunk.rounds)]))
+    return game, state, np.concatenate(rows), program
+
+
+def same_bits(a, b) -> bool:
+    return jax.tree.all(jax.tree.map(lambda x, y: np.array_equal(x, y), a, b))
+
+
+def test_chunks_of_any_length_give_the_same_bits_by_one_program(tiny):
+    _, whole, rows, _ = play(tiny, 6)
+    _, parts, cut, program = play(tiny, 1, 3, 2)
+    assert same_bits(whole, parts)
+    np.testing.assert_array_equal(rows, cut)
+    assert program._cache_size() == 1
+
+
+def test_what_a_round_measures(tiny):
+    game, state, rows, _ = play(tiny, 5)
+    row = dict(zip(game.metric_keys, rows.T, strict=True))
+    np.testing.assert_allclose(row["d_loss"], 0.5 * (row["d_loss_real"] + row["d_loss_fake"]))
+    np.testing.assert_allclose(
+        row["wasserstein_distance"], -(row["d_loss_real"] + row["d_loss_fake"]), rtol=1e-5
+    )
+    np.testing.assert_allclose(
+        row["dg_ratio"], np.abs(row["d_loss"]) / np.abs(row["g_loss"]), rtol=1e-5
+    )
+    variances = [np.var(row["d_loss"][: i + 1].astype(np.float64)) for i in range(5)]
+    np.testing.assert_allclose(row["loss_variance"], variances, rtol=1e-3, atol=1e-12)
+    weights = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(state.critic.params)])
+    assert row["critic_weight_mean"][-1] == pytest.approx(weights.mean(), abs=1e-7)
+    assert row["critic_weight_std"][-1] == pytest.approx(weights.std(), rel=1e-5)
+    clipped = np.mean(np.abs(weights) >= 0.05 * (1 - 1e-5))
+    assert row["clip_ratio"][-1] == pytest.approx(clipped)
+    assert 0 < clipped < 1
+
+
+def test_counters(tiny):
+    _, state, _, _ = play(tiny, 4)
+    drawn_images = 4 * 2 * 8
+    assert (int(state.epoch), int(state.critic_updates)) == (4, 8)
+    assert (int(state.passes), int(state.position)) == divmod(drawn_images, 20)
+
+
+def test_the_critic_sees_each_image_once_a_pass(tiny):
+    """The batches that a chunk draws are the run's permutation, in order, over pass boundaries."""
+    game = new_game(resolve(tiny), 1)
+    state = jax.jit(game.new_state)(KEY)
+    seen = []
+    marked = jnp.broadcast_to(jnp.arange(20, dtype=jnp.uint8).reshape(20, 1, 1, 1), (20, 8, 8, 1))
+    for _ in range(5):
+        state, batch = rounds._draw_resident(state, marked, KEY, 8)
+        seen += np.asarray(batch[:, 0, 0, 0]).tolist()
+    order_key = np.asarray(jax.random.key_data(jax.random.fold_in(KEY, rounds.Stream.ORDER)))
+    place = np.arange(40, dtype=np.uint32)
+    assert seen == drawn(order_key, place // 20, place % 20, 20).tolist()
+    assert sorted(seen[:20]) == sorted(seen[20:]) == list(range(20))
+
+
+def test_a_batch_of_the_whole_dataset(tiny):
+    _, state, rows, _ = play(tiny | {"batch_size": 20}, 2)
+    assert np.isfinite(rows).all()
+    assert (int(state.passes), int(state.position)) == (4, 0)
+
+
+def test_the_authors_schedule_of_critic_updates(tiny):
+    """Long phases in the first 2 epochs and in every 4th: 7+7+2+2+7+2 updates."""
+    schedule = {"warm_epochs": 2, "period": 4, "long": 7}
+    _, state, _, program = play(tiny | {"n_critic_schedule": schedule}, 6)
+    assert int(state.critic_updates) == 27
+    assert program._cache_size() == 1
+
+
+def test_a_schedule_that_changes_nothing_gives_the_same_bits(tiny):
+    schedule = {"warm_epochs": 100, "period": 0, "long": 2}
+    _, scanned, rows, _ = play(tiny, 3)
+    _, counted, same, _ = play(tiny | {"n_critic_schedule": schedule}, 3)
+    np.testing.assert_allclose(rows, same, rtol=1e-4, atol=1e-6)
+    assert int(scanned.critic_updates) == int(counted.critic_updates)
+
+
+def test_a_chunk_ends_at_the_round_that_is_not_finite(tiny):
+    game = new_game(resolve(tiny), 1)
+    state = jax.jit(game.new_state)(KEY)
+    params = jax.tree.map(lambda leaf: leaf, state.generator.params)
+    params["Dense_0"]["kernel"] = params["Dense_0"]["kernel"].at[0, 0].set(jnp.nan)
+    state = state.replace(generator=state.generator.replace(params=params))
+    state, chunk = rounds.chunk_program(game)(state, images(), KEY, jnp.int32(5))
+    assert int(chunk.rounds) == 1
+    assert not np.isfinite(chunk.metrics[0]).all()
+
+
+def test_another_seed_is_another_run(tiny):
+    game = new_game(resolve(tiny), 1)
+    program = rounds.chunk_program(game)
+    losses = []
+    for seed in (0, 0, 1):
+        key = root_key(seed)
+        _, chunk = program(jax.jit(game.new_state)(key), images(), key, jnp.int32(2))
+        losses.append(np.asarray(chunk.metrics[:2]))
+    np.testing.assert_array_equal(losses[0], losses[1])
+    assert not np.array_equal(losses[0], losses[2])
+
+
+@pytest.mark.slow
+def test_strict_types_and_ranks(tiny):
+    """No silent promotion anywhere in a round; optax's own adam promotes, so RMSProp is used."""
+    with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
+        game = new_game(resolve(tiny), 1)
+        state, chunk = jax.eval_shape(
+            rounds.chunk_program(game),
+            jax.eval_shape(game.new_state, KEY),
+            images(),
+            KEY,
+            jnp.int32(1),
+        )
+    assert chunk.metrics.shape == (rounds.CHUNK, len(game.metric_keys))

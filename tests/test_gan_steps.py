@@ -1,0 +1,151 @@
+"""One update of each player, against the same computed plainly."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from wgan_jax.config import OBJECTIVES, resolve
+from wgan_jax.gan.state import GanState, Game, Stream, new_game, root_key
+from wgan_jax.gan.steps import critic_step, generator_step
+
+KEY = root_key(0)
+
+
+def critic_update(game: Game, state: GanState):
+    """One critic update on the test's batch, compiled."""
+    return jax.jit(lambda state: critic_step(game, state, batch(), KEY))(state)
+
+
+def generator_update(game: Game, state: GanState):
+    return jax.jit(lambda state: generator_step(game, state, KEY))(state)
+
+
+def game_and_state(config) -> tuple[Game, GanState]:
+    game = new_game(resolve(config), 1)
+    return game, jax.jit(game.new_state)(KEY)
+
+
+def batch(n: int = 8) -> jax.Array:
+    return jnp.asarray(np.random.default_rng(0).integers(0, 256, (n, 8, 8, 1), np.uint8))
+
+
+def test_critic_step_by_hand(tiny):
+    """R and F from the networks themselves; then RMSProp; then the box."""
+    game, state = game_and_state(tiny)
+    new, metrics = critic_update(game, state)
+    key = jax.random.fold_in(jax.random.fold_in(KEY, Stream.CRITIC), 0)
+    latents = game.latents(jax.random.split(key, 5)[0], 8)
+    fake, _ = game.generator.apply(
+        {"params": state.generator.params, **state.generator.stats},
+        latents,
+        train=True,
+        mutable=["batch_stats"],
+    )
+    real = batch().astype(jnp.float32) / 127.5 - 1
+
+    def loss(params):
+        score = lambda x: game.critic.apply({"params": params}, x, train=False)  # noqa: E731
+        return -score(real).mean() + score(fake).mean()
+
+    r = -game.critic.apply({"params": state.critic.params}, real, train=False).mean()
+    f = game.critic.apply({"params": state.critic.params}, fake, train=False).mean()
+    np.testing.assert_allclose(metrics["d_loss_real"], r, rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(metrics["d_loss_fake"], f, rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(metrics["d_loss"], 0.5 * (r + f), rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(metrics["wasserstein_distance"], -(r + f), rtol=1e-4, atol=1e-7)
+    grads = jax.grad(loss)(state.critic.params)
+    # The first RMSProp step: lr g / (sqrt(0.01) |g|) = 10 lr, wherever g is not tiny.
+    kernel, moved = (s.critic.params["Conv_0"]["kernel"] for s in (state, new))
+    expected = jnp.clip(kernel - 1e-2 * jnp.sign(grads["Conv_0"]["kernel"]), -0.05, 0.05)
+    np.testing.assert_allclose(moved, expected, atol=2e-4)
+    assert jax.tree.all(jax.tree.map(jnp.array_equal, new.generator, state.generator))
+    assert int(new.critic_updates) == 1
+
+
+def test_weights_stay_in_the_box_exactly(tiny):
+    config = tiny | {"clip": 0.01, "critic_optimizer": {"learning_rate": 1.0}}
+    game, state = game_and_state(config)
+    step = jax.jit(lambda state: critic_step(game, state, batch(), KEY)[0])
+    for _ in range(3):
+        state = step(state)
+        largest = max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(state.critic.params))
+        assert largest == float(np.float32(0.01))
+
+
+@pytest.mark.parametrize("objective", [name for name in OBJECTIVES if name != "wgan"])
+def test_other_objectives_clip_nothing(tiny, objective):
+    config = tiny | {"objective": objective, "clip": 1e-6}
+    game, state = game_and_state(config)
+    new, metrics = critic_update(game, state)
+    assert max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(new.critic.params)) > 1e-3
+    assert set(game.metric_keys) >= set(metrics)
+    extra = {"nsgan": "d_accuracy", "wgan_gp": "gradient_penalty"}.get(objective)
+    assert extra is None or extra in metrics
+
+
+def test_generator_step_moves_only_the_generator(tiny):
+    game, state = game_and_state(tiny)
+    new, metrics = generator_update(game, state)
+    assert jax.tree.all(jax.tree.map(jnp.array_equal, new.critic, state.critic))
+    before, after = (s.generator.params["Dense_0"]["kernel"] for s in (state, new))
+    assert not jnp.array_equal(before, after)
+    before, after = (s.generator.stats["batch_stats"] for s in (state, new))
+    assert not jax.tree.all(jax.tree.map(jnp.array_equal, before, after))
+    assert np.isfinite(metrics["g_loss"])
+
+
+def test_rate_factor_zero_freezes_the_weights(tiny):
+    game, state = game_and_state(tiny | {"clip": 1.0})
+    frozen = state.replace(rate_factor=jnp.float32(0))
+    new, _ = critic_update(game, frozen)
+    assert jax.tree.all(jax.tree.map(jnp.array_equal, new.critic.params, state.critic.params))
+
+
+def test_ema_by_hand(tiny):
+    game, state = game_and_state(tiny | {"ema": 0.75})
+    new, _ = generator_update(game, state)
+    start, end, mean = (
+        tree["Dense_0"]["kernel"] for tree in (state.ema, new.generator.params, new.ema)
+    )
+    np.testing.assert_allclose(mean, 0.75 * start + 0.25 * end, rtol=1e-5, atol=1e-8)
+
+
+def test_fakes_by_running_statistics_are_other_fakes(tiny):
+    game, state = game_and_state(tiny)
+    generator = dataclasses.replace(game.settings.generator, fakes_statistics="running")
+    other = dataclasses.replace(
+        game, settings=dataclasses.replace(game.settings, generator=generator)
+    )
+    by_batch = critic_update(game, state)[1]["d_loss_fake"]
+    by_running = critic_update(other, state)[1]["d_loss_fake"]
+    assert float(by_batch) != float(by_running)
+
+
+def test_accuracies_of_a_critic_that_calls_all_images_real(tiny):
+    game, state = game_and_state(tiny | {"objective": "nsgan"})
+    params = jax.tree.map(jnp.zeros_like, state.critic.params)
+    params["Dense_0"]["bias"] += 1.0
+    sure = state.replace(critic=state.critic.replace(params=params))
+    assert float(critic_update(game, sure)[1]["d_accuracy"]) == 0.5
+    assert float(generator_update(game, sure)[1]["g_accuracy"]) == 1.0
+
+
+def test_flip_mirrors_about_half(tiny):
+    from wgan_jax.gan.steps import _flip
+
+    images = jnp.broadcast_to(jnp.arange(8.0).reshape(1, 1, 8, 1), (1000, 1, 8, 1))
+    flipped = _flip(images, jax.random.key(0))[:, 0, 0, 0] == 7
+    assert 0.45 < float(flipped.mean()) < 0.55
+
+
+def test_dropout_draws_anew_each_update(tiny):
+    critic = tiny["critic"] | {"dropout": 0.5}
+    game, state = game_and_state(tiny | {"critic": critic})
+    first = critic_update(game, state)[1]["d_loss_real"]
+    again = critic_update(game, state)[1]["d_loss_real"]
+    later = critic_update(game, state.replace(critic_updates=jnp.int32(1)))[1]
+    assert float(first) == float(again)
+    assert float(first) != float(later["d_loss_real"])

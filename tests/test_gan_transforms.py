@@ -1,0 +1,89 @@
+"""Optimisers and clipping: steps computed by hand, and the box that holds exactly."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from wgan_jax.config import OptimizerSettings
+from wgan_jax.gan.transforms import clip_weights, learning_rate, optimizer, project
+
+
+def test_clip_weights_moves_to_the_boundary():
+    tx = clip_weights(0.1)
+    params = {"w": jnp.array([0.05, -0.05, 0.0])}
+    updates, _ = tx.update({"w": jnp.array([1.0, -1.0, 0.02])}, tx.init(params), params)
+    new = optax.apply_updates(params, updates)
+    np.testing.assert_allclose(new["w"], [0.1, -0.1, 0.02], rtol=1e-6)
+
+
+def test_clip_weights_needs_params_and_a_positive_threshold():
+    with pytest.raises(ValueError, match="needs params"):
+        clip_weights(0.1).update({"w": jnp.zeros(1)}, optax.EmptyState())
+    for c in (0.0, -1.0, float("nan")):
+        with pytest.raises(ValueError, match="c > 0"):
+            clip_weights(c)
+
+
+def test_projection_holds_where_the_transform_alone_may_not():
+    """100,000 random steps in float32: none outside the box after `project`."""
+    c = 0.01
+    rng = np.random.default_rng(0)
+    params = jnp.asarray(rng.uniform(-c, c, 100_000), jnp.float32)
+    updates = jnp.asarray(rng.normal(0, 2 * c, 100_000), jnp.float32)
+    tx = clip_weights(c)
+    kept, _ = tx.update(updates, tx.init(params), params)
+    projected = project(optax.apply_updates(params, kept), c)
+    assert float(jnp.abs(projected).max()) == float(np.float32(c))
+
+
+def test_rmsprop_is_the_authors():
+    """torch.optim.RMSprop(lr, alpha=.99, eps=1e-8): v = .99 v + .01 g^2; p -= lr g / (sqrt v + eps)"""
+    lr, gradients = 5e-5, (1e-4, -3e-5, 1e-7)
+    tx = optimizer(OptimizerSettings(), 10, 5)
+    params, v, expected = jnp.float32(0.5), 0.0, 0.5
+    state = tx.init(params)
+    for g in gradients:
+        updates, state = tx.update(jnp.float32(g), state, params)
+        params = optax.apply_updates(params, updates)
+        v = 0.99 * v + 0.01 * g**2
+        expected -= lr * g / (np.sqrt(v) + 1e-8)
+    np.testing.assert_allclose(params, expected, rtol=1e-6)
+    first, _ = tx.update(jnp.float32(1e-5), tx.init(params), params)
+    np.testing.assert_allclose(first, -lr * 1e-5 / (1e-6 + 1e-8), rtol=1e-5)
+
+
+def test_adam_by_hand():
+    settings = OptimizerSettings(name="adam", learning_rate=1e-3, b1=0.0, b2=0.9)
+    tx = optimizer(settings, 10, 1)
+    update, _ = tx.update(jnp.float32(2.0), tx.init(jnp.float32(0.0)), jnp.float32(0.0))
+    np.testing.assert_allclose(update, -1e-3, rtol=1e-5)  # corrected moments: 2 / sqrt(4)
+
+
+def test_sgd_with_momentum():
+    settings = OptimizerSettings(name="sgd", learning_rate=0.1, b1=0.5)
+    tx = optimizer(settings, 10, 1)
+    state = tx.init(jnp.float32(0.0))
+    first, state = tx.update(jnp.float32(1.0), state)
+    second, _ = tx.update(jnp.float32(1.0), state)
+    np.testing.assert_allclose([first, second], [-0.1, -0.15], rtol=1e-6)
+
+
+@pytest.mark.parametrize(("schedule", "half"), [("linear", 0.5), ("cosine", 0.5)])
+def test_schedules_count_the_players_own_updates(schedule, half):
+    rate = learning_rate(OptimizerSettings(schedule=schedule, learning_rate=1.0), 10, 5)
+    np.testing.assert_allclose([rate(0), rate(25), rate(50)], [1.0, half, 0.0], atol=1e-6)
+
+
+def test_a_schedule_of_its_own_length():
+    settings = OptimizerSettings(schedule="linear", learning_rate=1.0, decay_epochs=4)
+    np.testing.assert_allclose(learning_rate(settings, 1000, 1)(2), 0.5)
+
+
+def test_project_keeps_structure():
+    params = {"a": {"w": jnp.array([5.0])}, "b": jnp.array([-5.0])}
+    assert jax.tree.map(float, jax.tree.map(jnp.sum, project(params, 1.0))) == {
+        "a": {"w": 1.0},
+        "b": -1.0,
+    }
