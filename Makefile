@@ -1,0 +1,41 @@
+# `make demo` and `make test` need only Python (3.11 or newer), make, and a network the first time.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+
+.PHONY: demo test fast lint format clean
+
+# Train on the embedded digits; about three minutes on two cores.
+demo: $(VENV)/installed
+	$(BIN)/python run.py --config experiments/digits_wgan.py --config.wandb.mode=disabled
+	@echo "The pictures are in runs/digits_wgan/samples: progress.gif shows the whole run."
+
+# All tests, the slow ones in their short form.
+test: $(VENV)/installed-dev
+	$(BIN)/python -m pytest
+
+# Without the slow ones: what to run while working.
+fast: $(VENV)/installed-dev
+	$(BIN)/python -m pytest -m "not slow"
+
+lint: $(VENV)/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -c "import sys; sys.exit(0 if sys.version_info >= (3, 11) else 'Python 3.11 or newer is needed: make PYTHON=python3.12')"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info
