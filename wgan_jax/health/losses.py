@@ -20,8 +20,8 @@ CHANCE = {"hinge": (1.0, 0.0), "nsgan": (np.log(2.0), np.log(2.0)), "lsgan": (0.
 # 0.8 of what a score of 0 costs.
 REJECTED = {"hinge": 1.0, "nsgan": 3 * np.log(2.0), "lsgan": 0.4}
 WASSERSTEIN = ("wgan", "wgan_gp")  # D has no floor, and need not fall
-SATURATED = 0.07  # share of chance below which the critic makes hardly any error
-ONE_SIDED = 20.0  # upper tail of d_loss over its lower tail: it lies on its floor
+SATURATED = 0.1  # share of chance below which the critic makes hardly any error
+ONE_SIDED = 12.0  # upper tail of d_loss over its lower tail: it lies on its floor
 VANISHED = 1e-3  # share of its former size below which a score gap is gone
 REGIME = 3.0  # factor of noise from one twentieth of a run to the next: a change of regime
 UNSETTLED, STALLED = 1.75, 0.75  # growth of noise; fall over half a run, in noises

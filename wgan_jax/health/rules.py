@@ -123,14 +123,14 @@ RULES: tuple[Rule, ...] = (
         "Lim and Ye 2017, section 3: the hinge loss at scores of 0", losses.critic_at_chance,
     ),
     Rule(
-        "critic_saturated", "d_loss, g_loss", "D below 7 % of chance and G rejected (by objective)",
+        "critic_saturated", "d_loss, g_loss", "D below 10 % of chance and G rejected (by objective)",
         "critic overpowered", "failing",
         "Take the best checkpoint. Lower the critic's learning rate or n_critic, regularise it "
         "(spectral norm, gradient penalty, augmentation).",
         LOGS, losses.critic_saturated, inferred=True,
     ),
     Rule(
-        "critic_on_floor", "d_loss", "upper tail over 20 times the lower tail",
+        "critic_on_floor", "d_loss", "upper tail over 12 times the lower tail",
         "critic overpowered", "failing",
         "Take the best checkpoint. Lower the critic's learning rate or n_critic, regularise it "
         "(spectral norm, gradient penalty, augmentation).",
