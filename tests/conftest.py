@@ -15,23 +15,27 @@ from typing import Any
 import pytest
 
 
+# The smallest run that has every part: digits, both networks, no services.
+TINY: dict[str, Any] = {
+    "image_size": 8,
+    "epochs": 6,
+    "batch_size": 8,
+    "n_critic": 2,
+    "latent_dim": 4,
+    "clip": 0.05,
+    "log_every": 2,
+    "sample_every": 3,
+    "quality_every": 0,
+    "checkpoint_every": 3,
+    "critic": {"filters": (4, 8), "strides": (2, 1), "kernel": 3},
+    "generator": {"base_filters": 8, "filters": (8,), "kernel": 3, "norm_momentum": 0.9},
+    "critic_optimizer": {"learning_rate": 1e-3},
+    "generator_optimizer": {"learning_rate": 1e-3},
+    "wandb": {"mode": "disabled"},
+}
+
+
 @pytest.fixture
 def tiny() -> dict[str, Any]:
-    """A config of the smallest run that has every part: digits, both networks, no services."""
-    return {
-        "image_size": 8,
-        "epochs": 6,
-        "batch_size": 8,
-        "n_critic": 2,
-        "latent_dim": 4,
-        "clip": 0.05,
-        "log_every": 2,
-        "sample_every": 3,
-        "quality_every": 0,
-        "checkpoint_every": 3,
-        "critic": {"filters": (4, 8), "strides": (2, 1), "kernel": 3},
-        "generator": {"base_filters": 8, "filters": (8,), "kernel": 3, "norm_momentum": 0.9},
-        "critic_optimizer": {"learning_rate": 1e-3},
-        "generator_optimizer": {"learning_rate": 1e-3},
-        "wandb": {"mode": "disabled"},
-    }
+    """A config of the smallest run that has every part."""
+    return dict(TINY)

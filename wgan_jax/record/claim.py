@@ -115,7 +115,9 @@ def _refuse_other_settings(workdir: Path, old: Settings, new: Settings) -> None:
                     new.epochs,
                 )
     if changed:
-        shown = "; ".join(f"{name} {was} -> {now}" for name, (was, now) in list(changed.items())[:3])
+        shown = "; ".join(
+            f"{name} {was} -> {now}" for name, (was, now) in list(changed.items())[:3]
+        )
         more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
         raise UserError(
             f"{workdir} holds a run with other settings ({shown}{more}): "

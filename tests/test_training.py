@@ -1,0 +1,358 @@
+"""Whole runs, small: what they leave, that they resume exactly, and how they end when they must."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+from wgan_jax import train, training
+from wgan_jax.errors import Interrupted, RunFailed, UserError
+from wgan_jax.history import History
+from wgan_jax.keys import ROUND_KEYS
+from wgan_jax.record.claim import claimed, events
+
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # orbax's event loops
+
+
+def same_bits(a: Any, b: Any) -> bool:
+    return jax.tree.all(jax.tree.map(lambda x, y: np.array_equal(x, y), a, b))
+
+
+def lines(workdir: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> training.Run:
+    """One run of six epochs, uninterrupted."""
+    from tests.conftest import TINY
+
+    return train(TINY, tmp_path_factory.mktemp("runs") / "whole", quiet=True)
+
+
+def test_what_a_run_leaves(finished):
+    place = finished.workdir
+    assert [line["epoch"] for line in lines(place)] == list(range(6))
+    for line in lines(place):
+        assert set(line) >= {*ROUND_KEYS, "epoch_time", "images_per_second", "verdict"}
+    assert [path.name for path in sorted((place / "samples").iterdir())] == [
+        *(f"epoch_{epoch:06d}.png" for epoch in (0, 3, 6)),
+        "progress.gif",
+    ]
+    with Image.open(place / "samples" / "progress.gif") as gif:
+        assert (gif.n_frames, gif.info["loop"]) == (3, 0)
+    assert json.loads((place / "config.json").read_text())["batch_size"] == 8
+    assert json.loads((place / "environment.json").read_text())["seed"] == 42
+    assert [event["event"] for event in events(place)] == ["started", "finished"]
+    assert sorted(p.name for p in (place / "checkpoints").iterdir() if p.name.isdigit()) == [
+        "3",
+        "6",
+    ]
+
+
+def test_the_run_in_a_notebook(finished):
+    distance = finished.history["wasserstein_distance"]
+    assert distance.shape == (6,)
+    assert distance.tolist() == [line["wasserstein_distance"] for line in lines(finished.workdir)]
+    pictures = finished.sample(5)
+    assert (pictures.shape, pictures.dtype) == ((5, 8, 8, 1), np.uint8)
+    np.testing.assert_array_equal(pictures, finished.sample(5))
+    assert not np.array_equal(pictures, finished.sample(5, seed=1))
+
+
+def test_the_same_seed_is_the_same_run(finished, tiny, tmp_path):
+    again = train(tiny, tmp_path / "again", quiet=True)
+    assert same_bits(again.state, finished.state)
+    other = train(tiny | {"seed": 1}, tmp_path / "other", quiet=True)
+    assert not np.array_equal(other.history["d_loss"], finished.history["d_loss"])
+
+
+def test_stopped_and_resumed_is_the_same_run(finished, tiny, tmp_path, monkeypatch):
+    """Stopped after 1, 2 and 5 epochs, between them in chunks of one round."""
+    monkeypatch.setattr(training, "CHUNK_SECONDS", 0.0)
+    for stop in (1, 2, 5):
+        with pytest.raises(Interrupted), stopping_after(stop, monkeypatch):
+            train(tiny, tmp_path / "run", quiet=True)
+    resumed = train(tiny, tmp_path / "run", quiet=True)
+    assert same_bits(resumed.state, finished.state)
+    for key in finished.game.metric_keys:
+        np.testing.assert_array_equal(resumed.history[key], finished.history[key])
+    assert [line["epoch"] for line in lines(tmp_path / "run")] == list(range(6))
+    happened = [event["event"] for event in events(tmp_path / "run")]
+    assert happened == ["started", "stopped"] + ["resumed", "stopped"] * 2 + ["resumed", "finished"]
+
+
+class stopping_after:  # noqa: N801
+    """SIGTERM to this process once so many epochs are played."""
+
+    def __init__(self, epochs: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.epochs, self.monkeypatch = epochs, monkeypatch
+
+    def __enter__(self) -> None:
+        fetch = training.Session._fetch
+
+        def fetch_and_stop(session: Any, *args: Any) -> Any:
+            played = fetch(session, *args)
+            if session.epoch >= self.epochs:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return played
+
+        self.monkeypatch.setattr(training.Session, "_fetch", fetch_and_stop)
+        self.undo = lambda: self.monkeypatch.setattr(training.Session, "_fetch", fetch)
+
+    def __exit__(self, *_: object) -> None:
+        self.undo()
+
+
+def test_a_crash_between_checkpoints_is_the_same_run(finished, tiny, tmp_path, monkeypatch):
+    """Lines written after the last checkpoint are played again, and kept aside."""
+
+    def crash(session: Any, *args: Any) -> None:
+        if session.epoch == 5:
+            session._record()
+            raise OSError("power cut")
+
+    monkeypatch.setattr(training, "CHUNK_SECONDS", 0.0)
+    with monkeypatch.context() as patched:
+        patched.setattr(training.Session, "_at_boundaries", crash_after(3, crash))
+        with pytest.raises(OSError, match="power cut"):
+            train(tiny, tmp_path / "run", quiet=True)
+    resumed = train(tiny, tmp_path / "run", quiet=True)
+    assert same_bits(resumed.state, finished.state)
+    assert [line["epoch"] for line in lines(tmp_path / "run")] == list(range(6))
+    assert len((tmp_path / "run" / "metrics.dropped.jsonl").read_text().splitlines()) == 2
+
+
+def crash_after(epochs: int, crash: Any) -> Any:
+    real = training.Session._at_boundaries
+
+    def at_boundaries(session: Any, played: Any) -> None:
+        if session.epoch > epochs:
+            crash(session)
+        else:
+            real(session, played)
+
+    return at_boundaries
+
+
+def test_more_epochs_continue_a_finished_run(finished, tiny, tmp_path):
+    train(tiny | {"epochs": 4}, tmp_path / "run", quiet=True)
+    longer = train(tiny, tmp_path / "run", quiet=True)
+    assert same_bits(longer.state, finished.state)
+
+
+def test_a_finished_run_says_so_and_does_nothing(finished, tiny, capsys):
+    before = sorted((p, p.stat().st_mtime_ns) for p in finished.workdir.rglob("*.png"))
+    run = train(tiny, finished.workdir)
+    assert "is finished: all 6 epochs are trained" in capsys.readouterr().out
+    assert sorted((p, p.stat().st_mtime_ns) for p in finished.workdir.rglob("*.png")) == before
+    assert len(run.history) == 6
+    assert [event["event"] for event in events(finished.workdir)] == ["started", "finished"]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"clip": 0.02}, "clip 0.05 -> 0.02"),
+        ({"epochs": 3}, "epochs 6 -> 3"),
+        ({"data": {"classes": "1,2"}}, "data.classes  -> 1,2"),
+    ],
+)
+def test_other_settings_are_refused_in_the_same_folder(finished, tiny, change, says):
+    with pytest.raises(UserError, match="holds a run with other settings") as caught:
+        train(tiny | change, finished.workdir, quiet=True)
+    assert says in str(caught.value)
+
+
+def test_settings_that_cannot_change_the_result_may_differ(finished, tiny):
+    assert len(train(tiny | {"log_every": 1}, finished.workdir, quiet=True).history) == 6
+
+
+def test_other_images_are_refused_in_the_same_folder(tiny, tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (16, 8, 8, 1), np.uint8)
+    train(tiny | {"epochs": 1}, tmp_path, images=images, quiet=True)
+    images[0, 0, 0, 0] ^= 1
+    with pytest.raises(UserError, match="images are not those"):
+        train(tiny | {"epochs": 1}, tmp_path, images=images, quiet=True)
+
+
+def test_the_schedule_of_a_finished_run_cannot_be_stretched(tiny, tmp_path):
+    config = tiny | {"epochs": 2, "critic_optimizer": {"schedule": "linear"}}
+    train(config, tmp_path, quiet=True)
+    with pytest.raises(UserError, match="learning rate's schedule"):
+        train(config | {"epochs": 4}, tmp_path, quiet=True)
+
+
+def test_quality_changes_nothing_and_best_is_kept(finished, tiny, tmp_path):
+    config = tiny | {"quality_every": 2, "quality": {"n": 64, "batch_size": 64}}
+    run = train(config, tmp_path / "run", quiet=True)
+    assert same_bits(run.state, finished.state)
+    measured, values = run.history.measured("fid_score")
+    assert measured.tolist() == [1, 3, 5]
+    marks = json.loads((tmp_path / "run" / "checkpoints" / "marks.json").read_text())
+    best = int(np.argmin(values))
+    assert marks["best"]["epoch"] == measured[best] + 1
+    assert marks["best"]["fid_score"] == values[best]
+    line = lines(tmp_path / "run")[1]
+    assert line["encoder"] == "digits"
+    assert line["protocol"]["n_fake"] == 64
+
+
+def poisoned(monkeypatch: pytest.MonkeyPatch, epoch: int, times: int = 1) -> None:
+    """NaN in the generator's weights before the chunk that plays this epoch."""
+    to_play, left = training.Session._rounds_to_play, [times]
+
+    def poison(session: Any) -> Any:
+        if session.epoch == epoch and left[0]:
+            left[0] -= 1
+            params = dict(session.state.generator.params)
+            params["Dense_0"] = jax.tree.map(lambda w: w * jnp.nan, params["Dense_0"])
+            generator = session.state.generator.replace(params=params)
+            session.state = session.state.replace(generator=generator)
+        return to_play(session)
+
+    monkeypatch.setattr(training.Session, "_rounds_to_play", poison)
+
+
+def test_non_finite_losses_stop_the_run_and_name_the_epoch(tiny, tmp_path, monkeypatch):
+    poisoned(monkeypatch, 3)
+    with pytest.raises(RunFailed) as caught:
+        train(tiny, tmp_path, quiet=True)
+    assert "is nan at epoch 3" in str(caught.value)
+    assert "the last checkpoint is after 3 epochs" in str(caught.value)
+    assert [line["epoch"] for line in lines(tmp_path)] == [0, 1, 2, 3]
+    assert sorted(p.name for p in (tmp_path / "checkpoints").iterdir() if p.name.isdigit()) == ["3"]
+    assert events(tmp_path)[-1]["event"] == "failed"
+
+
+def test_a_failed_run_goes_on_from_its_last_good_checkpoint(finished, tiny, tmp_path, monkeypatch):
+    with monkeypatch.context() as patched:
+        poisoned(patched, 3)
+        with pytest.raises(RunFailed):
+            train(tiny, tmp_path, quiet=True)
+    assert same_bits(train(tiny, tmp_path, quiet=True).state, finished.state)
+
+
+def test_rollback_goes_back_lowers_the_rates_and_records_it(tiny, tmp_path, monkeypatch):
+    poisoned(monkeypatch, 4)
+    monkeypatch.setattr(training, "CHUNK_SECONDS", 0.0)
+    run = train(tiny | {"on_failure": "rollback"}, tmp_path, quiet=True)
+    assert int(run.state.epoch) == 6
+    assert float(run.state.rate_factor) == 0.5
+    assert np.isfinite(run.history["d_loss"]).all()
+    happened = [event["event"] for event in events(tmp_path)]
+    assert [name for name in happened if name != "verdict"] == ["started", "rollback", "finished"]
+    back = next(event for event in events(tmp_path) if event["event"] == "rollback")
+    assert (back["epoch"], back["to_epoch"], back["rate_factor"]) == (4, 3, 0.5)
+    assert "is nan" in back["reason"]
+    assert [line["epoch"] for line in lines(tmp_path)] == list(range(6))
+
+
+def test_rollbacks_come_to_an_end(tiny, tmp_path, monkeypatch):
+    poisoned(monkeypatch, 4, times=100)
+    monkeypatch.setattr(training, "CHUNK_SECONDS", 0.0)
+    with pytest.raises(RunFailed):
+        train(tiny | {"on_failure": "rollback", "max_rollbacks": 2}, tmp_path, quiet=True)
+    assert [e["event"] for e in events(tmp_path)].count("rollback") == 2
+
+
+def test_init_from_takes_weights_and_nothing_else(finished, tiny, tmp_path, monkeypatch):
+    config = tiny | {"epochs": 1, "init_from": str(finished.workdir)}
+    session_states = []
+    open_ = training.Session._open
+    monkeypatch.setattr(
+        training.Session, "_open", lambda s: (session_states.append(jax.device_get(s.state)), open_(s))
+    )
+    train(config, tmp_path / "run", quiet=True)
+    start = session_states[0]
+    assert int(start.epoch) == 0
+    assert same_bits(start.generator.params, finished.state.generator.params)
+    assert not same_bits(start.critic.opt_state, finished.state.critic.opt_state)
+
+
+def test_init_from_another_network_is_refused(finished, tiny, tmp_path):
+    config = tiny | {"init_from": str(finished.workdir), "latent_dim": 5}
+    with pytest.raises(UserError, match="its generator is another network"):
+        train(config, tmp_path / "run", quiet=True)
+
+
+def test_a_damaged_checkpoint_is_put_aside_and_the_one_before_used(
+    finished, tiny, tmp_path, capsys
+):
+    train(tiny, tmp_path, quiet=True)
+    for path in (tmp_path / "checkpoints" / "6" / "state").rglob("*"):
+        if path.is_file() and "d" in path.parent.name:
+            path.write_bytes(path.read_bytes()[:10])
+    resumed = train(tiny, tmp_path)
+    assert "Checkpoint 6 is damaged" in capsys.readouterr().out
+    assert same_bits(resumed.state, finished.state)
+    assert list((tmp_path / "checkpoints").glob("damaged-6-*"))
+
+
+def test_two_processes_cannot_train_in_one_folder(tiny, tmp_path):
+    with claimed(tmp_path), pytest.raises(UserError, match="Another process trains"):
+        train(tiny, tmp_path, quiet=True)
+
+
+@pytest.mark.parametrize(
+    ("images", "says"),
+    [
+        (np.zeros((20, 8, 8, 1), np.float32), "must be uint8"),
+        (np.zeros((20, 9, 9, 1), np.uint8), r"must be \[n, 8, 8, 1 or 3\]"),
+        (np.zeros((20, 8, 8, 4), np.uint8), r"must be \[n, 8, 8, 1 or 3\]"),
+        (np.zeros((8, 8), np.uint8), r"must be \[n, 8, 8, 1 or 3\]"),
+        (np.zeros((0, 8, 8, 1), np.uint8), "empty"),
+        (np.zeros((7, 8, 8, 1), np.uint8), "batch_size = 8 is larger than the dataset"),
+    ],
+)
+def test_bad_images(tiny, tmp_path, images, says):
+    with pytest.raises(UserError, match=says):
+        train(tiny, tmp_path / "run", images=images, quiet=True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_workdir_that_is_a_file(tiny, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(UserError, match="is a file: name a folder"):
+        train(tiny, tmp_path / "file", quiet=True)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_off_the_main_thread_too(tiny, tmp_path):
+    runs: list[training.Run] = []
+    config = tiny | {"epochs": 1}
+    thread = threading.Thread(target=lambda: runs.append(train(config, tmp_path, quiet=True)))
+    thread.start()
+    thread.join()
+    assert len(runs[0].history) == 1
+
+
+def test_a_digits_run_imports_neither_tensorflow_nor_wandb(tmp_path):
+    code = (
+        "import sys, json, wgan_jax\n"
+        "early = {m for m in ('jax', 'tensorflow', 'wandb') if m in sys.modules}\n"
+        "from tests.conftest import TINY\n"
+        f"wgan_jax.train(TINY | {{'epochs': 2}}, {str(tmp_path / 'run')!r}, quiet=True)\n"
+        "late = {m for m in ('tensorflow', 'wandb') if m in sys.modules}\n"
+        "print(early, late)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set() set()\n"
+
+
+def test_history_reads_back_what_was_written(finished):
+    read = History.read(finished.workdir / "metrics.jsonl")
+    for key in finished.game.metric_keys:
+        np.testing.assert_array_equal(read[key], finished.history[key])
