@@ -32,7 +32,8 @@ class Rule:
       advice: what to do.
       source: where it comes from.
       sees: the sign it looks for.
-      inferred: whether it only infers from the losses: good samples make it a warning.
+      yields: a rule that only infers is a warning where samples were measured to be good: where
+        FID is near its best, and that at most this share of the first. 0: it measures, and stands.
     """
 
     name: str
@@ -43,14 +44,14 @@ class Rule:
     advice: str
     source: str
     sees: See
-    inferred: bool = False
+    yields: float = 0.0
 
     def apply(self, past: Past) -> Finding | None:
         """The finding, None where the rule does not apply."""
         sign = self.sees(past)
         if sign is None:
             return None
-        overruled = self.inferred and samples.good(past)
+        overruled = self.yields > 0 and samples.good(past, self.yields)
         return Finding(
             self.name,
             self.cause,
@@ -59,7 +60,7 @@ class Rule:
             sign.onset_epoch,
             self.advice,
             self.source,
-            self.inferred,
+            self.yields > 0,
         )
 
 
@@ -74,7 +75,7 @@ RULES: tuple[Rule, ...] = (
         "losses_wild", "d_loss, g_loss", "noise 10 times its quietest past, D not falling",
         "divergence", "failing",
         "Lower both learning rates, to a half first; train from a checkpoint before the onset.",
-        LOGS, losses.losses_wild, inferred=True,
+        LOGS, losses.losses_wild, yields=0.75,
     ),
     Rule(
         "losses_run_away", "d_loss, g_loss", "10 times all of the first half of the run",
@@ -93,7 +94,7 @@ RULES: tuple[Rule, ...] = (
         "learning rate too high", "failing",
         "Lower both learning rates, tenfold first.",
         "He et al. 2015, section 2.2: sound weights have a σ of about the root of 2 / fan-in",
-        bands.weights_large, inferred=True,
+        bands.weights_large, yields=0.5,
     ),
     Rule(
         "critic_dead", "wasserstein_distance or d_loss",
@@ -114,7 +115,7 @@ RULES: tuple[Rule, ...] = (
         "critic_pinned", "clip_ratio", "95 % or more over the last quarter",
         "dead critic", "failing",
         "Raise the clip threshold tenfold, or use a gradient penalty instead of clipping.",
-        WGAN, bands.critic_pinned, inferred=True,
+        WGAN, bands.critic_pinned, yields=0.5,
     ),
     Rule(
         "critic_at_chance", "d_loss", "within 0.02 of what scores of 0 cost (hinge)",
@@ -123,32 +124,32 @@ RULES: tuple[Rule, ...] = (
         "Lim and Ye 2017, section 3: the hinge loss at scores of 0", losses.critic_at_chance,
     ),
     Rule(
-        "critic_saturated", "d_loss, g_loss", "D below 10 % of chance and G rejected (by objective)",
+        "critic_saturated", "d_loss, g_loss", "D below 10 % of chance, G rejected (by objective)",
         "critic overpowered", "failing",
         "Take the best checkpoint. Lower the critic's learning rate or n_critic, regularise it "
         "(spectral norm, gradient penalty, augmentation).",
-        LOGS, losses.critic_saturated, inferred=True,
+        LOGS, losses.critic_saturated, yields=0.75,
     ),
     Rule(
         "critic_on_floor", "d_loss", "upper tail over 12 times the lower tail",
         "critic overpowered", "failing",
         "Take the best checkpoint. Lower the critic's learning rate or n_critic, regularise it "
         "(spectral norm, gradient penalty, augmentation).",
-        LOGS, losses.critic_on_floor, inferred=True,
+        LOGS, losses.critic_on_floor, yields=0.75,
     ),
     Rule(
         "regime_change", "d_loss", "noise 3 times up or down within 5 % of the run, for good",
         "change of regime", "failing",
         "Look at the samples before and after the onset; go on from a checkpoint before it, with "
         "lower learning rates.",
-        LOGS, losses.regime_change, inferred=True,
+        LOGS, losses.regime_change, yields=0.75,
     ),
     Rule(
         "critic_unsettled", "d_loss", "noise 1.75 times its quietest past, D falls no more",
         "unsettled game", "failing",
         "Look at the samples since the onset; stop at the best checkpoint, or lower the learning "
         "rates from there.",
-        LOGS, losses.critic_unsettled, inferred=True,
+        LOGS, losses.critic_unsettled, yields=0.75,
     ),
     Rule(
         "fid_departed", "fid_score", "median of the last three 1.5 times the best",

@@ -10,7 +10,6 @@ from wgan_jax.health.signs import Sign, number
 from wgan_jax.health.windows import since
 
 DEPARTED = 1.5  # FID over its best at which samples count as collapsed
-IMPROVED = 0.5  # share of the first FID below which a run has learned something
 NEVER = 150.0  # best Inception FID of a run that never trained
 IDENTICAL = 0.1  # pixel variance of nearly identical samples (the guide)
 IS_FELL = 0.75  # share of its best at which the Inception Score has fallen
@@ -23,16 +22,19 @@ def _smooth(values: Floats) -> Floats:
     return np.median(np.lib.stride_tricks.sliding_window_view(values, 3), axis=1)
 
 
-def good(past: Past) -> bool:
-    """Whether FID was measured lately, has improved, and has not left its best.
+def good(past: Past, share: float) -> bool:
+    """Whether FID was measured lately, has not left its best, and that is good.
 
     Where samples were measured to be good, what the losses let one infer must yield.
+
+    Args:
+      share: of the first FID, that the best must be below.
     """
     values, epochs = past.values("fid_score"), past.epochs("fid_score")
     if len(values) < 5 or past.epoch - epochs[-1] > 2 * (epochs[-1] - epochs[-3]):
         return False
     best = past["fid_score"].lowest
-    return best < IMPROVED * values[0] and float(_smooth(values)[-1]) < DEPARTED * best
+    return best < share * values[0] and float(_smooth(values)[-1]) < DEPARTED * best
 
 
 def fid_departed(past: Past) -> Sign | None:
