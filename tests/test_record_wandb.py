@@ -152,7 +152,7 @@ def test_a_resumed_run_is_the_same_run(tmp_path: Path) -> None:
 
 
 class FakeServer(http.server.BaseHTTPRequestHandler):
-    """A W&B server that takes a run and then fails or hangs, or does so from the first request."""
+    """A W&B server that takes a run, and fails or hangs after so many requests as its plan says."""
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -164,11 +164,24 @@ class FakeServer(http.server.BaseHTTPRequestHandler):
                 return
             self._answer(500, {})
             return
+        self.server.bodies.append((self.path, body))  # type: ignore[attr-defined]
+        self._answer(200, {"data": self._data(body) if self.path == "/graphql" else {}})
+
+    do_PUT = do_POST
+
+    def _data(self, body: bytes) -> dict[str, Any]:
+        """What W&B's client asks of a run that goes well."""
+        variables = json.loads(body)["variables"]
         project = {"name": "wgan-jax", "entity": {"name": "me"}}
-        name = json.loads(body)["variables"].get("name")
+        name = variables.get("name")
         bucket = {"id": "x", "name": name, "displayName": "digits", "project": project}
-        upsert = {"bucket": bucket, "inserted": True}
-        self._answer(200, {"data": {"model": {"bucket": None}, "upsertBucket": upsert}})
+        target = f"http://127.0.0.1:{self.server.server_port}/upload"  # type: ignore[attr-defined]
+        files = [{"name": file, "uploadUrl": target} for file in variables.get("files") or []]
+        return {
+            "model": {"bucket": None},
+            "upsertBucket": {"bucket": bucket, "inserted": True},
+            "createRunFiles": {"runID": "x", "uploadHeaders": [], "files": files},
+        }
 
     def _answer(self, code: int, body: object) -> None:
         data = json.dumps(body).encode()
@@ -186,7 +199,8 @@ class FakeServer(http.server.BaseHTTPRequestHandler):
 def server(request: pytest.FixtureRequest) -> Iterator[Any]:
     fake = http.server.ThreadingHTTPServer(("127.0.0.1", 0), FakeServer)
     fake.daemon_threads, fake.block_on_close = True, False
-    fake.plan, fake.requests, fake.over = request.param, 0, threading.Event()
+    fake.plan, fake.requests, fake.bodies = request.param, 0, []
+    fake.over = threading.Event()
     thread = threading.Thread(target=fake.serve_forever, daemon=True)
     thread.start()
     yield fake
@@ -198,6 +212,27 @@ def server(request: pytest.FixtureRequest) -> Iterator[Any]:
 
 def address(server: Any) -> dict[str, str]:
     return {"WANDB_BASE_URL": f"http://127.0.0.1:{server.server_port}", "WANDB_API_KEY": "a" * 40}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("server", [(10**9, "never")], indirect=True)
+def test_an_online_run_sends_every_epoch_and_goes_on_as_the_same_run(
+    server: Any, tmp_path: Path
+) -> None:
+    for first in (0, 300):
+        done = play(tmp_path, "online", f"log(mirror, {first}, {first + 299})", **address(server))
+        assert len(done.stderr.splitlines()) == 1
+        assert done.stderr.startswith("W&B: http://127.0.0.1")
+    sent: list[dict[str, Any]] = []
+    for path, body in server.bodies:
+        if path.endswith("file_stream"):
+            chunk = json.loads(body).get("files", {}).get("wandb-history.jsonl", {})
+            sent += map(json.loads, chunk.get("content", []))
+    epochs = [row["epoch"] for row in sent]
+    assert epochs == list(range(600))
+    assert all(row["d_loss"] == row["epoch"] / 2 for row in sent)
+    streams = {path for path, _ in server.bodies if path.endswith("file_stream")}
+    assert len(streams) == 1, "one run, one address"
 
 
 @pytest.mark.slow
