@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -171,6 +172,12 @@ def test_named_weights_are_taken_kept_and_used(ask: Ask, tmp_path: Path, cache: 
     assert found["fid"] > 0
     assert found["protocol"]["weights"] == "standin"
     assert found["protocol"]["weights_sha256"] == digest
+    code, out, _ = ask(*common, "--weights", "standin", "--batch-size", 6, "--dtype", "bfloat16")
+    assert code == 0
+    assert "dtype bfloat16" in out
+    effect = re.search(r"bfloat16: FID (\S+) between it and float32 on the same 6 images", out)
+    assert effect is not None
+    assert 0 < float(effect[1]) < 0.1 * found["fid"]
     kept = cache / "weights" / "standin.npz"
     kept.write_bytes(kept.read_bytes()[:-1])
     assert "was changed" in refused(ask(*common, "--weights", "standin"))

@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from wgan_jax.config import DataSettings
-from wgan_jax.data.dataset import load
 from wgan_jax.data.digits import SIZE as DIGITS_SIZE
 from wgan_jax.data.digits import read_labelled
 from wgan_jax.errors import UserError
 from wgan_jax.evaluation import BAR_AFTER, Quality, real_statistics
-from wgan_jax.measuring import Options, to_stderr
+from wgan_jax.measuring import Options, load_images, to_stderr
 from wgan_jax.quality import inception, statistics
 from wgan_jax.quality.cache import read_npz
 from wgan_jax.quality.compare import compare, refuse_other_protocol
@@ -123,7 +122,7 @@ def _encoded(
         return side
     assert encoding is not None, "pictures come with an encoder"
     if isinstance(side, DataSettings):
-        dataset = load(side, options.image_size or _dataset_size(side, sizes))
+        dataset = load_images(side, options.image_size or _dataset_size(side, sizes))
         return real_statistics(encoding, dataset, side.split, to_stderr)
     with tqdm(total=side.n, unit="image", desc=side.source, delay=BAR_AFTER, leave=False) as bar:
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Iterator
@@ -12,7 +13,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from wgan_jax.data.dataset import load
+from wgan_jax.config import DataSettings
+from wgan_jax.data.dataset import Dataset, load
 from wgan_jax.errors import UserError
 from wgan_jax.evaluation import Evaluator, Quality
 from wgan_jax.gan.state import Game, GanState, Stream, new_game, root_key
@@ -122,7 +124,7 @@ def evaluate_run(
         resize=options.resize or own.resize,
     )
     game = replace(game, settings=replace(game.settings, quality=quality))
-    dataset = load(game.settings.data, game.settings.image_size)
+    dataset = load_images(game.settings.data, game.settings.image_size)
     if dataset.fingerprint != claim.load_dataset(workdir)["fingerprint"]:
         raise UserError(f"{dataset.name} holds other images now than {workdir} was trained on.")
     evaluator = Evaluator(game, dataset, to_stderr, dtype=options.dtype or "float32")
@@ -134,6 +136,12 @@ def evaluate_run(
     pictures = np.asarray(jax.jit(game.pictures)(state, latents))
     save_grid(pictures, workdir / "quality.png", columns=8)
     return found
+
+
+def load_images(data: DataSettings, image_size: int) -> Dataset:
+    """`data.load`, with what it says while it prepares a dataset on stderr."""
+    with contextlib.redirect_stdout(sys.stderr):
+        return load(data, image_size)
 
 
 def to_stderr(text: str) -> None:
