@@ -20,6 +20,7 @@ from wgan_jax.errors import UserError
 from wgan_jax.keys import METRICS
 from wgan_jax.record import curves
 from wgan_jax.record.pages import Page, Section, markdown, show
+from wgan_jax.record.sections import duration
 from wgan_jax.record.webpage import MAX_GRIDS, choose, webpage
 from wgan_jax.record.workdir import read
 
@@ -239,7 +240,7 @@ def test_numbers_keep_what_tells(key: str, value: float, text: str) -> None:
     ("seconds", "text"), [(4.25, "4.2 s"), (64, "1 min 04 s"), (7500, "2 h 05 min")]
 )
 def test_durations_read_well(seconds: float, text: str) -> None:
-    assert report.duration(seconds) == text
+    assert duration(seconds) == text
 
 
 @pytest.mark.parametrize("n", [1, 50, 200, 3000])

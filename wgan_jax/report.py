@@ -4,30 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from wgan_jax.config import describe
 from wgan_jax.health.bands import band
 from wgan_jax.health.judge import Verdict, judge
-from wgan_jax.history import History
-from wgan_jax.keys import BY_KEY, EXTRA_KEYS, METRICS, QUALITY_KEYS
-from wgan_jax.record import curves, stability
+from wgan_jax.keys import BY_KEY, EXTRA_KEYS, QUALITY_KEYS
+from wgan_jax.record import curves, sections, stability
 from wgan_jax.record.figures import dashboard
-from wgan_jax.record.ledger import SETTINGS, cell
 from wgan_jax.record.pages import Page, Row, Section, markdown, show
 from wgan_jax.record.samples import grid_paths
 from wgan_jax.record.webpage import webpage
 from wgan_jax.record.workdir import Run, read
 from wgan_jax.record.writers import replace_bytes
 
-LAST = 101  # epochs whose median stands for the end of a run
-EVENT_KEYS = ("time", "epoch", "event", "findings")  # shown apart, or in a section of their own
 MEANINGS = {
     "stable": "losses, gradients and samples behave as those of a run that learns",
-    "unstable": "something is off, though the run may still learn: see the findings",
-    "collapsed": "the run no longer learns: see the findings",
+    "unstable": "something is off, though the run may still learn",
+    "collapsed": "the run no longer learns",
 }
 
 
@@ -40,7 +34,7 @@ def report(workdir: Path) -> tuple[Path, ...]:
     run = read(workdir)
     verdict = _judge(run)
     page = build(run, verdict)
-    encoder = _encoder(run)
+    encoder = sections.encoder_of(run)
     paths = tuple(workdir / name for name in ("report.html", "report.md", "dashboard.png"))
     html = webpage(page, curves.charts(run.history, encoder), grid_paths(workdir / "samples"))
     replace_bytes(paths[0], html.encode())
@@ -55,7 +49,7 @@ def _judge(run: Run) -> Verdict:
     return judge(
         run.history,
         objective,
-        encoder=_encoder(run) or None,
+        encoder=sections.encoder_of(run) or None,
         clip=run.config.get("clip") if objective == "wgan" else None,
         total_epochs=run.config.get("epochs"),
     )
@@ -69,53 +63,20 @@ def build(run: Run, verdict: Verdict) -> Page:
     if verdict.findings:
         first = verdict.findings[0]
         reason += f" First: {first.cause}, since epoch {first.onset_epoch:,}."
-    sections = [
-        _summary(run),
+    tables = [
+        sections.summary(run),
         _findings(verdict),
-        _indicators(run.history),
-        _phases(run.history),
+        sections.indicators(run.history),
+        sections.phases(run.history),
         _quality(run),
-        _classes(run),
-        _settings(run),
-        _protocol(run),
-        _environment(run),
-        _events(run),
+        sections.classes(run),
+        sections.settings(run),
+        sections.protocol(run),
+        sections.environment(run),
+        sections.events(run),
     ]
-    kept = [section for section in sections if section.rows]
-    return Page(run.name, word, reason, list(_facts(run)), kept, list(_notes(run)))
-
-
-def _facts(run: Run) -> Iterator[tuple[str, str]]:
-    """The few numbers at the top of the page."""
-    history, total = run.history, run.config.get("epochs")
-    done = int(history.epochs[-1]) + 1
-    yield "Epochs", f"{done:,}" if total in (None, done) else f"{done:,} of {total:,}"
-    for key in ("d_loss", "g_loss", "wasserstein_distance"):
-        _, values = history.measured(key)
-        if len(values):  # one epoch alone may lie anywhere
-            yield (
-                f"{BY_KEY[key].symbol} (median)",
-                show(key, float(np.median(values[-LAST:]))),
-            )
-    _, fid = history.measured("fid_score")
-    if len(fid):
-        yield f"Best FID{_encoder_mark(run)}", show("fid_score", float(fid.min()))
-    for key in ("inception_score_mean", "pixel_variance"):
-        _, values = history.measured(key)
-        if len(values):
-            yield BY_KEY[key].symbol, show(key, float(values[-1]))
-    _, times = history.measured("epoch_time")
-    if len(times):
-        yield "s/epoch", f"{np.median(times):.3g}"
-
-
-def _encoder(run: Run) -> str:
-    """What the samples were last measured with; empty: they were not."""
-    return str(run.latest.get("encoder", ""))
-
-
-def _encoder_mark(run: Run) -> str:
-    return "" if _encoder(run) in ("inception", "") else f" ({_encoder(run)})"
+    kept = [table for table in tables if table.rows]
+    return Page(run.name, word, reason, list(sections.facts(run)), kept, list(_notes(run)))
 
 
 def _findings(verdict: Verdict) -> Section:
@@ -127,42 +88,8 @@ def _findings(verdict: Verdict) -> Section:
     return Section("Findings", header, rows)
 
 
-def _indicators(history: History) -> Section:
-    words = {True: "passed", False: "failed", None: "not measured"}
-    rows: list[Row] = [
-        (i.name, words[i.passed], i.value, i.rule, i.meaning) for i in stability.indicators(history)
-    ]
-    header = ("Indicator", "Result", "Value", "Rule", "What it means")
-    return Section("Stability indicators", header, rows)
-
-
-def _phases(history: History) -> Section:
-    def change(value: float) -> str:
-        return f"{value:+.2e}"
-
-    rows: list[Row] = [
-        (
-            p.name, f"{p.first:,}-{p.last:,}",
-            show("d_loss", p.d_start), show("d_loss", p.d_end), change(p.d_change),
-            show("g_loss", p.g_start), show("g_loss", p.g_end), change(p.g_change),
-        )
-        for p in stability.phases(history)
-    ]  # fmt: skip
-    header = (
-        "Phase",
-        "Epochs",
-        "D start",
-        "D end",
-        "D per epoch",
-        "G start",
-        "G end",
-        "G per epoch",
-    )
-    note = "Start and end are medians over the first and last twentieth of the phase."
-    return Section("Phases", header, rows, note)
-
-
 def _quality(run: Run) -> Section:
+    objective, encoder = run.config.get("objective"), sections.encoder_of(run)
     rows: list[Row] = []
     for key in (*QUALITY_KEYS, *EXTRA_KEYS):
         epochs, values = run.history.measured(key)
@@ -173,119 +100,15 @@ def _quality(run: Run) -> Section:
         if key in BY_KEY and BY_KEY[key].summary != "last":
             at = int(np.argmin(values) if BY_KEY[key].summary == "min" else np.argmax(values))
             best = f"{show(key, float(values[at]))} at {epochs[at]:,}"
-        objective = run.config.get("objective")
-        named = band(key, float(values[-1]), objective=objective, encoder=_encoder(run))
+        named = band(key, float(values[-1]), objective=objective, encoder=encoder)
         last = show(key, float(values[-1]))
         rows.append((symbol, last, f"{epochs[-1]:,}", best or "–", named.name if named else "–"))
     note = ""
-    if rows and _encoder_mark(run):
-        note = f"FID and IS are measured with the {_encoder(run)} encoder: they compare runs "
-        note += "with each other, not with published numbers, and Inception's bands do not hold."
+    if rows and sections.encoder_mark(run):
+        note = f"FID and IS are measured with the {encoder} encoder: they compare runs with each "
+        note += "other, not with published numbers, and Inception's bands do not hold."
     header = ("Metric", "Last", "Measured at epoch", "Best", "Band")
     return Section("Final quality", header, rows, note)
-
-
-def _classes(run: Run) -> Section:
-    """How the samples spread over the classes that the encoder knows."""
-    shares = run.latest.get("class_shares")
-    found = shares if isinstance(shares, dict) else {}
-    row = tuple(f"{share:.1%}" for share in found.values())
-    note = "Share of the generated samples that the encoder takes for each class."
-    return Section("Classes", tuple(found), [row] if row else [], note)
-
-
-def _summary(run: Run) -> Section:
-    names = {
-        "date": "Date", "status": "Status", "objective": "Objective", "data": "Data",
-        "batch": "Batch", "critic_lr": "Learning rate, critic",
-        "generator_lr": "Learning rate, generator", "n_critic": "n_critic", "clip": "Clip",
-        "seed": "Seed", "wandb": "W&B", "notes": "Notes",
-    }  # fmt: skip
-    known = {column: run.config.get(name) for column, name in SETTINGS.items()} | run.summary
-    rows: list[Row] = [
-        (label, cell(known, name)) for name, label in names.items() if known.get(name) is not None
-    ]
-    rows = [row for row in rows if row[1] != "–"]
-    times = run.history.get("epoch_time")
-    if np.isfinite(times).any():
-        rows.append(("Training time", duration(float(np.nansum(times)))))
-    if run.environment.get("device"):
-        rows.append(("Device", str(run.environment["device"])))
-    return Section("Run summary", ("What", "Value"), rows)
-
-
-def duration(seconds: float) -> str:
-    """Hours, minutes and seconds, e.g. `2 h 05 min`."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02d} min"
-    return f"{minutes} min {rest:02d} s" if minutes else f"{seconds:.1f} s"
-
-
-def _settings(run: Run) -> Section:
-    """Every setting; those that differ from the defaults first."""
-    known = {name: (default, meaning) for name, default, meaning in describe()}
-    rows: list[Row] = []
-    for name, value in run.config.items():
-        default, meaning = known.get(name, (None, ""))
-        plain = list(default) if isinstance(default, tuple) else default
-        changed = "" if plain == value else f"{default}"
-        rows.append((name, _text(value), changed, meaning))
-    rows.sort(key=lambda row: row[2] == "")
-    header = ("Setting", "Value", "Default, where another", "Meaning")
-    return Section("Configuration", header, rows, long=True)
-
-
-def _text(value: Any) -> str:
-    """A value of the configuration or of an event in words."""
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _protocol(run: Run) -> Section:
-    """How each number came about."""
-    how = {
-        "losses": "every epoch, on the last critic batch (G: on the generator's batch)",
-        "weights": "every epoch, over all trainable weights, after the round",
-        "stability": "every epoch",
-        "speed": "wall time of a chunk of epochs, over its epochs",
-        "quality": _quality_protocol(run),
-    }
-    rows: list[Row] = [
-        (metric.symbol, metric.key, metric.meaning, how[metric.group] or "not measured")
-        for metric in METRICS
-        if metric.key in run.history
-    ]
-    header = ("Symbol", "Key", "Definition", "Measured")
-    return Section("Protocol of each number", header, rows, long=True)
-
-
-def _quality_protocol(run: Run) -> str:
-    """The protocol of the last measurement in words."""
-    parts = run.latest.get("protocol", "")
-    words = ", ".join(f"{k} {v}" for k, v in parts.items()) if isinstance(parts, dict) else parts
-    every = run.config.get("quality_every")
-    return "; ".join(filter(None, (f"every {every:,} epochs" if every else "", words)))
-
-
-def _environment(run: Run) -> Section:
-    plain = ("started", "seed", "device", "commit", "uncommitted", "python", "platform", "cpus")
-    found = run.environment
-    rows: list[Row] = [(name, str(found[name])) for name in plain if found.get(name)]
-    if found.get("command"):
-        rows.append(("command", " ".join(map(str, found["command"]))))
-    rows += [(name, str(version)) for name, version in (found.get("versions") or {}).items()]
-    return Section("Environment", ("What", "Value"), rows, long=True)
-
-
-def _events(run: Run) -> Section:
-    rows: list[Row] = []
-    for event in run.events:
-        rest = {k: v for k, v in event.items() if k not in EVENT_KEYS}
-        evidence = ", ".join(f"{name}: {_text(value)}" for name, value in rest.items())
-        what = (str(event.get("event", "–")), str(event.get("epoch", "–")))
-        rows.append((*what, str(event.get("time", "–")), evidence[:300]))
-    return Section("Events", ("Event", "Epoch", "Time", "Evidence"), rows, long=True)
 
 
 def _notes(run: Run) -> Iterator[str]:
@@ -293,7 +116,7 @@ def _notes(run: Run) -> Iterator[str]:
     if run.environment.get("earlier"):
         yield f"The run was started {len(run.environment['earlier']) + 1} times; the last is shown."
     n = run.config.get("quality.n")
-    if n and n < 2048 and "fid_score" in run.history and _encoder(run) == "inception":
+    if n and n < 2048 and "fid_score" in run.history and sections.encoder_of(run) == "inception":
         yield f"FID from {n:,} samples: below 2,048 the covariance is singular and FID biased up."
-    yield f"D, G and W-dist at the top are medians over the last {LAST} epochs."
-    yield "W-dist is the critic's estimate, up to the unknown slope that clipping allows it."
+    yield f"D, G and W-dist at the top are medians over the last {sections.LAST} epochs."
+    yield "W-dist is the critic's estimate, up to its unknown slope."
