@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import jax
 import pytest
+from jax.experimental.compilation_cache import compilation_cache
 
 from tests.failures.planted import SOUND
 from wgan_jax import triage
@@ -30,6 +32,17 @@ def plan(tmp_path: Path) -> triage.Plan:
     return triage.Plan(config, (), (0, 1, 2, 3), (16, 64), tmp_path / "grid")
 
 
+@pytest.fixture
+def own_cache(tmp_path: Path) -> Iterator[Path]:
+    """A compilation cache of this test's own, empty at first."""
+    shared = jax.config.values["jax_compilation_cache_dir"]
+    for place in (str(tmp_path / "compiled"), shared):
+        jax.config.update("jax_compilation_cache_dir", place)
+        compilation_cache.reset_cache()
+        if place != shared:
+            yield Path(place)
+
+
 def frozen_where(harmed: Callable[[Settings], bool]) -> triage.Trainer:
     """Real training, with a generator that cannot learn where a run is to be harmed."""
 
@@ -43,12 +56,14 @@ def frozen_where(harmed: Callable[[Settings], bool]) -> triage.Trainer:
 
 
 @pytest.mark.slow
-def test_a_planted_batch_size_failure_is_a_matter_of_batch_size(plan: triage.Plan) -> None:
+def test_a_planted_batch_size_failure_is_a_matter_of_batch_size(
+    plan: triage.Plan, own_cache: Path
+) -> None:
     said: list[str] = []
     found = triage.triage(plan, train=frozen_where(lambda s: s.batch_size > 16), say=said.append)
     assert (found.cause, found.good_batch, found.sure) == ("batch size", 16, True), said
     assert "smaller batch: 16" in said[-1]
-    compiled = list((plan.out / ".compiled").glob("*play_chunk*-cache"))
+    compiled = list(own_cache.glob("*play_chunk*-cache"))
     assert len(compiled) == len(plan.batch_sizes), "one compilation per batch size"
 
 

@@ -157,14 +157,9 @@ def _trained(plan: Plan, train: Trainer | None) -> Iterator[tuple[int, int]]:
 
 
 def _train(settings: Settings, workdir: Path) -> None:
-    """Train in this process; a program compiled once for a batch size serves all its seeds."""
-    import jax
-
+    """Train in this process. Training keeps its program: seeds share one compilation a size."""
     from wgan_jax.training import train
 
-    cache = str(workdir.parent.resolve() / ".compiled")
-    jax.config.update("jax_compilation_cache_dir", cache)  # type: ignore[no-untyped-call]
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)  # type: ignore[no-untyped-call]
     train(settings, workdir, quiet=True)
 
 
@@ -212,8 +207,6 @@ def _alone(plan: Plan, seed: int, size: int, device: int) -> None:
     environment = {
         **os.environ,
         "CUDA_VISIBLE_DEVICES": names[device] if device < len(names) else names[-1],
-        "JAX_COMPILATION_CACHE_DIR": str(plan.out.resolve() / ".compiled"),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.5",
         "XLA_FLAGS": "",
     }
     with (plan.out / f"{workdir.name}.log").open("a", encoding="utf-8") as log:

@@ -16,10 +16,11 @@ from typing import Any
 from wgan_jax.config import Settings, base, resolve
 from wgan_jax.data.dataset import load
 from wgan_jax.diagnosis import examine
-from wgan_jax.errors import RunFailed
+from wgan_jax.errors import RunFailed, UserError
 from wgan_jax.evaluation import Evaluator
 from wgan_jax.health.runlog import read
-from wgan_jax.training import Session, train
+from wgan_jax.measuring import open_run
+from wgan_jax.training import train
 
 COVERED = 8  # classes with at least 1 % of the samples, of ten
 POOR = 20.0  # FID[digits]: the sound run has about 5, samples of untrained networks about 200
@@ -164,10 +165,12 @@ def play(plant: str, seed: int, workdir: Path) -> Result:
 
 def _measure(wanted: Settings, workdir: Path) -> tuple[int, float]:
     """(classes covered, FID[digits]) of samples drawn with latents that training never drew."""
+    try:
+        game, epochs, state = open_run(workdir, "latest")
+    except UserError:  # it broke before anything could be saved
+        return 0, float("nan")
+    other = dataclasses.replace(game, settings=dataclasses.replace(wanted, seed=12345))
     dataset = load(wanted.data, wanted.image_size)
-    session = Session(wanted, workdir, dataset, quiet=True)
-    session.close()
-    other = dataclasses.replace(session.game, settings=dataclasses.replace(wanted, seed=12345))
-    quality = Evaluator(other, dataset, lambda _: None).measure(session.state, 0, n=SAMPLES)
+    quality = Evaluator(other, dataset, lambda _: None).measure(state, epochs, n=SAMPLES)
     covered = sum(share >= 0.01 for share in quality.class_shares.values())
     return covered, quality.values.get("fid_score", float("nan"))
