@@ -150,6 +150,9 @@ def test_a_collapsed_run_is_called_so_with_what_to_do(tmp_path: Path) -> None:
     (findings,) = [section for section in page.sections if section.title == "Findings"]
     assert all(len(row) == len(findings.header) for row in findings.rows)
     assert findings.rows[0][1] == "failing"
+    report.report(folder)
+    html = (folder / "report.html").read_text()
+    assert html.index("<h2>Findings</h2>") < html.index("<h2>Curves</h2>")
 
 
 def test_files_that_are_missing_or_damaged_cost_only_themselves(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def build(run: Run, verdict: Verdict) -> Page:
     reason = f"{passed} of {measured} stability indicators passed; {MEANINGS[word]}."
     if verdict.findings:
         first = verdict.findings[0]
-        reason += f" First: {first.cause}, since epoch {first.onset_epoch:,}."
+        reason += f" Foremost: {first.cause}, since epoch {first.onset_epoch:,}."
     tables = [
         sections.summary(run),
         _findings(verdict),
@@ -85,7 +85,7 @@ def _findings(verdict: Verdict) -> Section:
         for f in verdict.findings
     ]
     header = ("Finding", "Level", "Since epoch", "Evidence", "What to do", "Source")
-    return Section("Findings", header, rows)
+    return Section("Findings", header, rows, early=True)
 
 
 def _quality(run: Run) -> Section:

@@ -20,6 +20,7 @@ class Section:
       rows: cells, as many in each as in the header.
       note: what a reader needs to know of it, one paragraph; empty: nothing.
       long: whether it is reference material, folded away on the page.
+      early: whether it comes before the page's charts.
     """
 
     title: str
@@ -27,6 +28,7 @@ class Section:
     rows: list[Row]
     note: str = ""
     long: bool = False
+    early: bool = False
 
 
 @dataclass(frozen=True)
