@@ -1,4 +1,4 @@
-"""What all tests share: a CPU, no network services, and games small enough to compile in seconds."""
+"""What all tests share: a CPU, no network services, and a run that compiles in seconds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ os.environ["WANDB_MODE"] = "disabled"
 from typing import Any
 
 import pytest
-
 
 # The smallest run that has every part: digits, both networks, no services.
 TINY: dict[str, Any] = {

@@ -9,7 +9,7 @@ import pytest
 
 from wgan_jax import experiment
 from wgan_jax.config import resolve
-from wgan_jax.gan.state import GanState, Game, new_game, root_key, to_uint8
+from wgan_jax.gan.state import Game, GanState, new_game, root_key, to_uint8
 
 
 def shapes_of(game: Game) -> GanState:

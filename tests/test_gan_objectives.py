@@ -47,9 +47,7 @@ def test_only_weight_clipping_clips():
 def test_penalty_of_a_linear_critic():
     """f(x) = 3 sum(x) over 4 pixels has slope 3 * sqrt(4) = 6 everywhere: (6 - 1)^2 = 25."""
     real, fake = jnp.zeros((5, 2, 2, 1)), jnp.ones((5, 2, 2, 1))
-    penalty = gradient_penalty(
-        lambda x: 3 * x.sum(axis=(1, 2, 3)), real, fake, jax.random.key(0)
-    )
+    penalty = gradient_penalty(lambda x: 3 * x.sum(axis=(1, 2, 3)), real, fake, jax.random.key(0))
     np.testing.assert_allclose(penalty, np.full(5, 25.0), rtol=1e-5)
 
 

@@ -132,7 +132,7 @@ def test_strict_types_and_ranks(tiny):
     """No silent promotion anywhere in a round; optax's own adam promotes, so RMSProp is used."""
     with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
         game = new_game(resolve(tiny), 1)
-        state, chunk = jax.eval_shape(
+        _, chunk = jax.eval_shape(
             rounds.chunk_program(game),
             jax.eval_shape(game.new_state, KEY),
             images(),

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from wgan_jax.config import OBJECTIVES, resolve
-from wgan_jax.gan.state import GanState, Game, Stream, new_game, root_key
-from wgan_jax.gan.steps import critic_step, generator_step
+from wgan_jax.gan.state import Game, GanState, Stream, new_game, root_key
+from wgan_jax.gan.steps import _flip, critic_step, generator_step
 
 KEY = root_key(0)
 
@@ -133,9 +133,7 @@ def test_accuracies_of_a_critic_that_calls_all_images_real(tiny):
     assert float(generator_update(game, sure)[1]["g_accuracy"]) == 1.0
 
 
-def test_flip_mirrors_about_half(tiny):
-    from wgan_jax.gan.steps import _flip
-
+def test_flip_mirrors_about_half():
     images = jnp.broadcast_to(jnp.arange(8.0).reshape(1, 1, 8, 1), (1000, 1, 8, 1))
     flipped = _flip(images, jax.random.key(0))[:, 0, 0, 0] == 7
     assert 0.45 < float(flipped.mean()) < 0.55

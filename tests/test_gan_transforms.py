@@ -39,7 +39,7 @@ def test_projection_holds_where_the_transform_alone_may_not():
 
 
 def test_rmsprop_is_the_authors():
-    """torch.optim.RMSprop(lr, alpha=.99, eps=1e-8): v = .99 v + .01 g^2; p -= lr g / (sqrt v + eps)"""
+    """torch's: v = .99 v + .01 g^2; p -= lr g / (sqrt v + 1e-8)"""
     lr, gradients = 5e-5, (1e-4, -3e-5, 1e-7)
     tx = optimizer(OptimizerSettings(), 10, 5)
     params, v, expected = jnp.float32(0.5), 0.0, 0.5

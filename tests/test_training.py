@@ -94,7 +94,7 @@ def test_stopped_and_resumed_is_the_same_run(finished, tiny, tmp_path, monkeypat
     assert happened == ["started", "stopped"] + ["resumed", "stopped"] * 2 + ["resumed", "finished"]
 
 
-class stopping_after:  # noqa: N801
+class stopping_after:
     """SIGTERM to this process once so many epochs are played."""
 
     def __init__(self, epochs: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,9 +119,9 @@ class stopping_after:  # noqa: N801
 def test_a_crash_between_checkpoints_is_the_same_run(finished, tiny, tmp_path, monkeypatch):
     """Lines written after the last checkpoint are played again, and kept aside."""
 
-    def crash(session: Any, *args: Any) -> None:
+    def crash(session: Any) -> None:
         if session.epoch == 5:
-            session._record()
+            session.record.record()
             raise OSError("power cut")
 
     monkeypatch.setattr(training, "CHUNK_SECONDS", 0.0)
@@ -273,7 +273,9 @@ def test_init_from_takes_weights_and_nothing_else(finished, tiny, tmp_path, monk
     session_states = []
     open_ = training.Session._open
     monkeypatch.setattr(
-        training.Session, "_open", lambda s: (session_states.append(jax.device_get(s.state)), open_(s))
+        training.Session,
+        "_open",
+        lambda s: (session_states.append(jax.device_get(s.state)), open_(s)),
     )
     train(config, tmp_path / "run", quiet=True)
     start = session_states[0]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, get_type_hints
 
@@ -22,8 +22,12 @@ from wgan_jax.errors import UserError
 
 def _field(default: Any, meaning: str, *, result: bool = True) -> Any:
     """A field with its meaning; `result=False` where it cannot change the trained weights."""
-    metadata = {"meaning": meaning, "result": result}
-    return dataclasses.field(default=default, metadata=metadata)
+    return dataclasses.field(default=default, metadata={"meaning": meaning, "result": result})
+
+
+def _group(cls: type[Any], meaning: str) -> Any:
+    """A group of fields, with its meaning."""
+    return dataclasses.field(default_factory=cls, metadata={"meaning": meaning, "result": True})
 
 
 @dataclass(frozen=True)
@@ -121,7 +125,9 @@ class Settings:
     """All of a run. One epoch is one round: `n_critic` critic updates, one generator update."""
 
     seed: int = _field(42, "fixes data order, initial weights and noise")
-    epochs: int = _field(12_000, "epochs (rounds) in all; more continue a finished run", result=False)
+    epochs: int = _field(
+        12_000, "epochs (rounds) in all; more continue a finished run", result=False
+    )
     batch_size: int = _field(512, "images per update")
     n_critic: int = _field(5, "critic updates per epoch")
     clip: float = _field(0.01, "critic weights stay in [-clip, clip] (objective wgan)")
@@ -137,17 +143,19 @@ class Settings:
     log_every: int = _field(100, "epochs between console blocks; 0: off", result=False)
     sample_every: int = _field(500, "epochs between sample grids; 0: off", result=False)
     quality_every: int = _field(100, "epochs between quality measurements; 0: off", result=False)
-    checkpoint_every: int = _field(500, "epochs between checkpoints; 0: only at the end", result=False)
+    checkpoint_every: int = _field(
+        500, "epochs between checkpoints; 0: only at the end", result=False
+    )
     keep_checkpoints: int = _field(3, "newest checkpoints kept, beside the best", result=False)
     tensorboard: bool = _field(False, "write TensorBoard events too", result=False)
-    data: DataSettings = _field(DataSettings(), "images")
-    critic: CriticSettings = _field(CriticSettings(), "critic network")
-    generator: GeneratorSettings = _field(GeneratorSettings(), "generator network")
-    critic_optimizer: OptimizerSettings = _field(OptimizerSettings(), "critic's optimiser")
-    generator_optimizer: OptimizerSettings = _field(OptimizerSettings(), "generator's optimiser")
-    n_critic_schedule: NCriticSchedule = _field(NCriticSchedule(), "longer critic phases")
-    quality: QualitySettings = _field(QualitySettings(), "measuring samples")
-    wandb: WandbSettings = _field(WandbSettings(), "Weights & Biases")
+    data: DataSettings = _group(DataSettings, "images")
+    critic: CriticSettings = _group(CriticSettings, "critic network")
+    generator: GeneratorSettings = _group(GeneratorSettings, "generator network")
+    critic_optimizer: OptimizerSettings = _group(OptimizerSettings, "critic's optimiser")
+    generator_optimizer: OptimizerSettings = _group(OptimizerSettings, "generator's optimiser")
+    n_critic_schedule: NCriticSchedule = _group(NCriticSchedule, "longer critic phases")
+    quality: QualitySettings = _group(QualitySettings, "measuring samples")
+    wandb: WandbSettings = _group(WandbSettings, "Weights & Biases")
 
 
 def base() -> ConfigDict:
@@ -218,7 +226,7 @@ def _build(cls: type[Any], given: Mapping[str, Any], prefix: str) -> Any:
         if dataclasses.is_dataclass(types[name]):
             if not isinstance(value, Mapping):
                 raise UserError(f"config.{prefix}{name} is a group of fields, not a value.")
-            values[name] = _build(types[name], value, f"{prefix}{name}.")  # type: ignore[arg-type]
+            values[name] = _build(types[name], value, f"{prefix}{name}.")
         else:
             values[name] = _cast(value, types[name], prefix + name)
     return cls(**values)
@@ -275,26 +283,59 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "wandb.mode": ("", "disabled", "offline", "online"),
 }
 
-_AT_LEAST_ONE = (
-    "epochs batch_size n_critic latent_dim image_size keep_checkpoints critic.kernel "
-    "generator.kernel generator.base_filters n_critic_schedule.long quality.n quality.batch_size"
-).split()
+_AT_LEAST_ONE = [
+    "epochs",
+    "batch_size",
+    "n_critic",
+    "latent_dim",
+    "image_size",
+    "keep_checkpoints",
+    "critic.kernel",
+    "generator.kernel",
+    "generator.base_filters",
+    "n_critic_schedule.long",
+    "quality.n",
+    "quality.batch_size",
+]
 
-_POSITIVE = (
-    "clip critic.init_std generator.init_std critic_optimizer.learning_rate "
-    "generator_optimizer.learning_rate critic_optimizer.eps generator_optimizer.eps rollback_factor"
-).split()
+_POSITIVE = [
+    "clip",
+    "critic.init_std",
+    "generator.init_std",
+    "critic_optimizer.learning_rate",
+    "generator_optimizer.learning_rate",
+    "critic_optimizer.eps",
+    "generator_optimizer.eps",
+    "rollback_factor",
+]
 
-_SHARES = (
-    "ema critic.dropout generator.norm_momentum critic_optimizer.b1 critic_optimizer.b2 "
-    "critic_optimizer.decay generator_optimizer.b1 generator_optimizer.b2 generator_optimizer.decay"
-).split()
+_SHARES = [
+    "ema",
+    "critic.dropout",
+    "generator.norm_momentum",
+    "critic_optimizer.b1",
+    "critic_optimizer.b2",
+    "critic_optimizer.decay",
+    "generator_optimizer.b1",
+    "generator_optimizer.b2",
+    "generator_optimizer.decay",
+]
 
-_NOT_NEGATIVE = (
-    "seed log_every sample_every quality_every checkpoint_every max_rollbacks gradient_penalty "
-    "critic.leak generator.leak critic_optimizer.decay_epochs generator_optimizer.decay_epochs "
-    "n_critic_schedule.warm_epochs n_critic_schedule.period"
-).split()
+_NOT_NEGATIVE = [
+    "seed",
+    "log_every",
+    "sample_every",
+    "quality_every",
+    "checkpoint_every",
+    "max_rollbacks",
+    "gradient_penalty",
+    "critic.leak",
+    "generator.leak",
+    "critic_optimizer.decay_epochs",
+    "generator_optimizer.decay_epochs",
+    "n_critic_schedule.warm_epochs",
+    "n_critic_schedule.period",
+]
 
 
 def _validate(settings: Settings) -> None:
@@ -308,12 +349,13 @@ def _validate(settings: Settings) -> None:
             hint = f" Did you mean {near[0]}?" if near else ""
             allowed = ", ".join(c or "''" for c in choices)
             raise UserError(f"config.{name} = {values[name]!r} is not one of {allowed}.{hint}")
-    for names, holds, rule in (
+    rules: tuple[tuple[list[str], Callable[[Any], bool], str], ...] = (
         (_AT_LEAST_ONE, lambda v: v >= 1, "at least 1"),
         (_POSITIVE, lambda v: v > 0, "above 0"),
         (_SHARES, lambda v: 0 <= v < 1, "at least 0 and below 1"),
         (_NOT_NEGATIVE, lambda v: v >= 0, "0 or above"),
-    ):
+    )
+    for names, holds, rule in rules:
         for name in names:
             if not holds(values[name]):
                 raise UserError(f"config.{name} = {values[name]} must be {rule}.")

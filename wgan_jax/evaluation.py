@@ -199,7 +199,7 @@ class Evaluator:
             index = start + jnp.arange(size)
             latents = jax.vmap(latent, (None, 0))(key, index)
             if encoding is not None:
-                latents = jax.lax.with_sharding_constraint(  # type: ignore[no-untyped-call]
+                latents = jax.lax.with_sharding_constraint(
                     latents, encoding.by_batch
                 )
             images = game.generate(state, latents)

@@ -58,7 +58,9 @@ class History:
         known = ~np.isnan(column)
         return self.epochs[known], column[known]
 
-    def extend(self, epochs: NDArray[np.int64], columns: Mapping[str, NDArray[np.floating]]) -> None:
+    def extend(
+        self, epochs: NDArray[np.int64], columns: Mapping[str, NDArray[np.floating]]
+    ) -> None:
         """Append a chunk: epochs [n] above all recorded ones, columns [n] each."""
         n, old = len(epochs), self._size
         if n == 0:
@@ -110,9 +112,5 @@ class History:
     @classmethod
     def read(cls, path: Path) -> History:
         """From a `metrics.jsonl`. A last line cut short by a crash is left out."""
-        rows = []
         with path.open(encoding="utf-8") as lines:
-            for line in lines:
-                if line.endswith("\n"):
-                    rows.append(json.loads(line))
-        return cls.from_rows(rows)
+            return cls.from_rows([json.loads(line) for line in lines if line.endswith("\n")])

@@ -55,13 +55,15 @@ METRICS: tuple[Metric, ...] = (
     Metric("clip_ratio", "Clip%", "stability", "share of critic weights at ±clip", ".1%"),
     Metric("loss_variance", "Var", "stability", "variance of D over the last 100 epochs", ".6f"),
     Metric("critic_grad_norm", "Critic ‖∇‖", "stability", "L2 norm of the critic's gradient"),
-    Metric(
-        "generator_grad_norm", "Gen ‖∇‖", "stability", "L2 norm of the generator's gradient"
-    ),
+    Metric("generator_grad_norm", "Gen ‖∇‖", "stability", "L2 norm of the generator's gradient"),
     Metric("epoch_time", "s/epoch", "speed", "seconds per epoch"),
     Metric("images_per_second", "img/s", "speed", "real images through the critic, per s", ".0f"),
-    Metric("fid_score", "FID", "quality", "Fréchet distance of features, lower = better", ".1f", "min"),
-    Metric("inception_score_mean", "IS", "quality", "Inception Score, mean of splits", ".2f", "max"),
+    Metric(
+        "fid_score", "FID", "quality", "Fréchet distance of features, lower = better", ".1f", "min"
+    ),
+    Metric(
+        "inception_score_mean", "IS", "quality", "Inception Score, mean of splits", ".2f", "max"
+    ),
     Metric("inception_score_std", "IS ±", "quality", "Inception Score, std over splits", ".2f"),
     Metric("pixel_variance", "PixVar", "quality", "variance over samples, mean over pixels"),
     Metric("generated_image_mean", "Image μ", "quality", "mean of generated pixels in [-1, 1]"),
@@ -94,5 +96,5 @@ EXTRA_KEYS: tuple[str, ...] = (
 
 
 def format_value(key: str, value: float) -> str:
-    """The value as the console and the reports print it, e.g. `format_value("fid_score", 333.07)`."""
+    """The value as console and reports print it: `format_value("fid_score", 333.07)` is 333.1."""
     return format(value, BY_KEY[key].format if key in BY_KEY else ".4f")

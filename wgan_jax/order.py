@@ -47,7 +47,7 @@ def drawn(key: Any, passes: Any, positions: Any, size: int) -> Any:
 
 
 def _mix(x: Any) -> Any:
-    """A bijection of 32 bits in which every input bit moves every output bit (Ettinger's lowbias)."""
+    """A bijection of 32 bits; every input bit moves every output bit (Ettinger's lowbias32)."""
     x = x ^ (x >> np.uint32(16))
     x = x * np.uint32(0x21F0AAAD)
     x = x ^ (x >> np.uint32(15))

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from wgan_jax.config import Settings, flat
 from wgan_jax.gan.rounds import chunk_program
-from wgan_jax.gan.state import GanState, Game, new_game, root_key
+from wgan_jax.gan.state import Game, GanState, new_game, root_key
 from wgan_jax.gan.steps import critic_step, generator_step
 from wgan_jax.training import read_images
 

@@ -70,8 +70,8 @@ def sample(
 def draw(game: Game, state: GanState, latents: Array) -> NDArray[np.uint8]:
     """Pictures uint8 [n, h, w, c] from latents [n, d], in batches sharded over the devices."""
     mesh = Mesh(np.array(jax.local_devices()), ("batch",))
-    by_batch = NamedSharding(mesh, PartitionSpec("batch"))  # type: ignore[no-untyped-call]
-    everywhere = NamedSharding(mesh, PartitionSpec())  # type: ignore[no-untyped-call]
+    by_batch = NamedSharding(mesh, PartitionSpec("batch"))
+    everywhere = NamedSharding(mesh, PartitionSpec())
     size = -(-min(BATCH, len(latents)) // mesh.size) * mesh.size
     padded = jnp.pad(latents, ((0, -len(latents) % size), (0, 0)))
     program, state = jax.jit(game.pictures), jax.device_put(state, everywhere)

@@ -27,7 +27,8 @@ def share_at_boundary(params: optax.Params, c: float) -> Array:
     leaves = jax.tree.leaves(params)
     count = sum(leaf.size for leaf in leaves)
     hits = sum(jnp.sum(jnp.abs(leaf) >= c * (1 - _BOUNDARY)) for leaf in leaves)
-    return jnp.asarray(hits, jnp.float32) / count
+    share: Array = jnp.asarray(hits, jnp.float32) / count
+    return share
 
 
 def windowed_variance(recent: Array, count: Array) -> Array:
@@ -35,7 +36,8 @@ def windowed_variance(recent: Array, count: Array) -> Array:
     filled = jnp.arange(len(recent)) < count
     n = jnp.maximum(count, 1).astype(recent.dtype)
     mean = jnp.sum(jnp.where(filled, recent, 0)) / n
-    return jnp.sum(jnp.where(filled, (recent - mean) ** 2, 0)) / n
+    variance: Array = jnp.sum(jnp.where(filled, (recent - mean) ** 2, 0)) / n
+    return variance
 
 
 def loss_ratio(d_loss: Array, g_loss: Array) -> Array:

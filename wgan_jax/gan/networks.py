@@ -84,7 +84,8 @@ class Generator(nn.Module):
         def normalize(x: Array) -> Array:
             if s.normalization == "none":
                 return x
-            return nn.BatchNorm(use_running_average=not train, momentum=s.norm_momentum)(x)
+            norm = nn.BatchNorm(use_running_average=not train, momentum=s.norm_momentum)
+            return jnp.asarray(norm(x))
 
         side = self.image_size >> (len(s.filters) + s.double_output)
         dense = nn.Dense(

@@ -59,7 +59,9 @@ OBJECTIVES: dict[str, Objective] = {
 }
 
 
-def gradient_penalty(scores: Callable[[Array], Array], real: Array, fake: Array, key: Array) -> Array:
+def gradient_penalty(
+    scores: Callable[[Array], Array], real: Array, fake: Array, key: Array
+) -> Array:
     """(|grad f(x)| - 1)^2 at a random point between each pair (Gulrajani et al. 2017, eq. 3).
 
     Args:

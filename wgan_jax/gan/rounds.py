@@ -22,7 +22,7 @@ from wgan_jax.gan.metrics import (
     share_at_boundary,
     windowed_variance,
 )
-from wgan_jax.gan.state import GanState, Game, Stream
+from wgan_jax.gan.state import Game, GanState, Stream
 from wgan_jax.gan.steps import Metrics, critic_step, generator_step
 from wgan_jax.order import drawn
 
@@ -44,7 +44,6 @@ class Chunk(NamedTuple):
     metrics: Array
     rounds: Array
     critic_updates: Array
-
 
 
 def play_round(game: Game, state: GanState, draw: Draw, key: Array) -> tuple[GanState, Metrics]:
@@ -117,9 +116,7 @@ def chunk_program(game: Game) -> jax.stages.Wrapped:
     return jax.jit(play_chunk, donate_argnums=0, compiler_options=_compiler_options())
 
 
-def _critic_phase(
-    game: Game, state: GanState, draw: Draw, key: Array
-) -> tuple[GanState, Metrics]:
+def _critic_phase(game: Game, state: GanState, draw: Draw, key: Array) -> tuple[GanState, Metrics]:
     """The critic updates of a round; the metrics are those of the last."""
 
     def step(state: GanState) -> tuple[GanState, Metrics]:
@@ -137,7 +134,10 @@ def _critic_phase(
     if schedule.period:
         is_long |= state.epoch % schedule.period == 0
     updates = jnp.where(is_long, schedule.long, game.settings.n_critic)
-    return lax.fori_loop(1, updates, lambda _, carry: step(carry[0]), step(state))
+    played: tuple[GanState, Metrics] = lax.fori_loop(
+        1, updates, lambda _, carry: step(carry[0]), step(state)
+    )
+    return played
 
 
 def _draw_resident(
@@ -148,9 +148,7 @@ def _draw_resident(
     order_key = jax.random.key_data(jax.random.fold_in(key, Stream.ORDER))
     positions = state.position + jnp.arange(batch_size, dtype=jnp.uint32)
     beyond = (positions >= size).astype(jnp.uint32)
-    indices = drawn(
-        order_key, state.passes + beyond, positions - beyond * size, images.shape[0]
-    )
+    indices = drawn(order_key, state.passes + beyond, positions - beyond * size, images.shape[0])
     end = state.position + jnp.uint32(batch_size)
     over = (end >= size).astype(jnp.uint32)
     state = state.replace(passes=state.passes + over, position=end - over * size)

@@ -40,8 +40,7 @@ def root_key(seed: int) -> Array:
     return jax.random.key(seed)
 
 
-@flax.struct.dataclass
-class Player:
+class Player(flax.struct.PyTreeNode):
     """One network in training.
 
     Attributes:
@@ -55,8 +54,7 @@ class Player:
     opt_state: optax.OptState
 
 
-@flax.struct.dataclass
-class GanState:
+class GanState(flax.struct.PyTreeNode):
     """All that changes from round to round, arrays only: what a checkpoint holds.
 
     Attributes:
@@ -148,9 +146,8 @@ class Game:
         """
         params = state.generator.params if state.ema is None else state.ema
         variables = {"params": params, **state.generator.stats}
-        images: Array = self.generator.apply(variables, latents, train=False)
-        return images
-
+        images: Any = self.generator.apply(variables, latents, train=False)
+        return jnp.asarray(images)
 
     def pictures(self, state: GanState, latents: Array) -> Array:
         """Samples as they are saved and measured: uint8 [n, h, w, c], 0 to 255."""

@@ -10,7 +10,7 @@ import optax
 from jax import Array
 
 from wgan_jax.gan.objectives import gradient_penalty
-from wgan_jax.gan.state import GanState, Game, Player, Stream, Tree
+from wgan_jax.gan.state import Game, GanState, Player, Stream, Tree
 from wgan_jax.gan.transforms import project, scale
 
 Metrics = dict[str, Array]
@@ -120,8 +120,8 @@ def _fakes_for_critic(game: Game, state: GanState, latents: Array) -> Array:
     params, stats = state.generator.params, state.generator.stats
     if game.settings.generator.fakes_statistics == "batch":
         return _generate(game, params, stats, latents)[0]
-    fakes: Array = game.generator.apply({"params": params, **stats}, latents, train=False)
-    return fakes
+    fakes: Any = game.generator.apply({"params": params, **stats}, latents, train=False)
+    return jnp.asarray(fakes)
 
 
 def _update(

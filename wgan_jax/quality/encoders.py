@@ -140,8 +140,8 @@ class Encoding:
         mesh = Mesh(devices, ("batch",))
         self.encoder = encoder
         self.batch_size = -(-batch_size // len(devices)) * len(devices)
-        self.by_batch = NamedSharding(mesh, PartitionSpec("batch"))  # type: ignore[no-untyped-call]
-        self.everywhere = NamedSharding(mesh, PartitionSpec())  # type: ignore[no-untyped-call]
+        self.by_batch = NamedSharding(mesh, PartitionSpec("batch"))
+        self.everywhere = NamedSharding(mesh, PartitionSpec())
         self.params = jax.device_put(encoder.params, self.everywhere)
         self._encode = jax.jit(encoder.apply, compiler_options=compiler_options())
 

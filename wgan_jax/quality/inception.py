@@ -260,7 +260,7 @@ def tensor_shapes() -> Mapping[str, tuple[int, ...]]:
 
     Layouts are torch's: convolutions [out, in, height, width], `fc.weight` [1008, 2048].
     """
-    image = jax.ShapeDtypeStruct((1, SIZE, SIZE, 3), jnp.float32)  # type: ignore[no-untyped-call]
+    image = jax.ShapeDtypeStruct((1, SIZE, SIZE, 3), jnp.float32)
     variables = jax.eval_shape(InceptionV3().init, jax.random.key(0), image)
     shapes: dict[str, tuple[int, ...]] = {"fc.bias": (CLASSES,), "fc.weight": (CLASSES, 2048)}
     for name, layer in variables["params"].items():

@@ -1,8 +1,9 @@
 """Checkpoints by orbax: asynchronous, atomic, and checked when they are read.
 
 A checkpoint is named by the number of epochs played. The newest few are kept, and beside them the
-best by FID and the last that was judged healthy (`marks.json` says which). A digest of the arrays
-is saved with them: a damaged checkpoint is put aside and named, and the one before it is used.
+best by FID and the last that was judged healthy (`marks.json` says which). Digests are saved, of
+the arrays in it and, once it is whole, of its files (`sealed.json`): a damaged checkpoint is put
+aside and named, and the one before it is used.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from wgan_jax.errors import UserError
 from wgan_jax.record.writers import no_room, replace_bytes
 
 Tree = Any
+
+_SEAL = "sealed.json"
 
 
 class Checkpoints:
@@ -70,6 +73,7 @@ class Checkpoints:
                 )
             except OSError as error:
                 raise no_room(self._folder, error) from error
+            self._seal(but=epoch)
         if healthy:
             self._mark("healthy", {"epoch": epoch})
 
@@ -121,6 +125,7 @@ class Checkpoints:
                     f"{self._folder}: the checkpoint was not saved "
                     f"({str(error).splitlines()[0][:80]}). Earlier ones are whole; run again."
                 ) from error
+            self._seal()
 
     def close(self) -> None:
         """Wait, and end the threads of orbax."""
@@ -141,6 +146,10 @@ class Checkpoints:
 
     def _read(self, epoch: int, like: Tree) -> Tree | None:
         """The state of a checkpoint; None if it is damaged, which puts it aside."""
+        broken = self._broken_seal(epoch)
+        if broken:  # orbax is not asked: damaged files make it complain at length
+            self._put_aside(epoch, f"{broken} changed")
+            return None
         import orbax.checkpoint as ocp
 
         shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), like)
@@ -161,11 +170,36 @@ class Checkpoints:
             reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:60]}"
         if not reason:
             return jax.tree.map(jax.numpy.asarray, arrays)
+        self._put_aside(epoch, reason)
+        return None
+
+    def _put_aside(self, epoch: int, reason: str) -> None:
         aside = self._folder / f"damaged-{epoch}-{time.time_ns()}"
         self._close_quietly()
         shutil.move(self._folder / str(epoch), aside)
         self._say(f"Checkpoint {epoch} is damaged ({reason}): kept as {aside.name}, not used.")
-        return None
+
+    def _seal(self, but: int | None = None) -> None:
+        """Note the digests of the files of what this process has saved, but for one in the making.
+
+        orbax waits for one checkpoint before it begins the next, so that the others are whole.
+        """
+        for epoch in self._begun - {but}:
+            place = self._folder / str(epoch)
+            if place.is_dir() and not (place / _SEAL).exists():
+                replace_bytes(place / _SEAL, json.dumps(_file_digests(place)).encode())
+
+    def _broken_seal(self, epoch: int) -> str:
+        """The first file of a sealed checkpoint that is not as it was; "" if there is none."""
+        place = self._folder / str(epoch)
+        try:
+            sealed = json.loads((place / _SEAL).read_bytes())
+        except FileNotFoundError:
+            return ""  # the process ended before it could seal; the arrays' own digest remains
+        except ValueError:
+            return _SEAL
+        found = _file_digests(place)
+        return next((name for name in sealed if found.get(name) != sealed[name]), "")
 
     def _refuse_misfit(self, epoch: int, saved: dict[str, str], wanted: dict[str, str]) -> None:
         if saved == wanted:
@@ -219,6 +253,15 @@ class _Preserve:
         marked = {mark["epoch"] for mark in self._owner.marks.values()}
         newest = len(checkpoints) - self._owner._keep
         return [i >= newest or info.step in marked for i, info in enumerate(checkpoints)]
+
+
+def _file_digests(place: Path) -> dict[str, str]:
+    """Relative path -> 32 hex digits, of every file of a checkpoint but its seal."""
+    return {
+        str(path.relative_to(place)): hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+        for path in sorted(place.rglob("*"))
+        if path.is_file() and path.name != _SEAL
+    }
 
 
 def digest(arrays: Tree) -> str:

@@ -44,7 +44,7 @@ def claimed(workdir: Path) -> Iterator[None]:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise UserError(
-                    f"Another process trains in {workdir}: wait for it, or choose another --workdir."
+                    f"Another process trains in {workdir}: wait for it, or choose another folder."
                 ) from None
         yield
     finally:

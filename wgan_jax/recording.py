@@ -1,0 +1,214 @@
+"""What becomes of a chunk on the host: history, verdict, files, console. Knows no weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wgan_jax.config import Settings, encoder_of, flat
+from wgan_jax.health.judge import Judge
+from wgan_jax.history import History
+from wgan_jax.record import claim, environment, ledger, samples
+from wgan_jax.record.background import InBackground
+from wgan_jax.record.console import Console, classes_line, epoch_block, quality_line
+from wgan_jax.record.writers import Columns, JsonLinesWriter, MultiWriter, Writer
+
+if TYPE_CHECKING:  # imported only by runs that measure quality
+    from wgan_jax.evaluation import Quality
+
+
+@dataclass
+class Played:
+    """A chunk that the device has finished and the host has yet to record.
+
+    Attributes:
+      epochs: its epochs [n].
+      columns: key -> float64 [n].
+      quality: what was measured after its last epoch, if it was.
+    """
+
+    epochs: NDArray[np.int64]
+    columns: dict[str, NDArray[np.float64]]
+    quality: Quality | None = None
+
+    @property
+    def last(self) -> int:
+        return int(self.epochs[-1])
+
+    def all_columns(self) -> dict[str, NDArray[np.float64]]:
+        """The columns, and one for each quality value: NaN but for the last epoch."""
+        found = dict(self.columns)
+        for key, value in (self.quality.values if self.quality else {}).items():
+            found[key] = np.full(len(self.epochs), np.nan)
+            found[key][-1] = value
+        return found
+
+    def extras(self) -> dict[int, dict[str, object]]:
+        """What `metrics.jsonl` has of the last epoch alone."""
+        q = self.quality
+        if q is None:
+            return {}
+        details: dict[str, object] = {**q.values, "encoder": q.encoder, "protocol": q.protocol}
+        if q.class_shares:
+            details["class_shares"] = q.class_shares
+        if q.caveats:
+            details["caveats"] = list(q.caveats)
+        return {self.last: details}
+
+
+class Recorder:
+    """A run's record as it grows.
+
+    Attributes:
+      history: everything measured.
+      verdict: the judge's word on it.
+      say: prints a line or block for the person at the terminal.
+    """
+
+    def __init__(self, settings: Settings, place: Path, *, quiet: bool) -> None:
+        self.settings, self.place = settings, place
+        self.console = Console(settings.epochs, quiet=quiet)
+        self.say = self.console.say
+        self._lines = JsonLinesWriter(place / "metrics.jsonl")
+        self._writer = MultiWriter([])
+        self._waiting: Played | None = None
+        self._encoder = ""
+        self.take_back_to(0, keep=True)
+
+    def take_back_to(self, epoch: int, *, keep: bool = False) -> None:
+        """Make history and files end where the state does, with `epoch` epochs played.
+
+        `keep` only looks: what the files hold beyond is left to a later call.
+        """
+        self._waiting = None
+        if not keep:
+            self._writer.flush()
+            self._lines.truncate_after(epoch - 1)
+        self.history = History.read(self._lines.path) if epoch else History()
+        s = self.settings
+        self.judge = Judge(
+            s.objective,
+            encoder=encoder_of(s),
+            clip=s.clip if s.objective == "wgan" else None,
+            total_epochs=s.epochs,
+        )
+        self.verdict = self.judge.update(self.history)
+
+    def open(self, epoch: int) -> None:
+        """Begin to write: the environment, an event, and the writers on threads of their own."""
+        s = self.settings
+        environment.save(self.place, s.seed)
+        self.event("resumed" if epoch else "started", epoch)
+        if epoch:
+            self.say(f"Resuming {self.place} after {epoch} of {s.epochs} epochs.")
+        self._writer = MultiWriter([InBackground(lambda: self._lines), *self._mirrors()])
+        self._writer.write_hparams(flat(s))
+
+    def close(self) -> None:
+        """End all threads; what was handed over by then is written."""
+        self.console.close()
+        self._writer.close()
+
+    def take(self, played: Played) -> None:
+        """Keep a chunk until `record` has time for it."""
+        self._waiting = played
+
+    def record(self) -> None:
+        """Hand the chunk that waits, if any, to history, judge, files and console."""
+        played, self._waiting = self._waiting, None
+        if played is None:
+            return
+        self.history.extend(played.epochs, played.all_columns())
+        before, self.verdict = self.verdict, self.judge.update(self.history)
+        verdicts = [self.verdict.verdict] * len(played.epochs)
+        columns: Columns = {**played.columns, "verdict": verdicts}
+        self._writer.write_chunk(played.epochs, columns, played.extras())
+        self._show(played)
+        if (before.verdict, before.causes) != (self.verdict.verdict, self.verdict.causes):
+            self.say(f"Health: {self.verdict.line()}")
+            self.event("verdict", played.last, **self.verdict.to_dict())
+        self.console.progress(played.last + 1)
+
+    def event(self, event: str, epoch: int, **details: Any) -> None:
+        """One line in `events.jsonl`."""
+        claim.append_event(self.place, event, epoch, **details)
+
+    def pictures(self, images: NDArray[np.uint8], epoch: int) -> None:
+        """A grid of samples [n, h, w, c] drawn after so many epochs."""
+        path = samples.grid_path(self.place / "samples", epoch)
+        page = samples.save_grid(images, path, columns=8)
+        self._writer.write_images(max(epoch - 1, 0), {"generated_images": page})
+
+    def summarize(self, status: str) -> None:
+        """The run's row in the experiment log: `running`, `stopped`, `failed` or `finished`."""
+        ledger.write_summary(
+            self.place,
+            flat(self.settings),
+            self.history,
+            status=status,
+            verdict=self.verdict.verdict,
+            finding=self.verdict.line() if self.verdict.findings else "",
+            encoder=self._encoder,
+        )
+
+    def finish(self) -> None:
+        """The looping picture, the report, and what stands for the run in the mirrors."""
+        from wgan_jax.report import report  # matplotlib: only at the end, and only here
+
+        grids = samples.grid_paths(self.place / "samples")
+        if grids:
+            samples.save_progress(grids, self.place / "samples" / "progress.gif")
+        page, text, dashboard = report(self.place)
+        _, fid = self.history.measured("fid_score")
+        summary: dict[str, object] = {"verdict": self.verdict.verdict, "workdir": self.place.name}
+        if len(fid):
+            summary["best_fid"] = float(fid.min())
+        self._writer.write_summary(summary | {"report": page})
+        self.console.close()
+        self.say(
+            f"Finished {len(self.history)} epochs: {self.verdict.line()}.\n"
+            f"All is in {self.place}; {page.name}, {text.name} and {dashboard.name} sum it up."
+        )
+
+    def _show(self, played: Played) -> None:
+        """The guide's block for each epoch that is due, and quality where it was measured."""
+        every = self.settings.log_every
+        for i, epoch in enumerate(played.epochs.tolist()):
+            if every and (epoch + 1) % every == 0:
+                row = {key: float(column[i]) for key, column in played.columns.items()}
+                self.say(epoch_block(epoch, self.settings.epochs, row))
+        if played.quality is not None:
+            self._encoder = played.quality.encoder
+            self.say(quality_block(played.quality))
+
+    def _mirrors(self) -> list[Writer]:
+        s, found = self.settings, list[Writer]()
+        if s.wandb.mode != "disabled":
+            from wgan_jax.record.wandb import wandb_mirror
+
+            w = s.wandb
+            mirror = wandb_mirror(
+                w.mode, self.place.name, w.project, w.entity, self.place, self.say
+            )
+            found += [mirror] if mirror else []
+        if s.tensorboard:
+            from wgan_jax.record.tensorboard import tensorboard_mirror
+
+            found.append(tensorboard_mirror(self.place, self.say))
+        return found
+
+
+def quality_block(quality: Quality) -> str:
+    """The guide's lines for a measurement, and what a reader must know beside."""
+    own = quality.encoder not in ("inception", "none")  # whose ceiling nobody knows by heart
+    real = quality.real.get("inception_score_mean") if own else None
+    lines = ["", "  Computing quality metrics..."]
+    lines.append(quality_line(quality.values, quality.encoder, real))
+    if quality.class_shares:
+        lines.append(classes_line(quality.class_shares))
+    lines += [f"               {caveat}" for caveat in quality.caveats]
+    return "\n".join([*lines, ""])

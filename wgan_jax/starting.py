@@ -1,0 +1,60 @@
+"""Where a run's first weights come from: its newest checkpoint, another run, or its seed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from wgan_jax.errors import UserError
+from wgan_jax.gan.state import Game, GanState, new_game, root_key
+from wgan_jax.record import claim
+from wgan_jax.record.checkpoints import Checkpoints, structure
+
+
+def first_state(game: Game, checkpoints: Checkpoints, key: Array) -> tuple[int, GanState]:
+    """(epochs played, state): resumed if there is a checkpoint, else from `init_from`, else new.
+
+    Raises:
+      UserError: the checkpoint or `init_from` does not fit the settings.
+    """
+    state = jax.jit(game.new_state)(key)
+    found: tuple[int, GanState] | None = checkpoints.restore(state)
+    if found is not None:
+        return found
+    if game.settings.init_from:
+        state = weights_from(Path(game.settings.init_from), state)
+    return 0, state
+
+
+def weights_from(source: Path, state: GanState) -> GanState:
+    """The state with both networks' weights taken from another run; optimisers and counters new.
+
+    Args:
+      source: a workdir (its newest checkpoint), or one of its checkpoints (`.../checkpoints/500`,
+        `.../checkpoints/best`).
+      state: a new state of this run.
+
+    Raises:
+      UserError: no run or checkpoint there, or its networks have other shapes.
+    """
+    workdir, which = source, "latest"
+    if source.parent.name == "checkpoints":
+        workdir, which = source.parent.parent, source.name
+    theirs = claim.load_settings(workdir)
+    channels = claim.load_dataset(workdir)["shape"][3]
+    like = jax.eval_shape(new_game(theirs, channels).new_state, root_key(0))
+    found = Checkpoints(workdir / "checkpoints").restore(like, which)
+    if found is None:
+        raise UserError(f"config.init_from = {source} has no checkpoint to start from.")
+    for player in ("critic", "generator"):
+        mine, other = getattr(state, player), getattr(found[1], player)
+        if structure((mine.params, mine.stats)) != structure((other.params, other.stats)):
+            raise UserError(f"config.init_from = {source}: its {player} is another network.")
+        state = state.replace(**{player: mine.replace(params=other.params, stats=other.stats)})
+    if state.ema is not None:
+        ema = found[1].ema if found[1].ema is not None else state.generator.params
+        state = state.replace(ema=jax.tree.map(jnp.copy, ema))
+    return state
