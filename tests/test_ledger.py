@@ -6,6 +6,7 @@ import csv
 import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -105,9 +106,21 @@ def test_deleted_or_damaged_tables_come_back(tmp_path: Path) -> None:
     assert "| a |" in (tmp_path / ledger.PAGE).read_text()
 
 
+def test_rendering_waits_its_turn(tmp_path: Path) -> None:
+    with ledger._locked(tmp_path / ".experiments.lock"):
+        writer = threading.Thread(target=summarise, args=(tmp_path / "a",))
+        writer.start()
+        writer.join(0.5)
+        assert (tmp_path / "a" / ledger.SUMMARY).exists()
+        assert not (tmp_path / ledger.TABLE).exists()
+    writer.join(10)
+    assert list(table(tmp_path)) == ["a"]
+
+
 def test_ten_processes_at_once_lose_no_row(tmp_path: Path) -> None:
     script = """
 import sys
+import threading
 from pathlib import Path
 from wgan_jax.config import Settings, flat
 from wgan_jax.history import History
