@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -299,14 +300,27 @@ VERBS: dict[str, Verb] = {
 }
 
 
+def command(name: str) -> Verb:
+    """The verb of that name, or a UserError that names the nearest."""
+    if name not in VERBS:
+        near = difflib.get_close_matches(name, [*VERBS, "train"], n=1)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        if near == ["train"]:
+            hint = " Did you mean train? It has no name: run.py --config FILE."
+        raise UserError(f"{name!r} is not a command.{hint} See run.py --help.")
+    return VERBS[name]
+
+
 def main(argv: Sequence[str]) -> int:
     """Run one command and return the exit code.
 
     2 for what the user can mend, 1 for a run that failed, 128 + signal for one that was stopped.
     """
-    verb = VERBS.get(argv[0]) if argv else None
     try:
-        verb(argv[1:]) if verb else train(argv)
+        if argv and not argv[0].startswith("-"):
+            command(argv[0])(argv[1:])
+        else:
+            train(argv)
     except UserError as error:
         return _say(error, 2)
     except RunFailed as error:

@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlparse
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,8 +83,8 @@ def _prepare(builder: Any, name: str) -> None:
     unreachable = next((url for url in missing if not _answers(url)), None)
     if unreachable:
         raise UserError(
-            f"{name} is not prepared in {Path(builder.data_dir).parent} and {unreachable} does not "
-            "answer: connect once, or set config.data.cache_dir to where it is."
+            f"{name} is not prepared in {builder.data_dir_root} and {urlparse(unreachable).netloc} "
+            "does not answer: connect once, or set config.data.cache_dir to where it is."
         )
     print(f"Preparing {name} in {builder.data_dir} (once) ...", flush=True)
     builder.download_and_prepare(file_format="array_record")

@@ -1,0 +1,116 @@
+"""Imports point one way: from run.py to verbs to wings to the shared words."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path("wgan_jax")
+WORDS = {"config", "errors", "history", "keys", "order"}
+WINGS = {"gan", "data", "quality", "health", "record"}
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def room(module: str) -> str:
+    """`wgan_jax.gan.state` -> `gan`; `wgan_jax.training` -> `training`; the package itself: ""."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else ""
+
+
+def imported(path: Path, *, run_time: bool = True) -> set[str]:
+    """Modules of this package that a file imports; without those for types only."""
+    tree = ast.parse(path.read_text())
+    typing_only = {
+        id(node)
+        for block in ast.walk(tree)
+        if isinstance(block, ast.If) and getattr(block.test, "id", "") == "TYPE_CHECKING"
+        for node in ast.walk(block)
+    }
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if run_time and id(node) in typing_only:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name for name in found if name.split(".")[0] == "wgan_jax"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_imports_point_downhill(path):
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    here = parts[0]
+    rooms = {room(name) for name in imported(path)} - {"", here}
+    if here in WORDS:
+        assert rooms <= WORDS
+    elif here in WINGS:
+        assert rooms <= WORDS, f"the wing {here} knows {rooms - WORDS}"
+
+
+def test_the_game_knows_no_path_clock_or_flag():
+    for path in (PACKAGE / "gan").glob("*.py"):
+        tree = ast.parse(path.read_text())
+        names = {
+            alias.name.split(".")[0]
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Import)
+            for alias in node.names
+        } | {
+            (node.module or "").split(".")[0]
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom)
+        }
+        assert not names & {"pathlib", "os", "time", "absl", "ml_collections", "sys"}, path
+
+
+def test_only_two_rooms_know_flax_linen():
+    users = {
+        str(path.relative_to(PACKAGE))
+        for path in MODULES
+        if "flax.linen" in path.read_text() and "import flax.linen" in path.read_text()
+    }
+    networks = {"gan/networks.py", "quality/inception.py"}
+    assert networks <= users
+    assert users - networks <= {"gan/state.py", "quality/classifier.py"}  # for types; a network
+
+
+def test_verbs_form_no_circle():
+    """A verb may call another, never one that calls it."""
+    verbs = {p.stem: p for p in PACKAGE.glob("*.py") if p.stem not in WORDS | {"__init__"}}
+    calls = {
+        name: {room(m) for m in imported(p)} & set(verbs) - {name} for name, p in verbs.items()
+    }
+
+    def reach(name: str, seen: frozenset[str] = frozenset()) -> None:
+        assert name not in seen, f"a circle through {sorted(seen)}"
+        for other in calls[name]:
+            reach(other, seen | {name})
+
+    for name in verbs:
+        reach(name)
+
+
+def test_the_picture_shows_every_room():
+    """docs/architecture.md names every module of the package."""
+    text = Path("docs/architecture.md").read_text()
+    missing = [p.stem for p in MODULES if p.stem != "__init__" and p.stem not in text]
+    assert not missing
+
+
+@pytest.mark.parametrize(
+    ("code", "absent"),
+    [
+        ("import wgan_jax", "jax tensorflow wandb numpy"),
+        ("import run; run.main(['--fields'])", "jax tensorflow wandb numpy matplotlib"),
+        ("import wgan_jax.health.judge, wgan_jax.report", "jax tensorflow wandb"),
+        ("import wgan_jax.training", "tensorflow wandb matplotlib orbax"),
+    ],
+)
+def test_nothing_heavy_is_imported_before_its_use(code, absent):
+    check = f"{code}\nimport sys\nassert not set({absent.split()}) & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", check], check=True, stdout=subprocess.DEVNULL)

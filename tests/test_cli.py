@@ -1,0 +1,154 @@
+"""The command line as a person uses it: real experiments, shrunk, and ways to go wrong."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import run
+
+SHRUNK = [
+    "--config.epochs=2",
+    "--config.batch_size=4",
+    "--config.n_critic=1",
+    "--config.quality_every=0",
+    "--config.sample_every=1",
+    "--config.log_every=1",
+    "--config.wandb.mode=disabled",
+]
+SMALL = {  # networks of a few filters, with all their layers
+    "critic.filters=(2,2,4,4)": ("cifar_wgan", "cifar_wgan_gp", "lsun_dcgan64", "folder_wgan"),
+    "generator.base_filters=4": ("cifar_wgan", "cifar_wgan_gp", "lsun_dcgan64", "folder_wgan"),
+    "generator.filters=(4,4,2)": ("cifar_wgan", "cifar_wgan_gp", "lsun_dcgan64", "folder_wgan"),
+}
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory) -> Path:
+    place = tmp_path_factory.mktemp("pictures")
+    rng = np.random.default_rng(0)
+    for i in range(6):
+        noise = rng.integers(0, 256, (40, 40, 3), np.uint8)
+        Image.fromarray(noise).save(place / f"{i}.png")
+    return place
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.parametrize("name", ["cifar_wgan", "cifar_wgan_gp", "lsun_dcgan64", "folder_wgan"])
+def test_every_kind_of_experiment_trains_on_pictures(name, pictures, tmp_path, capsys):
+    flags = [f"--config.{field}" for field, names in SMALL.items() if name in names]
+    schedule = ["--config.n_critic_schedule.long=2"] if name == "lsun_dcgan64" else []
+    code = run.main(
+        [
+            *("--config", f"experiments/{name}.py", f"--workdir={tmp_path / 'run'}"),
+            *(f"--config.data.name=folder:{pictures}", *SHRUNK, *flags, *schedule),
+        ]
+    )
+    printed = capsys.readouterr()
+    assert code == 0, printed.err
+    assert "Epoch 1/2 [" in printed.out
+    assert len(list((tmp_path / "run" / "samples").glob("epoch_*.png"))) == 3
+    for file in ("report.html", "report.md", "dashboard.png", "summary.json", "metrics.jsonl"):
+        assert (tmp_path / "run" / file).stat().st_size > 0
+    assert "| run |" in (tmp_path / "EXPERIMENTS.md").read_text()
+
+
+def test_the_workdir_is_named_after_the_experiment(tmp_path, monkeypatch):
+    experiment = Path("experiments/digits_wgan.py").resolve()
+    monkeypatch.chdir(tmp_path)
+    seen = []
+    monkeypatch.setattr("wgan_jax.training.train", lambda _, place: seen.append(place))
+    assert run.main(["--config", str(experiment)]) == 0
+    assert seen == [Path("runs/digits_wgan")]
+
+
+def test_dry_run_shows_everything_and_trains_nothing(tmp_path, monkeypatch, capsys):
+    experiment = Path("experiments/digits_wgan.py").resolve()
+    monkeypatch.chdir(tmp_path)
+    assert run.main(["--config", str(experiment), "--dry_run", "--config.seed=7"]) == 0
+    out = capsys.readouterr().out
+    for part in (
+        "seed = 7",
+        "Conv_1/kernel",
+        "Total: 19,073",
+        "GFLOP",
+        "MB (with the dataset)",
+        "1,797 images of 8x8x1",
+    ):
+        assert part in out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_help_and_fields(capsys):
+    with pytest.raises(SystemExit) as ended:
+        run.main(["--help"])
+    assert ended.value.code == 0
+    assert "experiments/cifar_wgan.py" in capsys.readouterr().out
+    assert run.main(["--fields"]) == 0
+    assert "--config.n_critic=5\n    critic updates per epoch" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("verb", sorted(run.VERBS))
+def test_every_command_has_help_with_examples(verb, capsys):
+    with pytest.raises(SystemExit) as ended:
+        run.main([verb, "--help"])
+    assert ended.value.code == 0
+    assert f"python run.py {verb}" in capsys.readouterr().out
+
+
+DIGITS = ["--config", "experiments/digits_wgan.py"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        ([], "--config is missing"),
+        (["trian"], "'trian' is not a command. Did you mean train"),
+        (["evaluat"], "Did you mean evaluate?"),
+        (["--config", "nope.py"], "is not a file"),
+        (["--config"], "expected one argument"),
+        ([*DIGITS, "--config.batchsize=3"], "Did you mean config.batch_size?"),
+        ([*DIGITS, "--batch_size=3"], "--batch_size is not a flag"),
+        ([*DIGITS, "--config.clip=0"], "must be above 0"),
+        ([*DIGITS, "--config.n_critic=0"], "must be at least 1"),
+        ([*DIGITS, "--config.objective=gan"], "is not one of"),
+        ([*DIGITS, "--config.data.name=cifar"], "is not a source"),
+        ([*DIGITS, "--config.batch_size=1798"], "Set it to that or less"),
+    ],
+)
+def test_what_the_user_can_mend_is_one_line_and_exit_code_2(argv, says, tmp_path, capsys):
+    workdir = [f"--workdir={tmp_path / 'run'}"] if "--config" in argv[:1] and argv[1:] else []
+    assert run.main([*argv, *workdir]) == 2
+    err = capsys.readouterr().err
+    assert says in err
+    assert len(err.splitlines()) == 1
+    assert len(err) <= 210
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_save_say_how_to_resume_and_exit_by_their_number(number, code, tmp_path):
+    command = [sys.executable, "run.py", *DIGITS, f"--workdir={tmp_path / 'run'}"]
+    command += ["--config.wandb.mode=disabled", "--config.quality_every=0"]
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=dict(os.environ)
+    )
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    deadline = time.monotonic() + 120
+    while not (metrics.exists() and metrics.stat().st_size) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "all is saved. The same command goes on from there." in err
+    assert len(err.splitlines()) == 1
+    saved = [int(p.name) for p in (tmp_path / "run" / "checkpoints").iterdir() if p.name.isdigit()]
+    assert max(saved) == len(metrics.read_text().splitlines())
