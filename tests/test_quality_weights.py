@@ -211,10 +211,12 @@ def test_takes_a_file_under_a_name_of_its_own(layout: str, tmp_path: Path) -> No
     assert (kept.name, kept.digest, record.origin) == ("mine", digest_of(path), "mine.file")
     np.testing.assert_array_equal(kept.tensors["conv.weight"], TENSORS["conv.weight"])
     assert weights.take(path, "mine", digest_of(path)) == record
+    assert "not the right file" in refusal(weights.take, path, "mine", "0" * 64)
 
 
 def test_the_public_file_needs_no_name_nor_digest(public: Path) -> None:
-    assert weights.take(public).name == weights.PUBLIC_NAME
+    renamed = public.rename(public.with_name("renamed.pth"))
+    assert weights.take(renamed).name == weights.PUBLIC_NAME
 
 
 def test_what_a_file_must_say(tmp_path: Path) -> None:

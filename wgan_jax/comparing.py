@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
-from tqdm import tqdm
 
 from wgan_jax.config import DataSettings
 from wgan_jax.data.digits import SIZE as DIGITS_SIZE
 from wgan_jax.data.digits import read_labelled
 from wgan_jax.errors import UserError
-from wgan_jax.evaluation import BAR_AFTER, Quality, real_statistics
+from wgan_jax.evaluation import Quality, real_statistics, shown
 from wgan_jax.measuring import Options, load_images, to_stderr
 from wgan_jax.quality import inception, statistics
 from wgan_jax.quality.cache import read_npz
@@ -124,14 +119,8 @@ def _encoded(
     if isinstance(side, DataSettings):
         dataset = load_images(side, options.image_size or _dataset_size(side, sizes))
         return real_statistics(encoding, dataset, side.split, to_stderr)
-    with tqdm(total=side.n, unit="image", desc=side.source, delay=BAR_AFTER, leave=False) as bar:
-
-        def counted() -> Iterator[NDArray[np.uint8]]:
-            for batch in side.batches(encoding.batch_size):
-                yield batch
-                bar.update(len(batch))
-
-        return encoding.collect(counted(), side.n, side.source)
+    batches = shown(side.batches(encoding.batch_size), side.n, side.source)
+    return encoding.collect(batches, side.n, side.source)
 
 
 def _dataset_size(side: DataSettings, sizes: list[tuple[int, int]]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from numpy.typing import NDArray
 from tqdm import tqdm
 
 from wgan_jax.config import encoder_of
@@ -173,7 +174,7 @@ class Evaluator:
         key = jax.random.fold_in(root_key(self.game.settings.seed), Stream.EVALUATION)
         params = self._encoding.params if self._encoding else None
         running: tuple[int, Any] | None = None
-        with tqdm(total=n, unit="image", desc="Quality", delay=BAR_AFTER, leave=False) as bar:
+        with progress(n, "Quality") as bar:
             for start in range(0, n, self._batch_size):
                 begun = self._program(state, params, key, start, n)
                 if running is not None:
@@ -199,9 +200,7 @@ class Evaluator:
             index = start + jnp.arange(size)
             latents = jax.vmap(latent, (None, 0))(key, index)
             if encoding is not None:
-                latents = jax.lax.with_sharding_constraint(
-                    latents, encoding.by_batch
-                )
+                latents = jax.lax.with_sharding_constraint(latents, encoding.by_batch)
             images = game.generate(state, latents)
             moments = batch_moments(images, index < n)
             if encoding is None:
@@ -209,6 +208,19 @@ class Evaluator:
             return moments, encoding.encoder.apply(params, to_uint8(images))
 
         return jax.jit(batch, compiler_options=compiler_options())
+
+
+def progress(n: int, what: str) -> Any:
+    """A bar of n images; on a terminal only, and once the work has taken two seconds."""
+    return tqdm(total=n, unit="image", desc=what, delay=BAR_AFTER, leave=False, disable=None)
+
+
+def shown(batches: Iterable[NDArray[np.uint8]], n: int, what: str) -> Iterator[NDArray[np.uint8]]:
+    """Batches of n images in all, as they are, with their progress."""
+    with progress(n, what) as bar:
+        for batch in batches:
+            yield batch
+            bar.update(len(batch))
 
 
 def real_statistics(
@@ -226,15 +238,9 @@ def real_statistics(
         except UserError as error:
             say(f"Computed anew: {error}")
     say(f"Encoding the {len(dataset.images):,} real images of {source} (once) ...")
-    batches = slices(dataset.images, encoding.batch_size)
-    bar = tqdm(
-        batches,
-        total=-(-len(dataset.images) // encoding.batch_size),
-        desc="Real images",
-        delay=BAR_AFTER,
-        leave=False,
-    )
-    statistics = encoding.collect(bar, len(dataset.images), source).with_root()
+    count = len(dataset.images)
+    batches = shown(slices(dataset.images, encoding.batch_size), count, "Real images")
+    statistics = encoding.collect(batches, count, source).with_root()
     statistics.save(path)
     return statistics
 

@@ -80,7 +80,7 @@ def _attempt(url: str, part: Path, expected_bytes: int | None) -> None:
 def _copy(response: http.client.HTTPResponse, file: BinaryIO, have: int, total: int | None) -> int:
     """Copy until the end; the number of bytes that came."""
     came = 0
-    with tqdm(initial=have, total=total, unit="B", unit_scale=True, delay=1) as bar:
+    with tqdm(initial=have, total=total, unit="B", unit_scale=True, disable=None) as bar:
         while True:
             try:
                 block = response.read(_BLOCK)

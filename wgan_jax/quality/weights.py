@@ -159,13 +159,16 @@ def take(path: Path, name: str = "", sha256: str = "") -> Record:
     if not path.is_file():
         raise UserError(f"{path} is not a file.")
     promise = re.search(r"-([0-9a-f]{8,64})$", path.stem)
-    wanted = _whole(sha256) or (promise[1] if promise else "")
     actual = _digest(path)
+    wanted = _whole(sha256) or (promise[1] if promise else "")
+    if not wanted and actual == PUBLIC_SHA256:
+        wanted = actual
     name = name or (PUBLIC_NAME if wanted and PUBLIC_SHA256.startswith(wanted) else "")
     if not name:
         raise UserError(f"{path.name} is not the public file: give it a name, --name NAME.")
     if not wanted:
         raise UserError(f"Say which file you mean: --sha256 {actual} is the digest of {path.name}.")
+    _check_digest(actual, wanted, path.name)
     there = find(name)
     if there is not None:
         load_weights(name)
@@ -177,6 +180,14 @@ def _whole(sha256: str) -> str:
     if sha256 and not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):
         raise UserError(f"--sha256 {sha256[:80]} is no SHA-256: 64 hexadecimal digits.")
     return sha256.lower()
+
+
+def _check_digest(actual: str, wanted: str, label: str) -> None:
+    if not actual.startswith(wanted):
+        raise UserError(
+            f"{label} is cut short or not the right file: its SHA-256 is {actual[:16]}..., not "
+            f"{wanted[:16]}... Nothing was kept."
+        )
 
 
 def _same(there: Record, wanted: str) -> None:
@@ -192,11 +203,7 @@ def _keep(path: Path, origin: str, name: str, wanted: str) -> Record:
     """Check a file, convert it, and write it with its record."""
     actual = _digest(path)
     label = origin.rpartition("/")[2]
-    if not actual.startswith(wanted):
-        raise UserError(
-            f"{label} is cut short or not the right file: its SHA-256 is {actual[:16]}..., not "
-            f"{wanted[:16]}... Nothing was kept."
-        )
+    _check_digest(actual, wanted, label)
     if name == PUBLIC_NAME and actual != PUBLIC_SHA256:
         raise UserError(f"{PUBLIC_NAME!r} is the public file's name: give another, --name NAME.")
     tensors = check_tensors(_read(path), label)
