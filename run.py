@@ -273,17 +273,18 @@ def triage(argv: Sequence[str]) -> None:
     args.add_argument("--out", type=Path, help="default: runs/triage_<name of the experiment>")
     args.add_argument("--launcher", choices=("here", "wandb"), default="here", help="who runs it")
     options, overrides = args.parse_known_args(argv)
+    from wgan_jax import grid
     from wgan_jax import triage as verb
 
-    plan = verb.Plan(
+    plan = grid.Plan(
         options.config,
         tuple(overrides),
-        verb.whole_numbers(options.seeds, "--seeds"),
-        verb.whole_numbers(options.batch_sizes, "--batch_sizes"),
+        grid.whole_numbers(options.seeds, "--seeds"),
+        grid.whole_numbers(options.batch_sizes, "--batch_sizes"),
         options.out or Path("runs") / f"triage_{options.config.stem}",
     )
     if options.launcher == "wandb":
-        print(verb.write_sweep(plan, plan.out / "sweep.yaml"))
+        print(grid.write_sweep(plan, plan.out / "sweep.yaml"))
     else:
         verb.triage(plan)
 

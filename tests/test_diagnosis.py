@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 import run
+from benchmarks import diagnosis as benchmark
 from tests.made_up_losses import healthy_hinge, sparse
+from wgan_jax.health.rules import RULES
 from wgan_jax.history import History
 
 
@@ -172,3 +174,24 @@ def test_a_log_of_several_megabytes_is_read_block_by_block(tmp_path: Path) -> No
         tables._BLOCK = block
     np.testing.assert_array_equal(whole["d_loss"], columns["d_loss"])
     np.testing.assert_array_equal(parts["d_loss"], columns["d_loss"])
+
+
+DOCS = Path(__file__).parent.parent / "docs" / "diagnosis.md"
+
+
+def test_the_documented_table_of_rules_is_the_one_in_force() -> None:
+    rows = [
+        line for line in DOCS.read_text(encoding="utf-8").splitlines() if line.startswith("| `")
+    ]
+    in_force = [
+        f"| `{rule.name}` | {rule.metric} | {rule.band} | {rule.cause} | "
+        f"{rule.verdict}{' *' * (rule.yields > 0)} |"
+        for rule in RULES
+    ]
+    assert rows[: len(RULES)] == in_force
+
+
+def test_documented_thresholds_are_those_in_force() -> None:
+    text = DOCS.read_text(encoding="utf-8")
+    for name, (_, threshold) in benchmark.TUNED.items():
+        assert f"| `{name}` | {threshold:g}" in text

@@ -10,7 +10,7 @@ import pytest
 
 import run
 from tests.made_up_losses import healthy_wgan, sparse
-from wgan_jax import triage
+from wgan_jax import grid, triage
 from wgan_jax.config import Settings, to_dict
 from wgan_jax.errors import RunFailed, UserError
 
@@ -53,13 +53,13 @@ class Made:
 
 
 @pytest.fixture
-def plan(tmp_path: Path) -> triage.Plan:
+def plan(tmp_path: Path) -> grid.Plan:
     config = tmp_path / "digits.py"
     config.write_text(EXPERIMENT)
-    return triage.Plan(config, ("--config.n_critic=3",), (0, 1, 2, 3), (16, 64), tmp_path / "grid")
+    return grid.Plan(config, ("--config.n_critic=3",), (0, 1, 2, 3), (16, 64), tmp_path / "grid")
 
 
-def test_a_batch_size_failure_is_found_and_the_fixes_are_exact_commands(plan: triage.Plan) -> None:
+def test_a_batch_size_failure_is_found_and_the_fixes_are_exact_commands(plan: grid.Plan) -> None:
     said: list[str] = []
     made = Made(lambda _, size: size < 64)
     conclusion = triage.triage(plan, train=made, say=said.append)
@@ -75,7 +75,7 @@ def test_a_batch_size_failure_is_found_and_the_fixes_are_exact_commands(plan: tr
     commands = [line.strip() for line in text.splitlines() if line.startswith("    python")]
     assert commands[0] == (
         f"python run.py --config {plan.config} --config.n_critic=3 --config.seed=0 "
-        f"--config.batch_size=16 --workdir {plan.out / 'fix_seed_0_batch_size_16'}"
+        f"--config.batch_size=16 --workdir {plan.out / 'fix_smaller_batch'}"
     )
     assert "--config.critic_optimizer.learning_rate=0.0001" in commands[1]
     assert "--config.critic_optimizer.learning_rate=2.5e-05" in commands[2]
@@ -85,7 +85,7 @@ def test_a_batch_size_failure_is_found_and_the_fixes_are_exact_commands(plan: tr
     assert "0 of 4 work (95 % interval 0%-60%)" in text
 
 
-def test_a_seed_failure_is_found_and_a_known_good_seed_comes_first(plan: triage.Plan) -> None:
+def test_a_seed_failure_is_found_and_a_known_good_seed_comes_first(plan: grid.Plan) -> None:
     said: list[str] = []
     conclusion = triage.triage(plan, train=Made(lambda seed, _: seed in (1, 3)), say=said.append)
     assert (conclusion.cause, conclusion.good_seeds) == ("seed", (1, 3))
@@ -94,13 +94,13 @@ def test_a_seed_failure_is_found_and_a_known_good_seed_comes_first(plan: triage.
     assert "run more seeds" in said[-1]
 
 
-def test_a_grid_that_works_needs_no_fix(plan: triage.Plan) -> None:
+def test_a_grid_that_works_needs_no_fix(plan: grid.Plan) -> None:
     said: list[str] = []
     assert triage.triage(plan, train=Made(lambda *_: True), say=said.append).cause == "nothing"
     assert "To try" not in said[-1]
 
 
-def test_a_grid_goes_on_where_it_was_and_keeps_its_conclusion(plan: triage.Plan) -> None:
+def test_a_grid_goes_on_where_it_was_and_keeps_its_conclusion(plan: grid.Plan) -> None:
     made = Made(lambda *_: True)
     made(plan.settings(0, 16), plan.workdir(0, 16))
     made.trained.clear()
@@ -114,20 +114,20 @@ def test_a_grid_goes_on_where_it_was_and_keeps_its_conclusion(plan: triage.Plan)
     assert (plan.out / "triage.txt").read_text().strip()
 
 
-def test_a_folder_with_another_grid_is_refused(plan: triage.Plan) -> None:
+def test_a_folder_with_another_grid_is_refused(plan: grid.Plan) -> None:
     made = Made(lambda *_: True)
     triage.triage(plan, train=made, say=lambda _: None)
-    other = triage.Plan(plan.config, (), plan.seeds, plan.batch_sizes, plan.out)
+    other = grid.Plan(plan.config, (), plan.seeds, plan.batch_sizes, plan.out)
     with pytest.raises(UserError, match=r"config.n_critic = 3, not 5: take another --out"):
         triage.triage(other, train=made, say=lambda _: None)
 
 
 def test_runs_are_spread_over_the_devices_there_are(
-    plan: triage.Plan, monkeypatch: pytest.MonkeyPatch
+    plan: grid.Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made, seen = Made(lambda *_: True), []
 
-    def alone(plan: triage.Plan, seed: int, size: int, device: int) -> None:
+    def alone(plan: grid.Plan, seed: int, size: int, device: int) -> None:
         seen.append(device)
         made(plan.settings(seed, size), plan.workdir(seed, size))
 
@@ -142,22 +142,22 @@ def test_runs_are_spread_over_the_devices_there_are(
     ("text", "numbers"), [("0:3", (0, 1, 2)), ("64,256", (64, 256)), ("7", (7,)), ("1,1", (1,))]
 )
 def test_sides_of_a_grid(text: str, numbers: tuple[int, ...]) -> None:
-    assert triage.whole_numbers(text, "--seeds") == numbers
+    assert grid.whole_numbers(text, "--seeds") == numbers
 
 
 @pytest.mark.parametrize("text", ["", "a", "3:1", "1:2:3", "-1", "1.5"])
 def test_sides_that_are_none(text: str) -> None:
     with pytest.raises(UserError, match="--seeds"):
-        triage.whole_numbers(text, "--seeds")
+        grid.whole_numbers(text, "--seeds")
 
 
 def test_the_sweep_for_wandb_is_the_same_grid(
-    plan: triage.Plan, capsys: pytest.CaptureFixture[str]
+    plan: grid.Plan, capsys: pytest.CaptureFixture[str]
 ) -> None:
     yaml = pytest.importorskip("yaml")
     arguments = ["--config", str(plan.config), *plan.overrides, "--out", str(plan.out)]
-    grid = ["--seeds", "0:4", "--batch_sizes", "16,64", "--launcher", "wandb"]
-    assert run.main(["triage", *arguments, *grid]) == 0
+    sides = ["--seeds", "0:4", "--batch_sizes", "16,64", "--launcher", "wandb"]
+    assert run.main(["triage", *arguments, *sides]) == 0
     assert f"wandb sweep {plan.out / 'sweep.yaml'}" in capsys.readouterr().out
     sweep = yaml.safe_load((plan.out / "sweep.yaml").read_text())
     assert sweep["method"] == "grid"

@@ -11,7 +11,7 @@ import pytest
 from jax.experimental.compilation_cache import compilation_cache
 
 from tests.failures.planted import SOUND
-from wgan_jax import triage
+from wgan_jax import grid, triage
 from wgan_jax.config import Settings
 
 EXPERIMENT = """
@@ -26,10 +26,10 @@ SHORT = {"epochs": 120, "quality_every": 20, "quality.n": 256}
 
 
 @pytest.fixture
-def plan(tmp_path: Path) -> triage.Plan:
+def plan(tmp_path: Path) -> grid.Plan:
     config = tmp_path / "digits.py"
     config.write_text(EXPERIMENT.format(fields={**SOUND, **SHORT}))
-    return triage.Plan(config, (), (0, 1, 2, 3), (16, 64), tmp_path / "grid")
+    return grid.Plan(config, (), (0, 1, 2, 3), (16, 64), tmp_path / "grid")
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def frozen_where(harmed: Callable[[Settings], bool]) -> triage.Trainer:
 
 @pytest.mark.slow
 def test_a_planted_batch_size_failure_is_a_matter_of_batch_size(
-    plan: triage.Plan, own_cache: Path
+    plan: grid.Plan, own_cache: Path
 ) -> None:
     said: list[str] = []
     found = triage.triage(plan, train=frozen_where(lambda s: s.batch_size > 16), say=said.append)
@@ -68,7 +68,7 @@ def test_a_planted_batch_size_failure_is_a_matter_of_batch_size(
 
 
 @pytest.mark.slow
-def test_a_planted_seed_failure_is_a_matter_of_the_seed(plan: triage.Plan) -> None:
+def test_a_planted_seed_failure_is_a_matter_of_the_seed(plan: grid.Plan) -> None:
     said: list[str] = []
     found = triage.triage(plan, train=frozen_where(lambda s: s.seed in (0, 2)), say=said.append)
     assert (found.cause, found.good_seeds) == ("seed", (1, 3)), said

@@ -1,0 +1,122 @@
+"""A grid of runs over seeds and batch sizes: what is in it, where it lies, how it is started."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from wgan_jax import experiment
+from wgan_jax.config import Settings
+from wgan_jax.errors import UserError
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A grid.
+
+    Attributes:
+      config: the experiment file.
+      overrides: `--config.name=value`, as given.
+      seeds, batch_sizes: the two sides of the grid.
+      out: folder of the runs.
+    """
+
+    config: Path
+    overrides: tuple[str, ...]
+    seeds: tuple[int, ...]
+    batch_sizes: tuple[int, ...]
+    out: Path
+
+    def cells(self) -> list[tuple[int, int]]:
+        """(seed, batch size), seed by seed: every batch size is seen early."""
+        return [(seed, size) for seed in self.seeds for size in self.batch_sizes]
+
+    def workdir(self, seed: int, size: int) -> Path:
+        return self.out / f"batch_{size}_seed_{seed}"
+
+    def settings(self, seed: int, size: int) -> Settings:
+        base = experiment.read(self.config, self.overrides)
+        return dataclasses.replace(base, seed=seed, batch_size=size)
+
+    def command(self, name: str, *changes: str) -> str:
+        """The command line of a run `fix_<name>` with these settings changed, e.g. `seed=3`."""
+        changed = {change.partition("=")[0] for change in changes}
+        kept = [o for o in self.overrides if o[len("--config.") :].partition("=")[0] not in changed]
+        flags = [f"--config.{change}" for change in changes]
+        workdir = self.out / f"fix_{name}"
+        words = ["python run.py", f"--config {self.config}", *kept, *flags, f"--workdir {workdir}"]
+        return " ".join(words)
+
+
+def whole_numbers(text: str, flag: str) -> tuple[int, ...]:
+    """`0:8` (0 to 7) or `64,256,1024` as numbers, each once.
+
+    Raises:
+      UserError: anything else.
+    """
+    try:
+        if ":" in text:
+            first, last = text.split(":")
+            numbers = tuple(range(int(first), int(last)))
+        else:
+            numbers = tuple(dict.fromkeys(int(part) for part in text.split(",")))
+    except ValueError:
+        raise UserError(
+            f"{flag} {text!r} is neither a range like 0:8 nor a list like 1,2."
+        ) from None
+    if not numbers or min(numbers) < 0:
+        raise UserError(f"{flag} {text!r} names no number of 0 or above.")
+    return numbers
+
+
+SWEEP = """\
+# A sweep of this grid: `wandb sweep {path}`, then `wandb agent SWEEP` on every machine that shares
+# {out}. When all agents are done, `{command}` concludes from the runs there.
+program: run.py
+method: grid
+parameters:
+  seeds:
+    values: [{seeds}]
+  batch_sizes:
+    values: [{batch_sizes}]
+command:
+  - ${{env}}
+  - python
+  - ${{program}}
+  - triage
+  - --config={config}
+{overrides}  - --out={out}
+  - ${{args}}
+"""
+
+
+def write_sweep(plan: Plan, path: Path) -> str:
+    """Write the grid as a W&B sweep, each of whose runs is a grid of one; says how to start it."""
+    seeds, sizes = (", ".join(map(str, side)) for side in (plan.seeds, plan.batch_sizes))
+    flags = f"--seeds={seeds.replace(' ', '')} --batch_sizes={sizes.replace(' ', '')}"
+    command = " ".join(
+        [
+            "python run.py triage",
+            f"--config={plan.config}",
+            *plan.overrides,
+            f"--out={plan.out}",
+            flags,
+        ]
+    )
+    overrides = "".join(f"  - {json.dumps(override)}\n" for override in plan.overrides)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(
+        SWEEP.format(
+            path=path,
+            out=plan.out,
+            command=command,
+            seeds=seeds,
+            batch_sizes=sizes,
+            config=plan.config,
+            overrides=overrides,
+        ),
+        encoding="utf-8",
+    )
+    return f"Written: {path}. Start it with: wandb sweep {path}"
