@@ -63,7 +63,7 @@ def evaluate_sets(
         values=comparison.values,
         encoder=judged.protocol.encoder,
         protocol=judged.protocol.described() | sources,
-        caveats=(*notes, *comparison.caveats),
+        caveats=tuple(dict.fromkeys((*notes, *comparison.caveats))),
         real=real.scores(),
     )
 
