@@ -21,26 +21,30 @@ def checkout(folder: Path) -> Path:
     return folder / "code.py"
 
 
-def test_commit_and_uncommitted_changes_are_found(tmp_path: Path) -> None:
+def test_commit_uncommitted_changes_and_untracked_files_are_found(tmp_path: Path) -> None:
     source = checkout(tmp_path)
-    commit, diff = environment.code_state(source)
-    assert len(commit) == 40
-    assert diff == b""
+    code = environment.code_state(source)
+    assert len(code.commit) == 40
+    assert (code.diff, code.untracked) == (b"", ())
     source.write_text("x = 2\n")
-    assert b"-x = 1\n+x = 2\n" in environment.code_state(source)[1]
+    (tmp_path / "new.py").write_text("")
+    changed = environment.code_state(source)
+    assert changed.commit == code.commit
+    assert b"-x = 1\n+x = 2\n" in changed.diff
+    assert changed.untracked == ("new.py",)
 
 
 def test_a_file_that_the_checkout_does_not_track_has_no_commit(tmp_path: Path) -> None:
     checkout(tmp_path)
     (tmp_path / "installed.py").write_text("")
-    assert environment.code_state(tmp_path / "installed.py") == ("", b"")
+    assert environment.code_state(tmp_path / "installed.py") == environment.Code()
 
 
 def test_a_huge_diff_is_cut_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = checkout(tmp_path)
     source.write_text("y\n" * 1000)
     monkeypatch.setattr(environment, "MAX_DIFF", 500)
-    diff = environment.code_state(source)[1]
+    diff = environment.code_state(source).diff
     assert len(diff) < 550
     assert b"cut here, of 3" in diff
 

@@ -9,6 +9,7 @@ import platform
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -22,16 +23,34 @@ PACKAGES = (
 )
 
 MAX_DIFF = 1_000_000  # bytes; a larger diff is cut, and says so in its last line
+MAX_UNTRACKED = 50  # files
 
 
-def describe(seed: int, device: str, commit: str, diff: bytes) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Code:
+    """The state of the git checkout that a source file belongs to; empty where there is none.
+
+    Attributes:
+      commit: its hash.
+      diff: what tracked files differ by from that commit, at most `MAX_DIFF` bytes of it.
+      untracked: paths of files that git neither tracks nor ignores, at most `MAX_UNTRACKED`.
+    """
+
+    commit: str = ""
+    diff: bytes = b""
+    untracked: tuple[str, ...] = ()
+
+
+def describe(seed: int, device: str, code: Code) -> dict[str, Any]:
     """This process, as it is written to `environment.json`; see `save` and `code_state`."""
+    digest = hashlib.sha256(code.diff).hexdigest()[:8]
     return {
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "seed": seed,
         "device": device or jax_device(),
-        "commit": commit,
-        "uncommitted": f"uncommitted-{hashlib.sha256(diff).hexdigest()[:8]}.diff" if diff else "",
+        "commit": code.commit,
+        "uncommitted": f"uncommitted-{digest}.diff" if code.diff else "",
+        "untracked": list(code.untracked),
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -52,12 +71,12 @@ def save(workdir: Path, seed: int, device: str = "") -> dict[str, Any]:
       device: what the run computes on, e.g. "cpu (1)"; empty: ask jax, if it is imported already.
     """
     path = workdir / "environment.json"
-    commit, diff = code_state(Path(__file__))
-    found = describe(seed, device, commit, diff)
+    code = code_state(Path(__file__))
+    found = describe(seed, device, code)
     found["earlier"] = _earlier(path)
     workdir.mkdir(parents=True, exist_ok=True)
-    if diff:
-        replace_bytes(workdir / found["uncommitted"], diff)
+    if code.diff:
+        replace_bytes(workdir / found["uncommitted"], code.diff)
     replace_bytes(path, (json.dumps(json.loads(to_json(found)), indent=2) + "\n").encode())
     return found
 
@@ -94,20 +113,21 @@ def jax_device() -> str:
     return f"{devices[0].device_kind} ({len(devices)})"
 
 
-def code_state(source: Path) -> tuple[str, bytes]:
-    """(commit, uncommitted diff) of the git checkout that tracks the file `source`, else empty.
+def code_state(source: Path) -> Code:
+    """The state of the git checkout that tracks the file `source`.
 
-    The diff covers tracked files, at most `MAX_DIFF` bytes of it. A package that was installed into
-    some other project's checkout is not tracked by it, and has no commit of its own.
+    A package that was installed into some other project's checkout is not tracked by it, and has
+    no commit of its own.
     """
     folder = source.parent
     if not _git(folder, "ls-files", "--", source.name):
-        return "", b""
+        return Code()
     commit = _git(folder, "rev-parse", "HEAD").decode().strip()
     diff = _git(folder, "diff", "HEAD", "--no-ext-diff", "--no-color", "--binary")
     if len(diff) > MAX_DIFF:
         diff = diff[:MAX_DIFF] + f"\n(cut here, of {len(diff)} bytes)\n".encode()
-    return commit, diff
+    others = _git(folder, "ls-files", "--others", "--exclude-standard", "--full-name", ":/")
+    return Code(commit, diff, tuple(others.decode().splitlines()[:MAX_UNTRACKED]))
 
 
 def _git(folder: Path, *arguments: str) -> bytes:

@@ -174,6 +174,8 @@ def environment(run: Run) -> Section:
     plain = ("started", "seed", "device", "commit", "uncommitted", "python", "platform", "cpus")
     found = run.environment
     rows: list[Row] = [(name, str(found[name])) for name in plain if found.get(name)]
+    if found.get("untracked"):
+        rows.append(("untracked", ", ".join(map(str, found["untracked"]))))
     if found.get("command"):
         rows.append(("command", " ".join(map(str, found["command"]))))
     rows += [(name, str(version)) for name, version in (found.get("versions") or {}).items()]

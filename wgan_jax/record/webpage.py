@@ -109,7 +109,7 @@ MARKS = {"passed": "good", "failed": "bad", "failing": "bad", "warning": "warn"}
 
 
 def _cell(text: str) -> str:
-    """A table cell; numbers keep to the right, addresses become links, marks get their colour."""
+    """A table cell: numbers do not wrap, addresses become links, marks get their colour."""
     if text in MARKS:
         return f'<td><span class="mark {MARKS[text]}">{text}</span></td>'
     if text.startswith(("https://", "http://")):
