@@ -96,6 +96,14 @@ def test_a_loss_that_says_nothing_any_more_is_a_dead_critic(objective: str) -> N
     assert (finding.cause, finding.onset_epoch) == ("dead critic", 300)
 
 
+def test_a_score_gap_lost_in_wandering_scores_is_a_lost_critic() -> None:
+    columns = healthy_wgan()
+    columns["d_loss"][500:] *= 0.002
+    columns["g_loss"] = columns["g_loss"] + 0.5 * noise(ROWS, 4)
+    finding = found(judge(history(**columns), "wgan"))["gap_drowned"]
+    assert (finding.cause, finding.onset_epoch) == ("critic lost", 500)
+
+
 def test_a_hinge_critic_that_rests_at_chance_has_learned_nothing() -> None:
     columns = {"d_loss": 2 + 0.005 * noise(ROWS), "g_loss": 0.01 * noise(ROWS, 1)}
     assert judge(history(**columns), "hinge").causes == ("dead critic",)

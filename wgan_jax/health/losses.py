@@ -25,6 +25,7 @@ ONE_SIDED = 12.0  # upper tail of d_loss over its lower tail: it lies on its flo
 VANISHED = 1e-3  # share of its former size below which a score gap is gone
 REGIME = 3.0  # factor of noise from one twentieth of a run to the next: a change of regime
 UNSETTLED, STALLED = 1.75, 0.75  # growth of noise; fall over half a run, in noises
+DROWNED = 0.01  # share of the generator's noise below which a score gap says nothing
 WILD = 10.0  # growth of noise, or of size, at which a loss runs wild
 
 
@@ -78,6 +79,22 @@ def critic_dead(past: Past, share: float = VANISHED) -> Sign | None:
         return None
     what = f"|{key}| at most" if wasserstein else "D varies by"
     evidence = f"{what} {number(size[-1])}, was {number(was[-1])}: no signal is left"
+    return Sign(evidence, int(d.start[onset]))
+
+
+def gap_drowned(past: Past, share: float = DROWNED) -> Sign | None:
+    """Wasserstein: the gap between real and fake is lost in how the scores wander.
+
+    The scores have no zero point, and may drift; but where their mean wanders a hundred times
+    further between two measurements than real and fake lie apart, steps follow the wandering.
+    """
+    d, g = past.windows("d_loss"), past.windows("g_loss")
+    if past.objective not in WASSERSTEIN or d is None or g is None or not g.fine or past.early:
+        return None
+    onset = since(np.abs(d.middle) < share * g.noise, at_least=5)
+    if onset is None:
+        return None
+    evidence = f"|D| {number(abs(d.middle[-1]))}, while G wanders by {number(g.noise[-1])}"
     return Sign(evidence, int(d.start[onset]))
 
 

@@ -47,8 +47,8 @@ def fid_departed(past: Past) -> Sign | None:
         past["fid_score"].lowest,
     )
     now = float(_smooth(values)[-1])
-    # A best among the last three is a FID that falls fast, not one that left its best.
-    if now < DEPARTED * best or values[-3:].min() <= best:
+    # A newest value near a best among the last three is a FID that falls fast.
+    if now < DEPARTED * best or (values[-3:].min() <= best and values[-1] < DEPARTED * best):
         return None
     # A median of three above the line may still have one value of the three below it.
     onset = since(values >= DEPARTED * best) or max(len(values) - 2, 0)
@@ -74,14 +74,14 @@ def score_fell(past: Past) -> Sign | None:
 def never_trained(past: Past) -> Sign | None:
     """FID has always been poor and does not improve (Inception only)."""
     values, epochs = past.values("fid_score"), past.epochs("fid_score")
-    if past.encoder not in (None, "inception") or len(values) < 20 or past.early:
+    if past.encoder not in (None, "inception") or len(values) < 10 or past.early:
         return None
     half = len(values) // 2
     best, earlier = float(values.min()), float(values[:half].min())
-    if best < NEVER or best < 0.95 * earlier:
+    if best < NEVER or best < 0.9 * earlier:
         return None
     evidence = (
-        f"best FID {number(best)} in {len(values)} measurements, none better in the last half"
+        f"best FID {number(best)} in {len(values)} measurements, hardly better in the last half"
     )
     return Sign(evidence, int(epochs[0]))
 
