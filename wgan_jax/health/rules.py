@@ -108,8 +108,8 @@ RULES: tuple[Rule, ...] = (
         "gap_drowned", "d_loss, g_loss", "|D| below 1 % of G's noise for a quarter (Wasserstein)",
         "critic lost", "failing",
         "Raise n_critic or the critic's learning rate, lower the generator's; watch the samples.",
-        "reasoned; of 29 public logs it finds the dead critic and the borderline run", losses.gap_drowned,
-        yields=0.75,
+        "reasoned; of 29 public logs it finds the dead critic and the borderline run",
+        losses.gap_drowned, yields=0.75,
     ),
     Rule(
         "generator_starved", "generator_grad_norm", "below 1e-8 (the optimisers' eps)",
@@ -171,7 +171,8 @@ RULES: tuple[Rule, ...] = (
         LOGS, samples.score_fell,
     ),
     Rule(
-        "never_trained", "fid_score", "best 150 or more, hardly better for half the run (Inception)",
+        "never_trained", "fid_score",
+        "best 150 or more, hardly better for half the run (Inception)",
         "never trained", "failing",
         "Stop. Check the data's range ([-1, 1]), the learning rates, the networks, on a small run.",
         LOGS, samples.never_trained,
