@@ -132,7 +132,7 @@ def settings(run: Run) -> Section:
     for name, value in run.config.items():
         default, meaning = known.get(name, (None, ""))
         plain = list(default) if isinstance(default, tuple) else default
-        changed = "" if plain == value else f"{default}"
+        changed = "" if plain == value else _text(default)
         rows.append((name, _text(value), changed, meaning))
     rows.sort(key=lambda row: row[2] == "")
     header = ("Setting", "Value", "Default, where another", "Meaning")
@@ -141,7 +141,7 @@ def settings(run: Run) -> Section:
 
 def _text(value: Any) -> str:
     """A value of the configuration or of an event in words."""
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def protocol(run: Run) -> Section:
