@@ -1,0 +1,130 @@
+"""Checkpoints: which are kept, that they come back bit for bit, and what damage does."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from wgan_jax.errors import UserError
+from wgan_jax.record.checkpoints import Checkpoints
+
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # orbax's event loops
+
+
+def state(value: float) -> dict[str, object]:
+    return {"w": jnp.full((3, 2), float(value)), "n": jnp.int32(value), "none": None}
+
+
+@pytest.fixture
+def saved(tmp_path) -> Path:
+    """Six checkpoints, two of them kept for being new, one for being best, one for health."""
+    checkpoints = Checkpoints(tmp_path / "c", keep=2)
+    for epoch in range(1, 7):
+        checkpoints.save(epoch, state(epoch), healthy=epoch <= 3)
+        if epoch == 2:
+            checkpoints.mark_best(2, 12.5, "digits")
+    checkpoints.close()
+    return tmp_path / "c"
+
+
+def test_newest_best_and_last_healthy_are_kept(saved):
+    checkpoints = Checkpoints(saved, keep=2)
+    assert checkpoints.epochs() == [2, 3, 5, 6]
+    for which, epoch in (("latest", 6), ("best", 2), ("healthy", 3), ("5", 5)):
+        found = checkpoints.restore(state(0), which)
+        assert found is not None
+        assert found[0] == epoch
+        np.testing.assert_array_equal(found[1]["w"], state(epoch)["w"])
+        assert found[1]["n"].dtype == jnp.int32
+    checkpoints.close()
+
+
+def test_none_yet(tmp_path):
+    checkpoints = Checkpoints(tmp_path / "c")
+    assert checkpoints.restore(state(0)) is None
+    assert checkpoints.restore(state(0), "healthy") is None
+    with pytest.raises(UserError, match="no checkpoint 'best'"):
+        checkpoints.restore(state(0), "best")
+    assert not (tmp_path / "c").exists()
+
+
+def test_what_was_given_may_be_overwritten_at_once(tmp_path):
+    checkpoints = Checkpoints(tmp_path / "c")
+    array = np.ones(100_000, np.float32)
+    checkpoints.save(1, {"w": array})
+    array[:] = 0
+    checkpoints.wait()
+    found = checkpoints.restore({"w": array})
+    checkpoints.close()
+    assert found is not None
+    assert float(found[1]["w"].sum()) == 100_000
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "empty", "remove"])
+def test_every_kind_of_damage_falls_back(saved, damage):
+    said: list[str] = []
+    for path in (saved / "6").rglob("*"):
+        if not path.is_file() or path.name == "sealed.json" or "d" not in path.parts:
+            continue
+        data = bytearray(path.read_bytes())
+        if damage == "flip":
+            data[len(data) // 2] ^= 1
+        path.write_bytes({"flip": data, "cut": data[:-3]}.get(damage, b""))
+        if damage == "remove":
+            path.unlink()
+    checkpoints = Checkpoints(saved, say=said.append)
+    found = checkpoints.restore(state(0))
+    checkpoints.close()
+    assert found is not None
+    assert found[0] == 5
+    assert "Checkpoint 6 is damaged" in said[0]
+    assert len(list(saved.glob("damaged-6-*"))) == 1
+
+
+def test_damage_before_the_seal_is_seen_by_the_arrays_digest(saved):
+    """The process was killed before it could seal, and another array lies there now."""
+    (saved / "6" / "sealed.json").unlink()
+    shutil.rmtree(saved / "6" / "state")
+    shutil.copytree(saved / "5" / "state", saved / "6" / "state")
+    said: list[str] = []
+    checkpoints = Checkpoints(saved, say=said.append)
+    found = checkpoints.restore(state(0))
+    checkpoints.close()
+    assert found is not None
+    assert found[0] == 5
+    assert "its arrays changed" in said[0]
+
+
+def test_other_shapes_are_refused_and_nothing_is_put_aside(saved):
+    checkpoints = Checkpoints(saved)
+    with pytest.raises(UserError, match=r"\['w'\] is float32\[3, 2\] there, float32\[4, 2\] in"):
+        checkpoints.restore(state(0) | {"w": jnp.zeros((4, 2))})
+    with pytest.raises(UserError, match=r"\['more'\] is absent there"):
+        checkpoints.restore(state(0) | {"more": jnp.zeros(1)})
+    checkpoints.close()
+    assert checkpoints.epochs() == [2, 3, 5, 6]
+
+
+def test_after_a_rollback_later_ones_are_forgotten_and_saved_anew(saved):
+    checkpoints = Checkpoints(saved, keep=5)
+    checkpoints.drop_after(3)
+    assert checkpoints.epochs() == [2, 3]
+    checkpoints.save(5, state(55))
+    checkpoints.wait()
+    found = checkpoints.restore(state(0))
+    checkpoints.close()
+    assert found is not None
+    assert (found[0], int(found[1]["n"])) == (5, 55)
+
+
+def test_an_unfinished_checkpoint_does_not_count(saved):
+    (saved / "7.orbax-checkpoint-tmp-1").mkdir()
+    checkpoints = Checkpoints(saved)
+    found = checkpoints.restore(state(0))
+    checkpoints.close()
+    assert found is not None
+    assert found[0] == 6
