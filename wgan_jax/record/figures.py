@@ -77,7 +77,7 @@ def save(figure: Figure, path: Path) -> None:
     """Write a figure as PNG, whole or not at all."""
     file = io.BytesIO()
     FigureCanvasAgg(figure)
-    figure.savefig(file, format="png", pil_kwargs={"optimize": True})
+    figure.savefig(file, format="png")
     path.parent.mkdir(parents=True, exist_ok=True)
     replace_bytes(path, file.getvalue())
 
