@@ -146,7 +146,6 @@ def _alone(plan: Plan, seed: int, size: int, device: int) -> None:
     environment = {
         **os.environ,
         "CUDA_VISIBLE_DEVICES": names[device] if device < len(names) else names[-1],
-        "XLA_FLAGS": "",
     }
     with (plan.out / f"{workdir.name}.log").open("a", encoding="utf-8") as log:
         subprocess.run(
