@@ -52,8 +52,8 @@ def evaluate_sets(
     sizes = [side.shape for side in sides if isinstance(side, Pictures)]
     judged, real = (_encoded(side, encoding, options, sizes) for side in sides)
     notes = _notes(sides, sizes)
-    if wanted.dtype == "bfloat16" and isinstance(first, Pictures):
-        notes.append(bfloat16_effect(first, wanted, options.batch_size))
+    if encoding and wanted.dtype == "bfloat16" and isinstance(first, Pictures):
+        notes.append(bfloat16_effect(first, wanted, encoding))
     if save_reference is not None:
         real = real.with_root()
         real.save(save_reference)
@@ -142,14 +142,19 @@ def _dataset_size(side: DataSettings, sizes: list[tuple[int, int]]) -> int:
     raise UserError(f"{side.name} has pictures of many sizes: say --image_size N for its squares.")
 
 
-def bfloat16_effect(pictures: Pictures, wanted: Wanted, batch_size: int) -> str:
-    """One line on what bfloat16 does to FID: that between both encodings of the same images."""
+def bfloat16_effect(pictures: Pictures, wanted: Wanted, encoding: Encoding) -> str:
+    """One line on what bfloat16 does to FID: that between both encodings of the same images.
+
+    Args:
+      pictures: of which the first are encoded.
+      wanted: the encoder.
+      encoding: the same, at work in bfloat16.
+    """
     images = next(pictures.batches(BFLOAT16_SAMPLE))
-    both = [
-        Encoding(build(replace(wanted, dtype=dtype)), batch_size).collect(
-            slices(images, batch_size), len(images), dtype
-        )
-        for dtype in ("bfloat16", "float32")
-    ]
-    shift = frechet_distance(both[0].mu, both[0].sigma, both[1].mu, both[1].sigma)
+    exact = Encoding(build(replace(wanted, dtype="float32")), encoding.batch_size)
+    a, b = (
+        each.collect(slices(images, encoding.batch_size), len(images), pictures.source)
+        for each in (encoding, exact)
+    )
+    shift = frechet_distance(a.mu, a.sigma, b.mu, b.sigma)
     return f"bfloat16: FID {shift:.3g} between it and float32 on the same {len(images)} images"
