@@ -105,6 +105,22 @@ def at_the_end(runs: Sequence[Run], bare: bool, guess: bool = False) -> dict[str
     return count(runs, said)
 
 
+def altered(
+    runs: Sequence[Run], every: int = 1, scale: float = 1.0, offset: float = 0.0
+) -> dict[str, Any]:
+    """Losses thinned, or scaled and shifted, judged at the end.
+
+    Scaled or shifted losses are judged without an objective, as those of an unknown one.
+    """
+    said = []
+    for run in runs:
+        history = History()
+        columns = {key: scale * run.bare[key][::every] + offset for key in LOSSES}
+        history.extend(run.bare.epochs[::every], columns)
+        said.append(judge(history, run.objective if every > 1 else None).verdict == "failing")
+    return count(runs, said)
+
+
 def first_failing(run: Run, bare: bool) -> int | None:
     """Epoch at which a judge that goes along first says `failing`, in steps of `EVERY`."""
     whole = run.bare if bare else run.full
@@ -219,6 +235,11 @@ def measure(runs: Sequence[Run]) -> dict[str, Any]:
             "end_objective_guessed": at_the_end(runs, True, guess=True),
             "leave_one_out": leave_one_out(runs, fires),
             "online": online(runs, True),
+            "every_second_row": altered(runs, every=2),
+            "every_fifth_row": altered(runs, every=5),
+            "objective_unknown": altered(runs),
+            "tenfold_and_unknown": altered(runs, scale=10.0),
+            "plus_five_and_unknown": altered(runs, offset=5.0),
             "rules": margins(runs, fires),
         },
         "naive": naive(runs),
@@ -259,6 +280,11 @@ def text(figures: dict[str, Any]) -> str:
         said("at the end, objective guessed", bare["end_objective_guessed"]),
         said("at the end, leave one out", bare["leave_one_out"]),
         along(f"online, every {EVERY}", bare["online"]),
+        said("every second row only", bare["every_second_row"]),
+        said("every fifth row only", bare["every_fifth_row"]),
+        said("objective unknown", bare["objective_unknown"]),
+        said("objective unknown, losses x 10", bare["tenfold_and_unknown"]),
+        said("objective unknown, losses + 5", bare["plus_five_and_unknown"]),
         said("a naive rule: D below 0.01", figures["naive"]),
         "rules on losses alone: threshold; may move by; found without it; finds",
     ]

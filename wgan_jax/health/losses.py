@@ -156,12 +156,27 @@ def _noise_growth(w: Windows, first: int = 0) -> tuple[float, float, int]:
     return float(np.median(w.noise[-5:])), quietest, onset
 
 
+def _left_chance(past: Past, d: Windows) -> int:
+    """First window in which the critic is better than guessing; 0 where chance is not known."""
+    if past.objective not in CHANCE:
+        return 0
+    chance = float(CHANCE[past.objective][0])
+    if d.middle.max() > 1.5 * chance:
+        chance *= 2  # the terms are summed
+    better = np.flatnonzero(d.middle < 0.9 * chance)
+    return int(better[0]) if len(better) else len(d.middle)
+
+
 def critic_unsettled(past: Past, growth: float = UNSETTLED) -> Sign | None:
     """D stopped falling and its noise is growing: the game no longer converges."""
     d = past.windows("d_loss")
     if d is None or not d.fine or past.early or past.objective in WASSERSTEIN:
         return None
-    now, quietest, onset = _noise_growth(d)
+    # A critic that guesses is quiet, and gets louder by learning: that past does not count.
+    first = _left_chance(past, d)
+    if first > len(d.middle) - 8:
+        return None
+    now, quietest, onset = _noise_growth(d, first)
     fall = float(np.median(d.middle[-10:-7]) - np.median(d.middle[-3:]))
     matters = now > 0.01 * abs(float(d.middle[-1]))  # a critic near chance hardly swings at all
     if quietest <= 0 or not matters or now < growth * quietest or fall > STALLED * now:
