@@ -9,12 +9,10 @@ labels are `healthy`, `collapsed`, `never_trained` or `borderline` (which counts
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import math
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benchmarks.labelled_runs import Run, count, load
 from wgan_jax.health import losses, runlog
 from wgan_jax.health.judge import Judge, judge
 from wgan_jax.health.past import LOSSES, Past
@@ -42,57 +41,6 @@ TUNED: dict[str, tuple[Callable[..., Any], float]] = {
     "losses_wild": (losses.losses_wild, losses.WILD),
 }
 MULTIPLIERS = tuple(2 ** (k / 4) for k in range(-8, 9))  # a quarter of the threshold to 4 times
-
-
-@dataclass(frozen=True)
-class Run:
-    """A labelled run: its log, what it was, and from where on it was lost."""
-
-    name: str
-    objective: str | None
-    label: str
-    onset: int | None
-    full: History
-    bare: History  # the losses alone
-
-    @property
-    def lost(self) -> bool:
-        return self.label in ("collapsed", "never_trained")
-
-    @property
-    def healthy(self) -> bool:
-        return self.label == "healthy"
-
-
-def load(folder: Path) -> list[Run]:
-    """All runs that the folder's index names."""
-    ours = {"wasserstein": "wgan", "unknown": None}
-    runs = []
-    with (folder / "index.csv").open(encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            full = runlog.read(folder / f"{row['run']}.csv").history
-            bare = History()
-            bare.extend(full.epochs, {key: full[key] for key in LOSSES})
-            onset = int(row["onset_epoch"]) if row["onset_epoch"] else None
-            objective = ours.get(row["objective"], row["objective"])
-            runs.append(Run(row["run"], objective, row["label"], onset, full, bare))
-    return runs
-
-
-def count(runs: Sequence[Run], said: Sequence[bool]) -> dict[str, Any]:
-    """How many lost runs were found and healthy ones accused, and which."""
-    pairs = list(zip(runs, said, strict=True))
-    missed = [run.name for run, failing in pairs if run.lost and not failing]
-    accused = [run.name for run, failing in pairs if run.healthy and failing]
-    lost, healthy = sum(run.lost for run in runs), sum(run.healthy for run in runs)
-    return {
-        "found": lost - len(missed),
-        "lost": lost,
-        "false_alarms": len(accused),
-        "healthy": healthy,
-        "missed": missed,
-        "accused": accused,
-    }
 
 
 def at_the_end(runs: Sequence[Run], bare: bool, guess: bool = False) -> dict[str, Any]:

@@ -104,7 +104,9 @@ class History:
                 if key == "epoch" or isinstance(number, bool | str):
                     continue
                 if isinstance(number, int | float):
-                    numbers.setdefault(key, np.full(len(kept), np.nan))[i] = number
+                    if key not in numbers:
+                        numbers[key] = np.full(len(kept), np.nan)
+                    numbers[key][i] = number
         history = cls()
         history.extend(np.array([row["epoch"] for row in kept], np.int64), numbers)
         return history

@@ -155,24 +155,30 @@ class Recorder:
             encoder=self._encoder,
         )
 
-    def finish(self) -> None:
-        """The looping picture, the report, and what stands for the run in the mirrors."""
+    def flush(self) -> None:
+        """Until every epoch recorded is with the system; mirrors are not waited for."""
+        self._writer.flush()
+
+    def conclude(self, status: str) -> tuple[Path, ...]:
+        """The looping picture, the report, the row in the log, and the mirrors' summary.
+
+        Returns the report's files.
+        """
         from wgan_jax.report import report  # matplotlib: only at the end, and only here
 
+        self.flush()
+        self.summarize(status)
         grids = samples.grid_paths(self.place / "samples")
         if grids:
             samples.save_progress(grids, self.place / "samples" / "progress.gif")
-        page, text, dashboard = report(self.place)
+        paths = report(self.place)
         _, fid = self.history.measured("fid_score")
         summary: dict[str, object] = {"verdict": self.verdict.verdict, "workdir": self.place.name}
         if len(fid):
             summary["best_fid"] = float(fid.min())
-        self._writer.write_summary(summary | {"report": page})
+        self._writer.write_summary(summary | {"report": paths[0]})
         self.console.close()
-        self.say(
-            f"Finished {len(self.history)} epochs: {self.verdict.line()}.\n"
-            f"All is in {self.place}; {page.name}, {text.name} and {dashboard.name} sum it up."
-        )
+        return paths
 
     def _show(self, played: Played) -> None:
         """The guide's block for each epoch that is due, and quality where it was measured."""

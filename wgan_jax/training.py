@@ -117,6 +117,7 @@ class Session:
     """One process's part of a run. `run` has the order; the rest are its steps."""
 
     def __init__(self, settings: Settings, place: Path, dataset: Dataset, quiet: bool) -> None:
+        use_compilation_cache()
         self.settings, self.place, self.dataset = settings, place, dataset
         self.game = new_game(settings, dataset.channels)
         self.key = root_key(settings.seed)
@@ -166,7 +167,6 @@ class Session:
 
     def _open(self) -> None:
         """Compile, and open what the run writes to."""
-        use_compilation_cache()
         self.record.open(self.epoch)
         self.images = jax.device_put(self.dataset.images)
         lowered = chunk_program(self.game).lower(self.state, self.images, self.key, jnp.int32(1))
@@ -238,6 +238,7 @@ class Session:
 
     def _save(self) -> None:
         self.record.record()
+        self.record.flush()  # no checkpoint without the epochs that led to it
         healthy = self.record.verdict.verdict != "failing"
         self.checkpoints.save(self.epoch, self.state, healthy=healthy)
 
@@ -258,7 +259,7 @@ class Session:
         if self.sound:
             self._save()
         record.event("failed", self.epoch - 1, reason=reason)
-        record.summarize("failed")
+        record.conclude("failed")
         self.checkpoints.wait()
         kept = self.checkpoints.epochs()
         saved = f"the last checkpoint is after {kept[-1]} epochs" if kept else "no checkpoint yet"
@@ -296,9 +297,12 @@ class Session:
                 "same command goes on from there.",
                 signum,
             )
-        self.record.event("finished", self.epoch - 1, verdict=self.record.verdict.verdict)
-        self.record.summarize("finished")
-        self.record.finish()
+        verdict = self.record.verdict
+        self.record.event("finished", self.epoch - 1, verdict=verdict.verdict)
+        names = ", ".join(path.name for path in self.record.conclude("finished"))
+        self.say(
+            f"Finished {self.epoch} epochs: {verdict.line()}.\nAll is in {self.place}; see {names}."
+        )
 
 
 def use_compilation_cache() -> None:

@@ -56,7 +56,9 @@ def read(
 
 def _builder(name: str, cache: Path | None) -> Any:
     import tensorflow_datasets as tfds
+    from absl import logging
 
+    logging.set_verbosity(logging.ERROR)  # hints on other decoders are not for our users
     try:
         builder = tfds.builder(
             name, data_dir=str(cache) if cache else None, file_format="array_record"
