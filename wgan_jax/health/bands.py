@@ -169,10 +169,10 @@ def generator_vanished(past: Past) -> Sign | None:
 
 
 def weights_grew(past: Past) -> Sign | None:
-    """A network's weights have grown tenfold over their start."""
+    """A network's weights have grown tenfold over their start, and by a tenth in the last fifth."""
     for key, who in (("generator_weight_std", "generator"), ("critic_weight_std", "critic")):
         w = past.windows(key)
-        if w is None or w.middle[-1] <= 10 * w.middle[0]:
+        if w is None or w.middle[-1] <= max(10 * w.middle[0], 1.1 * w.middle[-5]):
             continue
         at = int(np.argmax(w.middle > 10 * w.middle[0]))
         evidence = f"{who} σ {number(w.middle[-1])}, was {number(w.middle[0])}"

@@ -84,10 +84,10 @@ RULES: tuple[Rule, ...] = (
         "arithmetic: a loss that grows tenfold in half a run has no bound", losses.losses_run_away,
     ),
     Rule(
-        "weights_grew", "critic_weight_std, generator_weight_std", "10 times their start",
+        "weights_grew", "critic_weight_std, generator_weight_std", "10 times their start, and growing",
         "divergence", "failing",
         "Lower the learning rate of the network that grew.",
-        GUIDE, bands.weights_grew,
+        GUIDE, bands.weights_grew, yields=0.75,
     ),
     Rule(
         "weights_large", "generator_weight_std", "above 1",
@@ -105,7 +105,7 @@ RULES: tuple[Rule, ...] = (
         WGAN, losses.critic_dead,
     ),
     Rule(
-        "gap_drowned", "d_loss, g_loss", "|D| below 1 % of G's noise for a quarter (Wasserstein)",
+        "gap_drowned", "d_loss, g_loss", "D below 1 % of G's noise for a quarter (Wasserstein)",
         "critic lost", "failing",
         "Raise n_critic or the critic's learning rate, lower the generator's; watch the samples.",
         "reasoned; of 29 public logs it finds the dead critic and the borderline run",
