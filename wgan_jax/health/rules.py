@@ -84,7 +84,8 @@ RULES: tuple[Rule, ...] = (
         "arithmetic: a loss that grows tenfold in half a run has no bound", losses.losses_run_away,
     ),
     Rule(
-        "weights_grew", "critic_weight_std, generator_weight_std", "10 times their start, and growing",
+        "weights_grew", "critic_weight_std, generator_weight_std",
+        "10 times their start, and growing",
         "divergence", "failing",
         "Lower the learning rate of the network that grew.",
         GUIDE, bands.weights_grew, yields=0.75,
