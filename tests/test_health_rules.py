@@ -146,6 +146,11 @@ def test_a_limit_cycle_is_an_oscillation_and_noise_is_not() -> None:
     assert "period of 50 epochs" in finding.evidence
 
 
+def test_a_constant_loss_does_not_oscillate() -> None:
+    flat = {"d_loss": np.full(ROWS, 0.7), "g_loss": np.full(ROWS, 0.7)}
+    assert "oscillation" not in found(judge(history(**flat), None))
+
+
 def test_fid_that_leaves_its_best_is_a_collapse_from_there() -> None:
     fid = np.concatenate([np.linspace(100, 20, 30), np.linspace(20, 80, 20)])
     verdict = judge(history(**healthy_hinge(), fid_score=sparse(ROWS, 20, fid)), "hinge")

@@ -235,6 +235,8 @@ def oscillation(past: Past) -> Sign | None:
         return None
     t = np.linspace(-1, 1, len(half))
     rest = half - np.polynomial.Polynomial.fit(t, half, 2)(t)
+    if rest.std() <= 1e-9 * np.abs(half).max():  # a constant, and how it was rounded
+        return None
     power = np.abs(np.fft.rfft(rest)) ** 2
     power[:4] = 0  # slower than three swings in the half: a trend, not an oscillation
     peak = int(power.argmax())

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+LARGEST = 1e100  # beyond it a value counts as infinite: float32 ends at 3e38, and squares must do
 CAPACITY = 4096  # logs of up to this many rows are judged on every row
 
 
@@ -51,10 +52,10 @@ class Track:
 
     def add(self, epochs: Ints, values: Floats) -> None:
         """Take in a chunk: epochs [n], values [n]; NaN means not measured."""
-        infinite = np.isinf(values)
+        infinite = np.abs(values) > LARGEST
         if self.nonfinite_epoch is None and infinite.any():
             self.nonfinite_epoch = int(epochs[infinite][0])
-        finite = np.isfinite(values)
+        finite = np.abs(values) <= LARGEST
         epochs, values = epochs[finite], values[finite]
         if not len(values):
             return
