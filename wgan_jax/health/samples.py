@@ -10,6 +10,7 @@ from wgan_jax.health.signs import Sign, number
 from wgan_jax.health.windows import since
 
 DEPARTED = 1.5  # FID over its best at which samples count as collapsed
+SMALLEST = 1e-3  # a FID below it is none: the rest is rounding
 NEVER = 150.0  # best Inception FID of a run that never trained
 IDENTICAL = 0.1  # pixel variance of nearly identical samples (the guide)
 IS_FELL = 0.75  # share of its best at which the Inception Score has fallen
@@ -41,17 +42,14 @@ def fid_departed(past: Past) -> Sign | None:
     """FID left its best, and stays away."""
     if "fid_score" not in past or past["fid_score"].count < 5:
         return None
-    values, epochs, best = (
-        past.values("fid_score"),
-        past.epochs("fid_score"),
-        past["fid_score"].lowest,
-    )
-    now = float(_smooth(values)[-1])
+    values, epochs = past.values("fid_score"), past.epochs("fid_score")
+    best = max(past["fid_score"].lowest, SMALLEST)
+    now, line = float(_smooth(values)[-1]), DEPARTED * best
     # A newest value near a best among the last three is a FID that falls fast.
-    if now < DEPARTED * best or (values[-3:].min() <= best and values[-1] < DEPARTED * best):
+    if now < line or (values[-3:].min() <= best and values[-1] < line):
         return None
     # A median of three above the line may still have one value of the three below it.
-    onset = since(values >= DEPARTED * best) or max(len(values) - 2, 0)
+    onset = since(values >= line) or max(len(values) - 2, 0)
     when = past["fid_score"].lowest_epoch
     evidence = f"FID {number(now)}, {now / best:.1f} times its best ({number(best)} at {when})"
     return Sign(evidence, int(epochs[onset]))
