@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test fast lint format clean
+.PHONY: demo test fast failures lint format clean
 
 # Train on the embedded digits; about three minutes on two cores.
 demo: $(VENV)/installed
@@ -12,11 +12,15 @@ demo: $(VENV)/installed
 
 # All tests, the slow ones in their short form.
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # Without the slow ones: what to run while working.
 fast: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -m "not slow"
+
+# The full table of failures made on purpose, 5 seeds each; about a quarter of an hour.
+failures: $(VENV)/installed-dev
+	$(BIN)/python -m tests.failures --seeds 5 --out benchmarks/results/failures.json
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .

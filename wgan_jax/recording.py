@@ -128,7 +128,7 @@ class Recorder:
         columns: Columns = {**played.columns, "verdict": verdicts}
         self._writer.write_chunk(played.epochs, columns, played.extras())
         self._show(played)
-        if (before.verdict, before.causes) != (self.verdict.verdict, self.verdict.causes):
+        if before.verdict != self.verdict.verdict:
             self.say(f"Health: {self.verdict.line()}")
             self.event("verdict", played.last, **self.verdict.to_dict())
         self.console.progress(played.last + 1)
