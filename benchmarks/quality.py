@@ -26,8 +26,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import jax
 import numpy as np
 
+from wgan_jax.backend import compiler_options
 from wgan_jax.quality import distances, inception
-from wgan_jax.quality.encoders import Encoder, Encoding, compiler_options
+from wgan_jax.quality.encoders import Encoder, Encoding
 from wgan_jax.quality.statistics import Protocol
 
 DIM = 2048

@@ -12,10 +12,10 @@ from wgan_jax.errors import UserError
 from wgan_jax.evaluation import Quality, real_statistics, shown
 from wgan_jax.measuring import Options, load_images, to_stderr
 from wgan_jax.quality import inception, statistics
-from wgan_jax.quality.cache import read_npz
 from wgan_jax.quality.compare import compare, refuse_other_protocol
 from wgan_jax.quality.distances import frechet_distance
 from wgan_jax.quality.encoders import Encoding, Wanted, build, slices
+from wgan_jax.quality.npz import read_npz
 from wgan_jax.quality.pictures import Pictures, from_arrays, from_folder
 from wgan_jax.quality.statistics import Protocol, Statistics
 

@@ -15,14 +15,15 @@ from jax import Array
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from wgan_jax.backend import compiler_options
 from wgan_jax.config import encoder_of
 from wgan_jax.data.dataset import Dataset
 from wgan_jax.data.digits import read_labelled
 from wgan_jax.errors import UserError
+from wgan_jax.files import cache_dir
 from wgan_jax.gan.state import Game, GanState, Stream, root_key, to_uint8
-from wgan_jax.quality.cache import cache_dir
 from wgan_jax.quality.compare import compare
-from wgan_jax.quality.encoders import Encoding, Wanted, build, compiler_options, slices
+from wgan_jax.quality.encoders import Encoding, Wanted, build, slices
 from wgan_jax.quality.pixels import PixelMoments, batch_moments
 from wgan_jax.quality.statistics import Collector, Statistics, load
 from wgan_jax.quality.weights import WeightsAbsent

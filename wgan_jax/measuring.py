@@ -17,8 +17,8 @@ from wgan_jax.config import DataSettings
 from wgan_jax.data.dataset import Dataset, load
 from wgan_jax.errors import UserError
 from wgan_jax.evaluation import Evaluator, Quality
+from wgan_jax.files import replace_bytes
 from wgan_jax.gan.state import Game, GanState, Stream, new_game, root_key
-from wgan_jax.quality.cache import replace_file
 from wgan_jax.quality.encoders import ENCODERS
 from wgan_jax.record import claim
 from wgan_jax.record.checkpoints import Checkpoints
@@ -131,7 +131,7 @@ def evaluate_run(
     found = evaluator.measure(state, epoch, n=n, samples=True)
     found = replace(found, protocol=found.protocol | {"checkpoint": checkpoint})
     content = json.dumps(as_json(found), indent=2, ensure_ascii=False) + "\n"
-    replace_file(workdir / "quality.json", content.encode())
+    replace_bytes(workdir / "quality.json", content.encode())
     latents = game.latents(jax.random.fold_in(root_key(game.settings.seed), Stream.SAMPLES), GRID)
     pictures = np.asarray(jax.jit(game.pictures)(state, latents))
     save_grid(pictures, workdir / "quality.png", columns=8)

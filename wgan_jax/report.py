@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from wgan_jax.files import replace_bytes
 from wgan_jax.health.bands import band
 from wgan_jax.health.judge import Verdict, judge
 from wgan_jax.keys import BY_KEY, EXTRA_KEYS, QUALITY_KEYS
@@ -16,7 +17,6 @@ from wgan_jax.record.pages import Page, Row, Section, markdown, show
 from wgan_jax.record.samples import grid_paths
 from wgan_jax.record.webpage import webpage
 from wgan_jax.record.workdir import Run, read
-from wgan_jax.record.writers import replace_bytes
 
 MEANINGS = {
     "stable": "losses, gradients and samples behave as those of a run that learns",

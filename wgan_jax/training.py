@@ -16,6 +16,7 @@ from jax import Array
 from numpy.typing import NDArray
 
 from wgan_jax import interruption
+from wgan_jax.backend import use_compilation_cache
 from wgan_jax.config import Settings, resolve
 from wgan_jax.data.dataset import Dataset, from_array, load
 from wgan_jax.errors import Interrupted, RunFailed, UserError
@@ -23,7 +24,6 @@ from wgan_jax.gan.rounds import CHUNK, Chunk, chunk_program
 from wgan_jax.gan.state import Game, GanState, Stream, new_game, root_key
 from wgan_jax.health.judge import Verdict
 from wgan_jax.history import History
-from wgan_jax.quality.cache import cache_dir
 from wgan_jax.record import claim
 from wgan_jax.record.checkpoints import Checkpoints
 from wgan_jax.recording import Played, Recorder
@@ -303,12 +303,3 @@ class Session:
         self.say(
             f"Finished {self.epoch} epochs: {verdict.line()}.\nAll is in {self.place}; see {names}."
         )
-
-
-def use_compilation_cache() -> None:
-    """Compile a program once per machine, not once per start.
-
-    The user's own place for it (JAX_COMPILATION_CACHE_DIR) comes first.
-    """
-    if jax.config.values["jax_compilation_cache_dir"] is None:
-        jax.config.update("jax_compilation_cache_dir", str(cache_dir() / "xla"))

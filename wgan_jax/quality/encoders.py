@@ -8,7 +8,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import jax
@@ -18,9 +17,11 @@ from jax import Array
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from numpy.typing import NDArray
 
+from wgan_jax.backend import compiler_options
 from wgan_jax.errors import UserError
+from wgan_jax.files import cache_dir, replace_bytes
 from wgan_jax.quality import classifier, inception
-from wgan_jax.quality.cache import cache_dir, digest_of, npz_bytes, read_npz, replace_file
+from wgan_jax.quality.npz import digest_of, npz_bytes, read_npz
 from wgan_jax.quality.statistics import Collector, Protocol, Statistics
 from wgan_jax.quality.weights import PUBLIC_NAME, load_weights
 
@@ -121,7 +122,7 @@ def _digits_weights(wanted: Wanted) -> dict[str, NDArray[np.float32]]:
     if wanted.digits is None:
         raise UserError("The digits encoder is not trained yet, and no digits were given.")
     trained = classifier.train(*wanted.digits())
-    replace_file(path, npz_bytes(trained.weights))
+    replace_bytes(path, npz_bytes(trained.weights))
     return trained.weights
 
 
@@ -166,20 +167,3 @@ class Encoding:
 def slices(images: NDArray[np.uint8], size: int) -> Iterator[NDArray[np.uint8]]:
     """Images [n, ...] in batches of `size`."""
     return (images[start : start + size] for start in range(0, len(images), size))
-
-
-@cache
-def compiler_options() -> dict[str, str]:
-    """On the CPU, single products as library calls: Inception runs about three times as fast.
-
-    The option is experimental, so it is tried on a trivial program first and left out where the
-    installed XLA does not know it.
-    """
-    if jax.default_backend() != "cpu":
-        return {}
-    options = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"}
-    try:
-        jax.jit(lambda x: x + 1, compiler_options=options).lower(0.0).compile()
-    except (RuntimeError, ValueError):
-        return {}
-    return options

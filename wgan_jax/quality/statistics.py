@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wgan_jax.errors import UserError
-from wgan_jax.quality.cache import npz_bytes, read_npz, replace_file
+from wgan_jax.files import replace_bytes
 from wgan_jax.quality.distances import AnyFloats, Floats, InceptionScore, covariance_root
+from wgan_jax.quality.npz import npz_bytes, read_npz
 
 KEPT_FEATURES = 10_000  # rows kept for KID, precision and recall; drawn evenly from all
 KEPT_SEED = 0
@@ -171,7 +172,7 @@ class Statistics:
         for name in ("root", "features", "score", "class_shares"):
             if getattr(self, name) is not None:
                 arrays[name] = np.asarray(getattr(self, name))
-        replace_file(path, npz_bytes(arrays | {"about": np.array(json.dumps(about))}))
+        replace_bytes(path, npz_bytes(arrays | {"about": np.array(json.dumps(about))}))
 
 
 class Collector:

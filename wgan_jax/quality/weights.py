@@ -22,9 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wgan_jax.errors import UserError
-from wgan_jax.quality.cache import cache_dir, npz_bytes, read_npz, replace_file
+from wgan_jax.files import cache_dir, replace_bytes
 from wgan_jax.quality.download import download
 from wgan_jax.quality.inception import IGNORED, tensor_shapes
+from wgan_jax.quality.npz import npz_bytes, read_npz
 from wgan_jax.quality.torchfile import read_tensors
 
 # The public port of the 2015-12-05 graph, in the releases of pytorch-fid. Its name promises the
@@ -217,8 +218,8 @@ def _keep(path: Path, origin: str, name: str, wanted: str) -> Record:
         npz_sha256=hashlib.sha256(content).hexdigest(),
         date=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    replace_file(npz, content)
-    replace_file(record_path, (json.dumps(asdict(record), indent=2) + "\n").encode())
+    replace_bytes(npz, content)
+    replace_bytes(record_path, (json.dumps(asdict(record), indent=2) + "\n").encode())
     return record
 
 

@@ -20,7 +20,7 @@ import jax
 import numpy as np
 
 from wgan_jax.errors import UserError
-from wgan_jax.record.writers import no_room, replace_bytes
+from wgan_jax.files import no_room, replace_bytes
 
 Tree = Any
 

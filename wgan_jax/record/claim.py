@@ -12,7 +12,8 @@ from typing import Any
 
 from wgan_jax.config import Settings, difference, resolve, to_dict
 from wgan_jax.errors import UserError
-from wgan_jax.record.writers import no_room, replace_bytes, to_json
+from wgan_jax.files import no_room, replace_bytes
+from wgan_jax.record.writers import to_json
 
 try:
     import fcntl

@@ -14,7 +14,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from wgan_jax.record.writers import replace_bytes, to_json
+from wgan_jax.files import replace_bytes
+from wgan_jax.record.writers import to_json
 
 PACKAGES = (
     *("wgan-jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "clu", "ml_collections"),

@@ -13,6 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from wgan_jax.files import replace_bytes
 from wgan_jax.history import History
 from wgan_jax.keys import BY_KEY
 from wgan_jax.record.panels import (
@@ -31,7 +32,6 @@ from wgan_jax.record.panels import (
     panels,
 )  # fmt: skip
 from wgan_jax.record.stability import median_filter
-from wgan_jax.record.writers import replace_bytes
 
 VERDICT_COLOURS = {"stable": GOOD, "healthy": GOOD, "unstable": WARN, "warning": WARN}
 COMPARED = (CRITIC, GENERATOR, GOOD, FAKE, BAD, QUIET)

@@ -20,10 +20,11 @@ from typing import Any
 
 import numpy as np
 
+from wgan_jax.files import replace_bytes
 from wgan_jax.history import History
 from wgan_jax.record import pages
 from wgan_jax.record.stability import overall
-from wgan_jax.record.writers import replace_bytes, to_json
+from wgan_jax.record.writers import to_json
 
 SUMMARY, PAGE, TABLE = "summary.json", "EXPERIMENTS.md", "experiments.csv"
 MARKS = {"stable": "✅ stable", "unstable": "⚠️ unstable", "collapsed": "❌ collapsed"}

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from wgan_jax.record.writers import replace_bytes
+from wgan_jax.files import replace_bytes
 
 MIN_WIDTH = 512  # pixels; smaller grids are enlarged, for 8x8 digits cannot be read otherwise
 GAP = 2  # pixels between images, after enlarging

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from wgan_jax.errors import UserError
+from wgan_jax.files import no_room, replace_bytes
 
 Columns = Mapping[str, NDArray[Any] | Sequence[object]]
 Extras = Mapping[int, Mapping[str, object]]
@@ -97,14 +97,6 @@ def _finite(value: object) -> object:
     if isinstance(value, list | tuple):
         return [_finite(item) for item in value]
     return value
-
-
-def no_room(path: Path, error: OSError) -> UserError:
-    """What the user reads when a file of the run cannot be written."""
-    return UserError(
-        f"{path} cannot be written ({error.strerror}). Nothing saved is lost: mend that (free some "
-        "space, say) and run the same command again; it resumes."
-    )
 
 
 class JsonLinesWriter:
@@ -197,20 +189,6 @@ def _append(path: Path, data: bytes) -> None:
         raise no_room(path, error) from error
     finally:
         os.close(file)
-
-
-def replace_bytes(path: Path, data: bytes) -> None:
-    """Write a whole file so that a reader, or a crash, finds the old or the new one, never half."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with beside.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    except OSError as error:
-        beside.unlink(missing_ok=True)
-        raise no_room(path, error) from error
 
 
 class MultiWriter:

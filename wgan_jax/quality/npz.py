@@ -1,10 +1,9 @@
-"""Where what was fetched or computed once is kept, and how files are written there."""
+"""Named arrays as `.npz` files: their bytes, reading them without unpickling, their digest."""
 
 from __future__ import annotations
 
 import hashlib
 import io
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,33 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wgan_jax.errors import UserError
-
-CACHE_VARIABLE = "WGAN_JAX_CACHE"
-
-
-def cache_dir() -> Path:
-    """`$WGAN_JAX_CACHE`, else `wgan-jax` in the user's cache directory."""
-    own = os.environ.get(CACHE_VARIABLE)
-    if own:
-        return Path(own).expanduser()
-    base = os.environ.get("XDG_CACHE_HOME")
-    return Path(base).expanduser() / "wgan-jax" if base else Path.home() / ".cache" / "wgan-jax"
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a file so that a reader, or a crash, finds the old or the new one, never half."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with beside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    except OSError as error:
-        if beside.exists():
-            beside.unlink()
-        raise UserError(f"Cannot write {path}: {error.strerror or error}.") from error
 
 
 def npz_bytes(arrays: Mapping[str, NDArray[Any]]) -> bytes:

@@ -1,0 +1,35 @@
+"""How programs are compiled: options for this platform, and the cache of compiled programs."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import jax
+
+from wgan_jax.files import cache_dir
+
+
+@cache
+def compiler_options() -> dict[str, str]:
+    """On the CPU, single products as library calls: faster rounds, three times faster Inception.
+
+    The option is experimental, so it is tried on a trivial program first and left out where the
+    installed XLA does not know it.
+    """
+    if jax.default_backend() != "cpu":
+        return {}
+    options = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"}
+    try:
+        jax.jit(lambda x: x + 1, compiler_options=options).lower(0.0).compile()
+    except (RuntimeError, ValueError):
+        return {}
+    return options
+
+
+def use_compilation_cache() -> None:
+    """Compile a program once per machine, not once per start.
+
+    The user's own place for it (JAX_COMPILATION_CACHE_DIR) comes first.
+    """
+    if jax.config.values["jax_compilation_cache_dir"] is None:
+        jax.config.update("jax_compilation_cache_dir", str(cache_dir() / "xla"))

@@ -1,0 +1,47 @@
+"""How files are written so that nothing is lost, and where what was computed once is kept."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from wgan_jax.errors import UserError
+
+CACHE_VARIABLE = "WGAN_JAX_CACHE"
+
+
+def cache_dir() -> Path:
+    """`$WGAN_JAX_CACHE`, else `wgan-jax` in the user's cache directory."""
+    own = os.environ.get(CACHE_VARIABLE)
+    if own:
+        return Path(own).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME")
+    return Path(base).expanduser() / "wgan-jax" if base else Path.home() / ".cache" / "wgan-jax"
+
+
+def replace_bytes(path: Path, data: bytes) -> None:
+    """Write a whole file so that a reader, or a crash, finds the old or the new one, never half.
+
+    Raises:
+      UserError: it cannot be written; the old file, if any, is as it was.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with beside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError as error:
+        if beside.exists():
+            beside.unlink()
+        raise no_room(path, error) from error
+
+
+def no_room(path: Path, error: OSError) -> UserError:
+    """What the user reads when a file cannot be written."""
+    return UserError(
+        f"{path} cannot be written ({error.strerror or error}). Nothing saved is lost: mend that "
+        "(free some space, say) and run the same command again."
+    )
