@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test fast failures lint format clean
+.PHONY: demo test fast failures faults lint format clean
 
 # Train on the embedded digits; about three minutes on two cores.
 demo: $(VENV)/installed
@@ -21,6 +21,10 @@ fast: $(VENV)/installed-dev
 # The full table of failures made on purpose, 5 seeds each; about a quarter of an hour.
 failures: $(VENV)/installed-dev
 	$(BIN)/python -m tests.failures --seeds 5 --out benchmarks/results/failures.json
+
+# Runs killed and damaged at random moments, and what is left of them; about half an hour.
+faults: $(VENV)/installed-dev
+	$(BIN)/python -m tests.faults --tries 10 --kills 50 --out benchmarks/results/faults.json
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .

@@ -19,6 +19,7 @@ from PIL import Image
 
 from wgan_jax import train, training
 from wgan_jax.errors import Interrupted, RunFailed, UserError
+from wgan_jax.health.judge import Finding, Judge, Verdict
 from wgan_jax.history import History
 from wgan_jax.keys import ROUND_KEYS
 from wgan_jax.record.claim import claimed, events
@@ -266,6 +267,54 @@ def test_rollbacks_come_to_an_end(tiny, tmp_path, monkeypatch):
     with pytest.raises(RunFailed):
         train(tiny | {"on_failure": "rollback", "max_rollbacks": 2}, tmp_path, quiet=True)
     assert [e["event"] for e in events(tmp_path)].count("rollback") == 2
+
+
+FAILING = Verdict.of(
+    [Finding("made_up", "collapse", "failing", "1 of 10 classes", 3, "lower the rate", "a test")]
+)
+
+
+def failing_after(monkeypatch: pytest.MonkeyPatch, epochs: int) -> None:
+    """A judge that calls the run failing once it is so long, and healthy after a rollback."""
+    accused = []
+
+    def update(judge: Judge, history: History) -> Verdict:
+        if len(history) >= epochs and not accused:
+            accused.append(judge)
+        return FAILING if judge in accused else Verdict.of([])
+
+    monkeypatch.setattr(Judge, "update", update)
+    monkeypatch.setattr(training, "CHUNK_SECONDS", 0.0)
+
+
+def test_a_failing_run_is_stopped_where_asked_for_and_keeps_its_report(
+    tiny, tmp_path, monkeypatch, capsys
+):
+    failing_after(monkeypatch, 4)
+    with pytest.raises(RunFailed, match="failing since epoch 3: collapse"):
+        train(tiny | {"on_failure": "stop"}, tmp_path)
+    assert "Health: failing since epoch 3: collapse (1 of 10 classes)" in capsys.readouterr().out
+    happened = [event["event"] for event in events(tmp_path)]
+    assert happened == ["started", "verdict", "failed"]
+    assert json.loads((tmp_path / "summary.json").read_text())["status"] == "failed"
+    assert (tmp_path / "report.html").exists()
+    marks = json.loads((tmp_path / "checkpoints" / "marks.json").read_text())
+    assert marks["healthy"]["epoch"] == 3  # the one saved when it stopped is not
+
+
+def test_a_failing_run_is_rolled_back_where_asked_for(tiny, tmp_path, monkeypatch):
+    failing_after(monkeypatch, 4)
+    run = train(tiny | {"on_failure": "rollback"}, tmp_path, quiet=True)
+    assert float(run.state.rate_factor) == 0.5
+    (back,) = [event for event in events(tmp_path) if event["event"] == "rollback"]
+    assert back["to_epoch"] == 3
+    assert "collapse" in back["reason"]
+    assert [line["epoch"] for line in lines(tmp_path)] == list(range(6))
+
+
+def test_by_default_a_failing_run_goes_on(finished, tiny, tmp_path, monkeypatch):
+    failing_after(monkeypatch, 4)
+    assert same_bits(train(tiny, tmp_path, quiet=True).state, finished.state)
 
 
 def test_init_from_takes_weights_and_nothing_else(finished, tiny, tmp_path, monkeypatch):
