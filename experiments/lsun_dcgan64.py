@@ -10,6 +10,7 @@ images: 3 million at 64x64 take 37 GB. To try it on fewer pictures:
     python run.py --config experiments/lsun_dcgan64.py
     python run.py --config experiments/lsun_dcgan64.py --config.data.name=folder:my_pictures
 
+The same DCGAN takes 32x32 pictures with --config.image_size=32.
 Result with the real data: not yet measured.
 """
 

@@ -32,9 +32,18 @@ def test_the_guides_network():
     assert count(state.generator.params) == dense + convs + norms
 
 
-@pytest.mark.parametrize("name", ["cifar_wgan", "cifar_wgan_gp", "lsun_dcgan64", "digits_wgan"])
-def test_networks_fit_together(name):
-    settings = experiment.read(Path(f"experiments/{name}.py"))
+@pytest.mark.parametrize(
+    ("name", "flags"),
+    [
+        ("cifar_wgan", []),
+        ("cifar_wgan_gp", []),
+        ("digits_wgan", []),
+        ("lsun_dcgan64", []),
+        ("lsun_dcgan64", ["--config.image_size=32"]),
+    ],
+)
+def test_networks_fit_together(name, flags):
+    settings = experiment.read(Path(f"experiments/{name}.py"), flags)
     game = new_game(settings, 3)
     state = shapes_of(game)
     latents = jax.ShapeDtypeStruct((2, settings.latent_dim), jnp.float32)
