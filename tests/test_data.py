@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 import time
@@ -11,10 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.fabricated import cifar_download, cifar_records
+from tests.fabricated import cifar_download, cifar_records, lsun_prepared
 from wgan_jax.config import DataSettings
 from wgan_jax.data import digits, folder
-from wgan_jax.data.dataset import fingerprint, load
+from wgan_jax.data.dataset import from_array, load
+from wgan_jax.data.sources import fingerprint
 from wgan_jax.errors import UserError
 
 
@@ -98,7 +100,7 @@ def test_the_centre_square_is_kept(tmp_path):
     wide = np.zeros((10, 30, 3), np.uint8)
     wide[:, 10:20] = 255  # white in the middle third
     Image.fromarray(wide).save(tmp_path / "wide.png")
-    images, _ = folder.read(tmp_path, (), 10)
+    images, _ = folder.read(folder.survey(tmp_path, (), 10))
     assert images.min() == 255
 
 
@@ -107,7 +109,7 @@ def test_pictures_that_lie_on_their_side_are_turned(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 3  # upside down
     picture.save(tmp_path / "turned.png", exif=exif)
-    images, _ = folder.read(tmp_path, (), 16)
+    images, _ = folder.read(folder.survey(tmp_path, (), 16))
     assert images[0, 2].mean() > 200 > 50 > images[0, -3].mean()
 
 
@@ -141,7 +143,7 @@ def test_cifar10_through_the_real_builder(tmp_path):
     cifar_download(tmp_path)
     prepare = f"""
 from wgan_jax.config import DataSettings
-from wgan_jax.data.dataset import load
+from wgan_jax.data.dataset import from_array, load
 load(DataSettings(name="tfds:cifar10", cache_dir={str(tmp_path)!r}), 32)
 """
     subprocess.run([sys.executable, "-c", prepare], check=True, capture_output=True)
@@ -164,3 +166,99 @@ load(DataSettings(name="tfds:cifar10", cache_dir={str(tmp_path)!r}), 32)
     assert "cifar10 has test, train" in refusal(bad) or "cifar10 has train, test" in refusal(bad)
     bad = DataSettings(name="tfds:cifar10", cache_dir=str(tmp_path), classes="horze")
     assert "no class 'horze'" in refusal(bad)
+
+
+def streamed(**fields) -> DataSettings:
+    return DataSettings(stream=True, workers=0, **fields)
+
+
+def test_a_streamed_folder_is_known_by_names_lengths_beginnings_and_ends(pictures):
+    name = f"folder:{pictures}"
+    first = load(streamed(name=name), 8).fingerprint
+    assert load(streamed(name=name), 8).fingerprint == first
+    assert load(DataSettings(name=name), 8).files == first
+    assert load(streamed(name=name), 16).fingerprint != first
+    assert load(streamed(name=name, classes="odd"), 8).fingerprint != first
+    one = pictures / "odd" / "1.jpg"
+    other = Image.new("RGB", (21, 30), (11, 12, 13))
+    for change in (
+        lambda: other.save(one),
+        lambda: one.rename(pictures / "odd" / "1b.jpg"),
+        lambda: (pictures / "odd" / "1b.jpg").unlink(),
+    ):
+        change()
+        now = load(streamed(name=name), 8).fingerprint
+        assert now != first
+        first = now
+
+
+def test_what_cannot_be_read_is_left_out_of_a_stream_as_of_memory(tmp_path):
+    for i in range(200):
+        Image.new("RGB", (8, 8), (i, 0, 0)).save(tmp_path / f"{i:03}.png")
+    (tmp_path / "bad.png").write_bytes(b"this is no picture")
+    whole = (tmp_path / "007.png").read_bytes()
+    (tmp_path / "cut.png").write_bytes(whole[:40])
+    (tmp_path / "more.png").write_bytes(whole + b"and what a camera appends")
+    resident = load(DataSettings(name=f"folder:{tmp_path}"), 8)
+    found = load(streamed(name=f"folder:{tmp_path}"), 8)
+    assert found.notes == resident.notes
+    assert len(found.notes) == 2
+    assert len(found) == len(resident.images) == 201
+    np.testing.assert_array_equal(np.concatenate(list(found.batches(64))), resident.images)
+
+
+def test_damage_in_the_middle_is_named_when_it_is_met(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    for i in range(120):
+        Image.fromarray(noise + np.uint8(i)).save(tmp_path / f"{i:03}.png")
+    victim = tmp_path / "050.png"
+    content = bytearray(victim.read_bytes())
+    content[6000:6010] = bytes(10)
+    victim.write_bytes(content)
+    assert len(load(DataSettings(name=f"folder:{tmp_path}"), 8).images) == 119
+    found = load(streamed(name=f"folder:{tmp_path}"), 8)
+    with pytest.raises(UserError, match=r"050\.png .* cannot be read: restore it"):
+        found.source[50]
+
+
+def test_a_prepared_dataset_is_known_by_its_files(tmp_path):
+    place = lsun_prepared(tmp_path, [5, 3], 16)
+    settings = streamed(name="tfds:lsun/bedroom", cache_dir=str(tmp_path))
+    first = load(settings, 8)
+    assert first.shape == (8, 8, 8, 3)
+    assert load(settings, 8).fingerprint == first.fingerprint
+    assert load(settings, 16).fingerprint != first.fingerprint
+    file = place / "lsun-train.array_record-00001-of-00002"
+    content = bytearray(file.read_bytes())
+    content[70] ^= 1
+    file.write_bytes(content)
+    assert load(settings, 8).fingerprint != first.fingerprint
+    file.unlink()
+    assert "00001-of-00002 cannot be read (No such file" in refusal(settings)
+    with pytest.raises(UserError, match="restore it"):
+        pickle.loads(pickle.dumps(first)).source[7]
+
+
+@pytest.mark.parametrize("name", ["folder", "tfds"])
+def test_what_does_not_fit_in_memory_is_to_be_streamed(name, pictures, tmp_path, monkeypatch):
+    lsun_prepared(tmp_path, [5], 16)
+    full = {"folder": f"folder:{pictures}", "tfds": "tfds:lsun/bedroom"}[name]
+    monkeypatch.setattr("wgan_jax.data.dataset._available", lambda: 500)
+    says = refusal(DataSettings(name=full, cache_dir=str(tmp_path)))
+    assert "images take" in says
+    assert "Stream them: --config.data.stream=true" in says
+    assert len(load(streamed(name=full, cache_dir=str(tmp_path)), 8)) in (5, 10)
+
+
+def test_a_part_of_a_mapped_file_is_the_part(tmp_path):
+    images = np.arange(10 * 4, dtype=np.uint8).reshape(10, 2, 2, 1)
+    np.save(tmp_path / "images.npy", images)
+    mapped = np.load(tmp_path / "images.npy", mmap_mode="r")
+    whole = from_array(mapped, 2, streamed())
+    for part in (mapped, mapped[3:], mapped[:4], mapped[::-1], mapped[[2, 1]]):
+        found = from_array(part, 2, streamed())
+        np.testing.assert_array_equal(np.concatenate(list(found.batches(3))), np.array(part))
+        assert found.fingerprint == fingerprint(np.array(part))
+    (tmp_path / "images.npy").write_bytes(b"short")
+    with pytest.raises(UserError, match=r"images\.npy cannot be read \(it is shorter"):
+        whole.source[0]

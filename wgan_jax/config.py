@@ -39,6 +39,10 @@ class DataSettings:
     classes: str = _field("", "comma-separated class names to keep, e.g. horse; empty: all")
     cache_dir: str = _field("", "where prepared datasets lie; empty: TFDS's own", result=False)
     flip: bool = _field(False, "mirror each drawn image left-right with probability 1/2")
+    stream: bool = _field(
+        False, "read images while training, for what does not fit on the device", result=False
+    )
+    workers: int = _field(2, "streaming: processes that decode; 0: threads", result=False)
 
 
 @dataclass(frozen=True)
@@ -323,6 +327,7 @@ _SHARES = [
 
 _NOT_NEGATIVE = [
     "seed",
+    "data.workers",
     "log_every",
     "sample_every",
     "quality_every",

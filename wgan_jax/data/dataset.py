@@ -1,10 +1,10 @@
-"""A dataset in memory, and the one function that loads any."""
+"""A dataset, in memory or streamed, and the one function that opens any."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,58 +14,114 @@ from PIL import Image
 
 from wgan_jax.config import DataSettings
 from wgan_jax.data import digits, folder, tfds_images
+from wgan_jax.data.sources import ArrayFile, Images, Source, fingerprint, read_all
 from wgan_jax.errors import UserError
+from wgan_jax.files import expanded
 
-Images = NDArray[np.uint8]
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Dataset:
-    """Images of one size.
+    """Images of one size: resident, all in memory, or streamed, each read when it is needed.
 
     Attributes:
       name: as in the settings, e.g. `tfds:cifar10`.
-      images: uint8 [n, size, size, channels], 0 to 255.
-      fingerprint: hex digest of shape and pixels: the same images in the same order.
+      source: uint8 [n, size, size, channels], 0 to 255: an array if resident.
+      fingerprint: 32 hex digits, of shape and pixels if resident (the same images in the same
+        order), of the files if streamed.
       notes: what a person should know, e.g. how many files could not be read.
+      files: digest of the files that the images come from, by name, length, beginning and end;
+        "" where they come from none.
+      streamed: whether images are to be read while they are used.
+      workers: processes that decode what is streamed; 0: threads.
     """
 
     name: str
-    images: Images
+    source: Source | Images
     fingerprint: str
     notes: tuple[str, ...] = ()
+    files: str = ""
+    streamed: bool = False
+    workers: int = 0
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(n, height, width, channels)."""
+        n, height, width, channels = self.source.shape
+        return (n, height, width, channels)
 
     @property
     def channels(self) -> int:
-        return int(self.images.shape[3])
+        return self.shape[3]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all images, decoded."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def images(self) -> Images:
+        """All images of a resident dataset, uint8 [n, size, size, channels]."""
+        if self.streamed or not isinstance(self.source, np.ndarray):
+            raise TypeError(f"{self.name} is streamed: its images are not all in memory")
+        return self.source
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What a run keeps to know its images again: name, shape, fingerprint."""
+        """What a run keeps to know its images again: name, shape, fingerprint, files."""
         return {
             "name": self.name,
-            "shape": list(self.images.shape),
+            "shape": list(self.shape),
             "fingerprint": self.fingerprint,
+            "files": self.files,
         }
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def batches(self, size: int) -> Iterator[Images]:
+        """All images in order, uint8 [size, h, w, c] at a time; the last batch may be smaller."""
+        if isinstance(self.source, np.ndarray):
+            source = self.source
+            yield from (source[start : start + size] for start in range(0, len(self), size))
+            return
+        from wgan_jax.data.reading import InTurn, Reader  # Grain: for those who stream
+
+        reader = Reader(self.source, InTurn(len(self), size), self.workers)
+        try:
+            yield from reader
+        finally:
+            reader.close()
 
 
 def load(settings: DataSettings, image_size: int) -> Dataset:
     """All images that the settings name, cropped to squares and resized where they need it.
 
     Raises:
-      UserError: an unknown source or class, nothing to read, no network to prepare it.
+      UserError: an unknown source or class, nothing to read, no network to prepare it, or more
+        images than this machine's memory can hold, if they are to be resident.
     """
     kind, _, rest = settings.name.partition(":")
     classes = tuple(name.strip() for name in settings.classes.split(",") if name.strip())
-    notes: tuple[str, ...] = ()
     if settings.name == "digits":
         images = digits.read(classes)
         images = images if image_size == digits.SIZE else _resized(images, image_size)
+        found = Dataset(settings.name, images, fingerprint(images))
     elif kind == "tfds" and rest:
-        cache = Path(settings.cache_dir).expanduser() if settings.cache_dir else None
-        images = tfds_images.read(rest, settings.split, classes, cache, image_size)
+        cache = expanded(settings.cache_dir) if settings.cache_dir else None
+        records = tfds_images.Records(rest, settings.split, classes, cache, image_size)
+        found = Dataset(settings.name, records, records.digest, files=records.digest)
+        if not settings.stream:
+            refuse_too_large(found)
+            images = read_all(records)
+            found = replace(found, source=images, fingerprint=fingerprint(images))
     elif kind == "folder" and rest:
-        images, notes = folder.read(Path(rest).expanduser(), classes, image_size)
+        survey = folder.survey(expanded(rest), classes, image_size)
+        pictures, content = survey.pictures, survey.digest
+        found = Dataset(settings.name, pictures, content, survey.notes, files=content)
+        if not settings.stream:
+            refuse_too_large(found)
+            images, notes = folder.read(survey)
+            found = replace(found, source=images, fingerprint=fingerprint(images), notes=notes)
     elif settings.name == "arrays":
         raise UserError("config.data.name = 'arrays' needs train(config, images=...) from Python.")
     else:
@@ -73,14 +129,18 @@ def load(settings: DataSettings, image_size: int) -> Dataset:
             f"config.data.name = {settings.name!r} is not a source: use digits, "
             "tfds:<name> (e.g. tfds:cifar10), folder:<path>, or images=... from Python."
         )
-    return Dataset(settings.name, images, fingerprint(images), notes)
+    return replace(found, streamed=settings.stream, workers=settings.workers)
 
 
-def from_array(images: NDArray[np.generic], image_size: int) -> Dataset:
-    """A dataset from an array in memory.
+def from_array(
+    images: NDArray[np.generic], image_size: int, settings: DataSettings | None = None
+) -> Dataset:
+    """A dataset from an array in memory, or from a file that `np.load(path, mmap_mode="r")` mapped.
 
     Args:
       images: uint8 [n, image_size, image_size, 1 or 3], or [n, image_size, image_size] for grey.
+      image_size: height and width.
+      settings: whether to stream them; None: they are resident.
 
     Raises:
       UserError: another shape, dtype or range.
@@ -100,15 +160,51 @@ def from_array(images: NDArray[np.generic], image_size: int) -> Dataset:
         )
     if not len(images):
         raise UserError("images is empty: give at least one batch of images.")
-    own = np.ascontiguousarray(images)
-    return Dataset("arrays", own, fingerprint(own))
+    if settings is None or not settings.stream:
+        own = np.ascontiguousarray(images)
+        return Dataset("arrays", own, fingerprint(own))
+    lying = _file_behind(images) or np.ascontiguousarray(images)
+    return Dataset("arrays", lying, fingerprint(lying), streamed=True, workers=settings.workers)
 
 
-def fingerprint(images: Images) -> str:
-    """32 hex digits that change with any pixel, the shape, or the order."""
-    digest = hashlib.blake2b(repr(images.shape).encode(), digest_size=16)
-    digest.update(np.ascontiguousarray(images).data)
-    return digest.hexdigest()
+def refuse_too_large(dataset: Dataset, room: int | None = None, where: str = "memory") -> None:
+    """Refuse to hold all images where they do not fit.
+
+    Args:
+      dataset: the images.
+      room: bytes there are; None: of this machine's memory.
+      where: what the room is in, for the message.
+
+    Raises:
+      UserError: it names streaming.
+    """
+    room = _available() if room is None else room
+    if dataset.nbytes > room:
+        raise UserError(
+            f"{dataset.name}: {len(dataset):,} images take {dataset.nbytes / 1e9:.3g} GB, and "
+            f"there are {room / 1e9:.3g} GB of {where}. Stream them: --config.data.stream=true."
+        )
+
+
+def _available() -> int:
+    """Bytes of memory that programs can still be given; 2**62 where the system does not say."""
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (OSError, ValueError, AttributeError):
+        return 2**62
+
+
+def _file_behind(images: NDArray[Any]) -> ArrayFile | None:
+    """Where a mapped array lies, if it is all that its file holds."""
+    if not isinstance(images, np.memmap) or not images.flags.c_contiguous or not images.filename:
+        return None
+    path = Path(images.filename)
+    if images.offset + images.nbytes != path.stat().st_size:
+        return None
+    return ArrayFile(path, images.offset, images.shape)
 
 
 def _resized(images: Images, size: int) -> Images:

@@ -20,7 +20,7 @@ def read(classes: tuple[str, ...] = ()) -> NDArray[np.uint8]:
     images, labels = read_labelled()
     unknown = sorted(set(classes) - {str(digit) for digit in range(10)})
     if unknown:
-        raise UserError(f"config.data.classes: {unknown[0]!r} is not a digit from 0 to 9.")
+        raise UserError(f"config.data.classes: {unknown[0]!r} is not a digit: name some of 0 to 9.")
     if not classes:
         return images
     return images[np.isin(labels, [int(name) for name in classes])]

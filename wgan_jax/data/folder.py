@@ -3,73 +3,124 @@
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from wgan_jax.data.sources import Images, digest, edges, in_threads
 from wgan_jax.errors import UserError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 _BAD_SHARE = 0.01  # more unreadable files than this stop the run
+_EDGE = 4096  # bytes read of a file's beginning and end to know it again
 
 
-def find(root: Path) -> list[Path]:
-    """All pictures under a folder, sorted by path."""
+@dataclass(frozen=True)
+class Pictures:
+    """Pictures of a folder, each decoded when it is asked for.
+
+    Attributes:
+      root: the folder.
+      names: paths from there, sorted.
+      size: height and width of the images.
+    """
+
+    root: Path
+    names: tuple[str, ...]
+    size: int
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        return (len(self.names), self.size, self.size, 3)
+
+    def __getitem__(self, index: int, /) -> Images:
+        image = _decode(self.root / self.names[index], self.size)
+        if isinstance(image, str):
+            raise UserError(f"{image} cannot be read: restore it, then run the command again.")
+        return image
+
+
+@dataclass(frozen=True)
+class Found:
+    """What lies in a folder.
+
+    Attributes:
+      pictures: those that can be read, as far as their beginning and end show.
+      digest: 32 hex digits that change with a picture's name, length, beginning or end.
+      broken: one line on each that cannot be read.
+    """
+
+    pictures: Pictures
+    digest: str
+    broken: tuple[str, ...]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return tuple(f"left out: {line}" for line in self.broken)
+
+
+def find(root: Path) -> list[str]:
+    """All pictures under a folder, as paths from there, sorted folder by folder."""
     if not root.is_dir():
         raise UserError(f"{root} is not a folder: config.data.name=folder:<path> needs one.")
     found = [
-        Path(place, name)
+        os.path.relpath(os.path.join(place, name), root)
         for place, _, names in os.walk(root, followlinks=True)
         for name in names
         if name.lower().endswith(SUFFIXES)
     ]
     if not found:
         raise UserError(f"{root} has no picture in it: it needs {', '.join(SUFFIXES)} files.")
-    return sorted(found)
+    return sorted(found, key=lambda name: name.split(os.sep))
 
 
-def read(
-    root: Path, classes: tuple[str, ...], size: int
-) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
-    """Every picture under `root`, its centre square resized.
+def survey(root: Path, classes: tuple[str, ...], size: int) -> Found:
+    """Look at every picture under `root` without decoding those that look whole.
 
     Args:
       root: the folder.
       classes: names of subfolders of `root` to keep; empty: all.
-      size: height and width of the result.
-
-    Returns:
-      Images uint8 [n, size, size, 3], sorted by path, and notes on files that could not be read.
+      size: height and width of the images.
 
     Raises:
       UserError: no folder, no picture, an unknown class, or more than 1 % unreadable files.
     """
-    paths = find(root)
-    if classes:
-        known = sorted(entry.name for entry in root.iterdir() if entry.is_dir())
-        for name in classes:
-            if name not in known:
-                raise UserError(
-                    f"config.data.classes: {root} has no subfolder {name!r} (it has: "
-                    f"{', '.join(known[:8]) or 'none'})."
-                )
-        paths = [path for path in paths if path.relative_to(root).parts[0] in classes]
-        if not paths:
-            raise UserError(f"{root} has no picture in its subfolders {', '.join(classes)}.")
-    with ThreadPoolExecutor() as pool:
-        results = list(pool.map(lambda path: _decode(path, size), paths))
-    images = [image for image in results if isinstance(image, np.ndarray)]
-    broken = [str(error) for error in results if isinstance(error, str)]
-    if len(broken) > _BAD_SHARE * len(paths):
-        raise UserError(
-            f"{len(broken)} of {len(paths)} pictures cannot be read (1 % may), the first: "
-            f"{broken[0]}. Mend or remove them."
-        )
-    notes = tuple(f"left out: {line}" for line in broken)
-    return np.stack(images), notes
+    names = _of_classes(root, find(root), classes)
+    marks, kept, broken = [], [], []
+    for name, mark in zip(names, in_threads(lambda n: _look(root / n, size), names), strict=True):
+        if isinstance(mark, str):
+            broken.append(mark)
+        else:
+            marks.append(mark)
+            kept.append(name)
+    _refuse_too_many(broken, len(names))
+    content = digest(size, *(part for pair in zip(kept, marks, strict=True) for part in pair))
+    return Found(Pictures(root, tuple(kept), size), content, tuple(broken))
+
+
+def read(found: Found) -> tuple[Images, tuple[str, ...]]:
+    """Every picture, decoded.
+
+    Returns:
+      Images uint8 [n, size, size, 3], and notes on files that could not be read.
+
+    Raises:
+      UserError: more than 1 % are unreadable.
+    """
+    pictures = found.pictures
+    images = np.empty(pictures.shape, np.uint8)
+    count, broken = 0, list(found.broken)
+    paths = (pictures.root / name for name in pictures.names)
+    for image in in_threads(lambda path: _decode(path, pictures.size), paths):
+        if isinstance(image, str):
+            broken.append(image)
+        else:
+            images[count] = image
+            count += 1
+    _refuse_too_many(broken, len(images) + len(found.broken))
+    return images[:count], tuple(f"left out: {line}" for line in broken)
 
 
 def squared(picture: Image.Image, size: int) -> Image.Image:
@@ -80,11 +131,66 @@ def squared(picture: Image.Image, size: int) -> Image.Image:
     return picture.resize((size, size), Image.Resampling.BICUBIC, box=box)
 
 
-def _decode(path: Path, size: int) -> NDArray[np.uint8] | str:
+def _of_classes(root: Path, names: list[str], classes: tuple[str, ...]) -> list[str]:
+    if not classes:
+        return names
+    known = sorted(entry.name for entry in root.iterdir() if entry.is_dir())
+    for wanted in classes:
+        if wanted not in known:
+            raise UserError(
+                f"config.data.classes: {root} has no subfolder {wanted!r} (it has: "
+                f"{', '.join(known[:8]) or 'none'})."
+            )
+    kept = [name for name in names if name.split(os.sep)[0] in classes]
+    if not kept:
+        raise UserError(f"{root} has no picture in its subfolders {', '.join(classes)}.")
+    return kept
+
+
+def _refuse_too_many(broken: list[str], n: int) -> None:
+    if len(broken) > _BAD_SHARE * n:
+        raise UserError(
+            f"{len(broken)} of {n} pictures cannot be read (1 % may), the first: "
+            f"{broken[0]}. Mend or remove them."
+        )
+
+
+def _look(path: Path, size: int) -> bytes | str:
+    """What a picture is known again by; or, if it cannot be read, one line that says why not.
+
+    Most damage is a file that is cut short, or no picture at all: what does not begin and end as
+    its kind does is decoded, to see.
+    """
+    try:
+        length, head, tail = edges(path, _EDGE)
+    except OSError as error:
+        return _reason(path, error)
+    if not _looks_whole(length, head, tail):
+        image = _decode(path, size)
+        if isinstance(image, str):
+            return image
+    return digest(length, head, tail).encode()
+
+
+def _looks_whole(length: int, head: bytes, tail: bytes) -> bool:
+    if head.startswith(b"\xff\xd8\xff"):
+        return tail.endswith(b"\xff\xd9")
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return tail.endswith(b"IEND\xaeB`\x82")
+    is_webp = head[:4] == b"RIFF" and head[8:12] == b"WEBP"
+    return is_webp and int.from_bytes(head[4:8], "little") + 8 == length
+
+
+def _decode(path: Path, size: int) -> Images | str:
     """The picture, or one line that says why not: one bad file among thousands is no failure."""
     try:
         with Image.open(path) as picture:
             upright = ImageOps.exif_transpose(picture).convert("RGB")
             return np.asarray(squared(upright, size))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        return f"{path} ({str(error).splitlines()[0][:60]})"
+        return _reason(path, error)
+
+
+def _reason(path: Path, error: Exception) -> str:
+    text = str(error) or type(error).__name__
+    return f"{path} ({text.splitlines()[0][:60]})"

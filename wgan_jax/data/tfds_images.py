@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import threading
 import urllib.error
 import urllib.request
@@ -14,44 +15,103 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from wgan_jax.data.folder import squared
+from wgan_jax.data.sources import Images, digest, edges, unreadable
 from wgan_jax.errors import UserError
+from wgan_jax.files import cache_dir, replace_bytes
 
 _PATIENCE = 5.0  # seconds to wait for a sign of the server before giving up
+_EDGE = 2**16  # bytes read of a file's beginning and end to know it again
 
 
-def read(
-    name: str, split: str, classes: tuple[str, ...], cache: Path | None, size: int
-) -> NDArray[np.uint8]:
-    """All images of a split; prepared (downloaded, converted) first if they are not yet.
+class Records:
+    """Images of a prepared split, each read and decoded when it is asked for.
 
-    Args:
-      name: as TFDS has it, with the configuration if any: `cifar10`, `lsun/bedroom`.
-      split: e.g. `train`.
-      classes: names of classes to keep; empty: all.
-      cache: where prepared datasets lie; None: TFDS's own folder.
-      size: height and width of the result; other images' centre squares are resized.
-
-    Returns:
-      uint8 [n, size, size, channels].
-
-    Raises:
-      UserError: unknown dataset, split or class; not prepared and no network to do it.
+    Attributes:
+      shape: (n, size, size, channels).
+      digest: 32 hex digits that change with the dataset's version, a file of it, or what is kept.
     """
-    builder = _builder(name, cache)
-    if not _is_prepared(builder):
-        _prepare(builder, name)
-    if split not in builder.info.splits:
-        known = ", ".join(builder.info.splits)
-        raise UserError(f"config.data.split = {split!r}: {name} has {known}.")
-    wanted = _labels(builder, name, classes)
-    source = builder.as_data_source(split)
-    return np.stack(
-        [
-            _fitted(record["image"], size)
-            for record in (source[i] for i in range(len(source)))
-            if wanted is None or int(record["label"]) in wanted
-        ]
-    )
+
+    def __init__(
+        self, name: str, split: str, classes: tuple[str, ...], cache: Path | None, size: int
+    ) -> None:
+        """Open a split; prepared (downloaded, converted) first if it is not yet.
+
+        Args:
+          name: as TFDS has it, with the configuration if any: `cifar10`, `lsun/bedroom`.
+          split: e.g. `train`.
+          classes: names of classes to keep; empty: all.
+          cache: where prepared datasets lie; None: TFDS's own folder.
+          size: height and width of the images; of others the centre squares are resized.
+
+        Raises:
+          UserError: unknown dataset, split or class; not prepared and no network to do it; a file
+            is missing.
+        """
+        builder = _builder(name, cache)
+        if not _is_prepared(builder):
+            _prepare(builder, name)
+        if split not in builder.info.splits:
+            known = ", ".join(builder.info.splits)
+            raise UserError(f"config.data.split = {split!r}: {name} has {known}.")
+        wanted = _labels(builder, name, classes)
+        self._name, self._split, self._cache, self._size = name, split, cache, size
+        self._records: Any = builder.as_data_source(split)
+        self._kept: NDArray[np.int64] | None = None
+        content = _files_digest(builder, split)
+        if wanted is not None:
+            self._kept = _of_labels(builder, split, wanted, content)
+            if not len(self._kept):
+                raise UserError(f"{name} has no image of {', '.join(classes)} in {split}.")
+        n = len(self._records) if self._kept is None else len(self._kept)
+        self.shape = (n, *self[0].shape)
+        self.digest = digest(content, sorted(wanted or ()), self.shape)
+
+    def __getitem__(self, index: int, /) -> Images:
+        number = index if self._kept is None else int(self._kept[index])
+        try:
+            return _fitted(self._records[number]["image"], self._size)
+        except (OSError, ValueError, RuntimeError, IndexError) as error:
+            place = self._records.dataset_info.data_dir
+            raise unreadable(f"Record {number} of {place}", error) from error
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_records": None}  # another process opens the files for itself
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._records = _builder(self._name, self._cache).as_data_source(self._split)
+
+
+def _files_digest(builder: Any, split: str) -> str:
+    """Version, and each file's name, length, beginning and end; not its whole content."""
+    parts: list[object] = [builder.info.full_name, split]
+    for instruction in builder.info.splits[split].file_instructions:
+        path = Path(instruction.filename)
+        try:
+            parts += [path.name, instruction.skip, instruction.take, *edges(path, _EDGE)]
+        except OSError as error:
+            raise unreadable(path, error) from error
+    return digest(*parts)
+
+
+def _of_labels(builder: Any, split: str, wanted: set[int], content: str) -> NDArray[np.int64]:
+    """Numbers of the records with these labels; found once and kept, as all records are read."""
+    import tensorflow_datasets as tfds
+
+    name = digest(content, sorted(wanted))
+    path = cache_dir() / "classes" / f"{name}.npy"
+    if path.exists():
+        try:
+            return np.asarray(np.load(path, allow_pickle=False), np.int64)
+        except (OSError, ValueError):
+            pass  # damaged: found anew below
+    records = builder.as_data_source(split, decoders={"image": tfds.decode.SkipDecoding()})
+    labels = np.array([int(records[number]["label"]) for number in range(len(records))])
+    kept = np.flatnonzero(np.isin(labels, list(wanted)))
+    content_of_file = io.BytesIO()
+    np.save(content_of_file, kept)
+    replace_bytes(path, content_of_file.getvalue())
+    return kept
 
 
 def _builder(name: str, cache: Path | None) -> Any:
@@ -141,7 +201,7 @@ def _labels(builder: Any, name: str, classes: tuple[str, ...]) -> set[int] | Non
     return {known.index(wanted) for wanted in classes}
 
 
-def _fitted(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+def _fitted(image: Images, size: int) -> Images:
     if image.shape[:2] == (size, size):
         return image
     picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
