@@ -96,7 +96,7 @@ def test_real_images_as_samples_are_at_distance_zero(tiny: dict[str, Any]) -> No
     real = jnp.asarray(dataset.images)
 
     class Copier:
-        settings = game.settings
+        settings, mesh = game.settings, game.mesh
 
         @staticmethod
         def latents(key: jax.Array, n: int) -> jax.Array:

@@ -4,11 +4,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from wgan_jax.config import resolve
 from wgan_jax.gan import rounds
 from wgan_jax.gan.state import new_game, root_key
 from wgan_jax.order import drawn
+from wgan_jax.starting import new_state
 
 KEY = root_key(0)
 
@@ -21,7 +24,7 @@ def play(config, *lengths: int):
     """Chunks of these lengths from the start; (game, state, metrics of all rounds, program)."""
     game = new_game(resolve(config), 1)
     program = rounds.chunk_program(game)
-    state, rows = jax.jit(game.new_state)(KEY), []
+    state, rows = new_state(game, KEY), []
     for length in lengths:
         state, chunk = program(state, images(), KEY, jnp.int32(length))
         rows.append(np.asarray(chunk.metrics[: int(chunk.rounds)]))
@@ -70,11 +73,12 @@ def test_counters(tiny):
 def test_the_critic_sees_each_image_once_a_pass(tiny):
     """The batches that a chunk draws are the run's permutation, in order, over pass boundaries."""
     game = new_game(resolve(tiny), 1)
-    state = jax.jit(game.new_state)(KEY)
+    state = new_state(game, KEY)
     seen = []
     marked = jnp.broadcast_to(jnp.arange(20, dtype=jnp.uint8).reshape(20, 1, 1, 1), (20, 8, 8, 1))
     for _ in range(5):
-        state, batch = rounds._draw_resident(state, marked, KEY, 8)
+        batch = rounds._drawn_resident(state, marked, KEY, 8)
+        state = rounds._moved_on(state, 20, 8)
         seen += np.asarray(batch[:, 0, 0, 0]).tolist()
     order_key = np.asarray(jax.random.key_data(jax.random.fold_in(KEY, rounds.Stream.ORDER)))
     place = np.arange(40, dtype=np.uint32)
@@ -94,6 +98,35 @@ def test_the_authors_schedule_of_critic_updates(tiny):
     _, state, _, program = play(tiny | {"n_critic_schedule": schedule}, 6)
     assert int(state.critic_updates) == 27
     assert program._cache_size() == 1
+
+
+@given(
+    st.integers(0, 30), st.integers(0, 9), st.integers(1, 9), st.integers(0, 60), st.integers(0, 60)
+)
+def test_updates_in_counts_what_the_schedule_plays(warm, period, long, first, count):
+    schedule = {"warm_epochs": warm, "period": period, "long": long}
+    settings = resolve({"n_critic": 3, "n_critic_schedule": schedule})
+    by_hand = sum(
+        long if epoch < warm or (period and epoch % period == 0) else 3
+        for epoch in range(first, first + count)
+    )
+    assert rounds.updates_in(settings, first, count) == by_hand
+
+
+def test_blocks_of_batches_play_as_the_whole_dataset_does(tiny):
+    """Streamed: the same bits, though a block holds more batches than a chunk needs."""
+    game, whole, rows, _ = play(tiny, 4)
+    program, state, blocks = rounds.chunk_program(game, 20), new_state(game, KEY), []
+    order_key = np.asarray(jax.random.key_data(jax.random.fold_in(KEY, rounds.Stream.ORDER)))
+    for update in range(10):
+        place = np.arange(8 * update, 8 * update + 8, dtype=np.uint32)
+        blocks.append(np.asarray(images())[drawn(order_key, place // 20, place % 20, 20)])
+    for first, played in ((0, 1), (0, 2), (6, 1)):
+        batches = jnp.asarray(np.stack(blocks[first : first + 6] + blocks[:2]))[:6]
+        block = rounds.Block(batches, jnp.int32(first))
+        state, chunk = program(state, block, KEY, jnp.int32(played))
+    assert same_bits(whole, state)
+    np.testing.assert_array_equal(rows[3], np.asarray(chunk.metrics[0]))
 
 
 def test_a_schedule_that_changes_nothing_gives_the_same_bits(tiny):

@@ -215,14 +215,14 @@ def poisoned(monkeypatch: pytest.MonkeyPatch, epoch: int, times: int = 1) -> Non
     """NaN in the generator's weights before the chunk that plays this epoch."""
     to_play, left = training.Session._rounds_to_play, [times]
 
-    def poison(session: Any) -> Any:
+    def poison(session: Any, most: int) -> Any:
         if session.epoch == epoch and left[0]:
             left[0] -= 1
             params = dict(session.state.generator.params)
             params["Dense_0"] = jax.tree.map(lambda w: w * jnp.nan, params["Dense_0"])
             generator = session.state.generator.replace(params=params)
             session.state = session.state.replace(generator=generator)
-        return to_play(session)
+        return to_play(session, most)
 
     monkeypatch.setattr(training.Session, "_rounds_to_play", poison)
 
@@ -407,3 +407,52 @@ def test_history_reads_back_what_was_written(finished):
     read = History.read(finished.workdir / "metrics.jsonl")
     for key in finished.game.metric_keys:
         np.testing.assert_array_equal(read[key], finished.history[key])
+
+
+STREAMED = {"name": "digits", "stream": True, "workers": 0}
+
+
+def test_a_streamed_run_has_the_bits_of_a_resident_one(finished, tiny, tmp_path):
+    """Stopped, resumed, in blocks of one, two and more rounds."""
+    config = tiny | {"data": STREAMED}
+    train(config | {"epochs": 2}, tmp_path, quiet=True)
+    assert same_bits(train(config, tmp_path, quiet=True).state, finished.state)
+
+
+def test_a_streamed_run_rolls_back(tiny, tmp_path, monkeypatch):
+    poisoned(monkeypatch, 4)
+    monkeypatch.setattr(training, "CHUNK_SECONDS", 0.0)
+    config = tiny | {"on_failure": "rollback", "data": STREAMED}
+    run = train(config, tmp_path, quiet=True)
+    assert int(run.state.epoch) == 6
+    drawn_images = 6 * tiny["n_critic"] * tiny["batch_size"]
+    assert int(run.state.position) == drawn_images
+    assert [event["event"] for event in events(tmp_path) if event["event"] != "verdict"] == [
+        "started",
+        "rollback",
+        "finished",
+    ]
+
+
+def test_pictures_that_vanish_while_they_are_streamed_end_the_run(tiny, tmp_path, monkeypatch):
+    """And they are missed at the next start."""
+    to_play = training.Session._rounds_to_play
+
+    def remove(session: Any, most: int) -> int:
+        for picture in pictures.glob("*") if session.epoch == 3 else ():
+            picture.unlink()
+        return to_play(session, most)
+
+    monkeypatch.setattr(training.Session, "_rounds_to_play", remove)
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for i in range(40):
+        Image.fromarray(np.full((8, 8, 3), i, np.uint8)).save(pictures / f"{i:02d}.png")
+    data = {"name": f"folder:{pictures}", "stream": True, "workers": 0}
+    config = tiny | {"data": data, "epochs": 10_000, "log_every": 0}
+    with pytest.raises(UserError, match=r"\d\d\.png"):
+        train(config, tmp_path / "run", quiet=True)
+    assert any(path.name.isdigit() for path in (tmp_path / "run" / "checkpoints").iterdir())
+    Image.new("RGB", (8, 8)).save(pictures / "00.png")
+    with pytest.raises(UserError, match=r"larger than the dataset|not those"):
+        train(config, tmp_path / "run", quiet=True)

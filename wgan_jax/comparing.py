@@ -10,6 +10,7 @@ from wgan_jax.data.digits import SIZE as DIGITS_SIZE
 from wgan_jax.data.digits import read_labelled
 from wgan_jax.errors import UserError
 from wgan_jax.evaluation import Quality, real_statistics, shown
+from wgan_jax.files import expanded
 from wgan_jax.measuring import Options, load_images, to_stderr
 from wgan_jax.quality import inception, statistics
 from wgan_jax.quality.compare import compare, refuse_other_protocol
@@ -81,7 +82,7 @@ def open_side(text: str, options: Options) -> Side:
     if text == "digits" or text.startswith("tfds:"):
         name, _, split = text.rpartition("/") if "/" in text else (text, "", "train")
         return DataSettings(name=name, split=split)
-    path = Path(text).expanduser()
+    path = expanded(text)
     if path.is_dir():
         return from_folder(path)
     if path.suffix != ".npz":
@@ -118,7 +119,9 @@ def _encoded(
     assert encoding is not None, "pictures come with an encoder"
     if isinstance(side, DataSettings):
         dataset = load_images(side, options.image_size or _dataset_size(side, sizes))
-        return real_statistics(encoding, dataset, side.split, to_stderr)
+        found = real_statistics(encoding, dataset, side.split, to_stderr)
+        assert found is not None, "this command runs in one process"
+        return found
     batches = shown(side.batches(encoding.batch_size), side.n, side.source)
     return encoding.collect(batches, side.n, side.source)
 

@@ -1,24 +1,42 @@
-"""The one exception for what the user can mend: a line that says what is wrong and what to do."""
+"""How a command ends early: one line that says what is wrong and what to do, and an exit code."""
 
 from __future__ import annotations
 
+LIMIT = 192  # characters of a line; with the "run.py: " before it, 200
+_WHOLE = 32  # characters of a word, a path say, that are shown whatever its length
 
-class UserError(Exception):
-    """Wrong input: printed as one line on stderr, without a traceback; exit code 2.
 
-    The message names the thing that is wrong and the remedy, in at most 200 characters.
+class OneLine(Exception):
+    """Printed as one line on stderr, without a traceback.
+
+    What the message quotes (paths, names, values) is made harmless for a terminal, and cut in its
+    middle where it is long, so that the line has at most `LIMIT` characters.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(one_line(message))
+
+
+class UserError(OneLine):
+    """Wrong input, which the user can mend; exit code 2.
+
+    The message names the thing that is wrong and the remedy.
     """
 
 
-class RunFailed(Exception):
-    """The run cannot or should not go on, for its own reasons; one line, exit code 1.
+class Followed(UserError):
+    """Another process of the run met it, and says so: printed there alone; exit code 2."""
+
+
+class RunFailed(OneLine):
+    """The run cannot or should not go on, for its own reasons; exit code 1.
 
     What was saved before it is whole.
     """
 
 
-class Interrupted(Exception):
-    """Ctrl-C or SIGTERM came, and all is saved; one line that says how to go on.
+class Interrupted(OneLine):
+    """Ctrl-C or SIGTERM came, and all is saved; the line says how to go on.
 
     Attributes:
       signum: the signal; the exit code is 128 + signum.
@@ -27,3 +45,27 @@ class Interrupted(Exception):
     def __init__(self, message: str, signum: int) -> None:
         super().__init__(message)
         self.signum = signum
+
+
+def printable(text: str) -> str:
+    """Text without what a terminal obeys or cannot show: such signs are escaped, e.g. `\\x1b`."""
+    if text.isprintable():
+        return text
+    signs = (c if c.isprintable() else " " if c in " \t\r\n" else _escaped(c) for c in text)
+    return "".join(signs)
+
+
+def one_line(text: str, limit: int = LIMIT) -> str:
+    """Printable text in one line of at most `limit` characters, long words cut in their middle."""
+    line = printable(text).strip()
+    while len(line) > limit:
+        longest = max(line.split(" "), key=len)
+        if len(longest) <= _WHOLE:
+            return line[: limit - 1] + "…"
+        keep = max(_WHOLE, len(longest) - (len(line) - limit)) - 1
+        line = line.replace(longest, f"{longest[: keep // 2]}…{longest[keep // 2 - keep :]}")
+    return line
+
+
+def _escaped(sign: str) -> str:
+    return sign.encode("unicode_escape").decode()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from jax import Array
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from wgan_jax import devices, hosts
 from wgan_jax.backend import compiler_options
 from wgan_jax.config import encoder_of
 from wgan_jax.data.dataset import Dataset
@@ -23,7 +24,7 @@ from wgan_jax.errors import UserError
 from wgan_jax.files import cache_dir
 from wgan_jax.gan.state import Game, GanState, Stream, root_key, to_uint8
 from wgan_jax.quality.compare import compare
-from wgan_jax.quality.encoders import Encoding, Wanted, build, slices
+from wgan_jax.quality.encoders import Encoding, Wanted, build
 from wgan_jax.quality.pixels import PixelMoments, batch_moments
 from wgan_jax.quality.statistics import Collector, Statistics, load
 from wgan_jax.quality.weights import WeightsAbsent
@@ -84,6 +85,9 @@ class Evaluator:
         self._real: Statistics | None = None
         self._batch_size = game.settings.quality.batch_size
         self._find_encoder(dataset, say, dtype)
+        self._key = np.asarray(
+            jax.random.key_data(jax.random.fold_in(root_key(game.settings.seed), Stream.EVALUATION))
+        )
         self._program = self._compiled()
 
     def _find_encoder(self, dataset: Dataset, say: Callable[[str], None], dtype: str) -> None:
@@ -97,11 +101,14 @@ class Evaluator:
             wanted = Wanted(
                 self.encoder, quality.weights, quality.resize, dtype, digits=read_labelled
             )
-            encoding = Encoding(build(wanted), quality.batch_size)
+            encoder = build(wanted)
         except WeightsAbsent as absent:
             self.encoder, self.note = "none", f"FID and IS are off: {absent}"
             say(self.note)
+            hosts.check_same("Inception's weights", self.encoder)
             return
+        hosts.check_same("Inception's weights", repr(encoder.protocol))
+        encoding = Encoding(encoder, quality.batch_size, self.game.mesh)
         self._encoding, self._batch_size = encoding, encoding.batch_size
         self._real = real_statistics(encoding, dataset, settings.data.split, say)
 
@@ -119,8 +126,18 @@ class Evaluator:
         """
         n = n or self.game.settings.quality.n
         pixels, fake = self._generate(state, n)
-        values = pixels.values()
         protocol = self._protocol(n) | {"epoch": epoch}
+        found = hosts.by_first(lambda: asdict(self._compared(pixels, fake, protocol, samples)))
+        return Quality(**found | {"caveats": tuple(found["caveats"])})
+
+    def _compared(
+        self,
+        pixels: PixelMoments,
+        fake: Statistics | None,
+        protocol: dict[str, Any],
+        samples: bool,
+    ) -> Quality:
+        values = pixels.values()
         if not np.isfinite(list(values.values())).all():
             caveat = "generated images hold NaN or infinities: nothing was measured"
             return Quality({}, self.encoder, protocol, (caveat,))
@@ -172,12 +189,11 @@ class Evaluator:
 
         The device works on the next batch while the host takes in the last.
         """
-        key = jax.random.fold_in(root_key(self.game.settings.seed), Stream.EVALUATION)
         params = self._encoding.params if self._encoding else None
         running: tuple[int, Any] | None = None
         with progress(n, "Quality") as bar:
             for start in range(0, n, self._batch_size):
-                begun = self._program(state, params, key, start, n)
+                begun = self._program(state, params, self._key, start, n)
                 if running is not None:
                     yield running[0], *running[1]
                     bar.update(running[0])
@@ -186,7 +202,7 @@ class Evaluator:
                 yield running[0], *running[1]
 
     def _compiled(self) -> Callable[..., Any]:
-        """(state, encoder's params, key, start, n) -> pixels' moments and encoding of one batch.
+        """(state, encoder's params, key words, start, n) -> pixels' moments, encoding of a batch.
 
         Sample i is drawn from the key's i-th child, so that it does not depend on the batch.
         """
@@ -196,8 +212,9 @@ class Evaluator:
             return game.latents(jax.random.fold_in(key, i), 1)[0]
 
         def batch(
-            state: GanState, params: Any, key: Array, start: Array, n: Array
+            state: GanState, params: Any, words: Array, start: Array, n: Array
         ) -> tuple[tuple[Array, Array], tuple[Array, ...]]:
+            key = jax.random.wrap_key_data(words)
             index = start + jnp.arange(size)
             latents = jax.vmap(latent, (None, 0))(key, index)
             if encoding is not None:
@@ -208,7 +225,8 @@ class Evaluator:
                 return moments, ()
             return moments, encoding.encoder.apply(params, to_uint8(images))
 
-        return jax.jit(batch, compiler_options=compiler_options())
+        whole = devices.everywhere(game.mesh)
+        return jax.jit(batch, out_shardings=whole, compiler_options=compiler_options())
 
 
 def progress(n: int, what: str) -> Any:
@@ -226,23 +244,28 @@ def shown(batches: Iterable[NDArray[np.uint8]], n: int, what: str) -> Iterator[N
 
 def real_statistics(
     encoding: Encoding, dataset: Dataset, split: str, say: Callable[[str], None] = print
-) -> Statistics:
-    """Statistics of a dataset by an encoder, with the covariance's root; computed once and kept."""
-    protocol = encoding.encoder.protocol
+) -> Statistics | None:
+    """Statistics of a dataset by an encoder, with the covariance's root; computed once and kept.
+
+    None on a process that is not the first, and has not kept what the first has.
+    """
+    protocol, count = encoding.encoder.protocol, len(dataset)
     source = f"{dataset.name}/{split}" if dataset.name.startswith("tfds:") else dataset.name
     path = _statistics_path(repr(protocol), dataset.fingerprint)
+    kept: Statistics | None = None
     if path.exists():
         try:
             found = load(path)
-            if found.protocol == protocol and found.n == len(dataset.images):
-                return replace(found, source=source)
+            if found.protocol == protocol and found.n == count:
+                kept = replace(found, source=source)
         except UserError as error:
             say(f"Computed anew: {error}")
-    say(f"Encoding the {len(dataset.images):,} real images of {source} (once) ...")
-    count = len(dataset.images)
-    batches = shown(slices(dataset.images, encoding.batch_size), count, "Real images")
+    if hosts.by_first(lambda: kept is not None):
+        return kept
+    say(f"Encoding the {count:,} real images of {source} (once) ...")
+    batches = shown(dataset.batches(encoding.batch_size), count, "Real images")
     statistics = encoding.collect(batches, count, source).with_root()
-    statistics.save(path)
+    hosts.by_first(lambda: statistics.save(path))
     return statistics
 
 

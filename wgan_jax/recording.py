@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wgan_jax import hosts
 from wgan_jax.config import Settings, encoder_of, flat
 from wgan_jax.health.judge import Judge
 from wgan_jax.history import History
@@ -87,7 +88,7 @@ class Recorder:
         self._waiting = None
         if not keep:
             self._writer.flush()
-            self._lines.truncate_after(epoch - 1)
+            self._cut_lines_after(epoch - 1)
         self.history = History.read(self._lines.path) if epoch else History()
         s = self.settings
         self.judge = Judge(
@@ -180,6 +181,9 @@ class Recorder:
         self.console.close()
         return paths
 
+    def _cut_lines_after(self, epoch: int) -> None:
+        hosts.by_first(lambda: self._lines.truncate_after(epoch))
+
     def _show(self, played: Played) -> None:
         """The guide's block for each epoch that is due, and quality where it was measured."""
         every = self.settings.log_every
@@ -206,6 +210,30 @@ class Recorder:
 
             found.append(tensorboard_mirror(self.place, self.say))
         return found
+
+
+class Follower(Recorder):
+    """Judges as the first process does, and leaves files, mirrors and console to it."""
+
+    def __init__(self, settings: Settings, place: Path, *, quiet: bool) -> None:
+        del quiet
+        super().__init__(settings, place, quiet=True)
+
+    def open(self, epoch: int) -> None:
+        pass
+
+    def event(self, event: str, epoch: int, **details: Any) -> None:
+        pass
+
+    def pictures(self, images: NDArray[np.uint8], epoch: int) -> None:
+        pass
+
+    def summarize(self, status: str) -> None:
+        pass
+
+    def conclude(self, status: str) -> tuple[Path, ...]:
+        del status
+        return ()
 
 
 def quality_block(quality: Quality) -> str:

@@ -9,17 +9,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from numpy.typing import NDArray
 from PIL import Image
 
+from wgan_jax import devices
+from wgan_jax.backend import enough_memory
 from wgan_jax.errors import UserError
+from wgan_jax.files import no_room
 from wgan_jax.gan.state import Game, GanState, Stream, root_key
 from wgan_jax.measuring import open_run, to_stderr
 from wgan_jax.record.samples import save_grid
 
 BATCH = 256  # samples generated at a time
 STEPS = 8  # pictures in a row of an interpolation
+MOST, MOST_IN_A_GRID = 1_000_000, 10_000  # pictures, or rows, at a time
 
 
 def sample(
@@ -46,15 +49,19 @@ def sample(
     Returns:
       The file or folder written.
     """
-    if n < 1:
-        raise UserError(f"--n={n} must be at least 1.")
+    most = MOST_IN_A_GRID if grid or interpolate else MOST
+    if not 1 <= n <= most:
+        raise UserError(f"--n={n} must be at least 1 and at most {most}.")
+    if not 0 <= seed < 2**32:
+        raise UserError(f"--seed={seed} must be at least 0 and below 2**32.")
     game, epoch, state = open_run(workdir, checkpoint)
     key = jax.random.fold_in(root_key(game.settings.seed), Stream.SAMPLES)
     key = jax.random.fold_in(key, seed)
     latents = game.latents(key, 2 * n if interpolate else n)
     if interpolate:
         latents = between(latents[:n], latents[n:], STEPS).reshape(n * STEPS, -1)
-    pictures = draw(game, state, latents)
+    with enough_memory("ask for fewer, --n"):
+        pictures = draw(game, state, latents)
     path = out or workdir / "generated"
     if grid or interpolate:
         kind = "interpolation" if interpolate else "grid"
@@ -69,12 +76,11 @@ def sample(
 
 def draw(game: Game, state: GanState, latents: Array) -> NDArray[np.uint8]:
     """Pictures uint8 [n, h, w, c] from latents [n, d], in batches sharded over the devices."""
-    mesh = Mesh(np.array(jax.local_devices()), ("batch",))
-    by_batch = NamedSharding(mesh, PartitionSpec("batch"))
-    everywhere = NamedSharding(mesh, PartitionSpec())
+    mesh = devices.mesh()
+    by_batch = devices.by_batch(mesh)
     size = -(-min(BATCH, len(latents)) // mesh.size) * mesh.size
     padded = jnp.pad(latents, ((0, -len(latents) % size), (0, 0)))
-    program, state = jax.jit(game.pictures), jax.device_put(state, everywhere)
+    program, state = jax.jit(game.pictures), jax.device_put(state, devices.everywhere(mesh))
     batches = [
         np.asarray(program(state, jax.device_put(padded[start : start + size], by_batch)))
         for start in range(0, len(latents), size)
@@ -104,4 +110,4 @@ def _save_each(pictures: NDArray[np.uint8], folder: Path) -> None:
             grey = picture.shape[-1] == 1
             Image.fromarray(picture[..., 0] if grey else picture).save(folder / f"{i:06d}.png")
     except OSError as error:
-        raise UserError(f"Cannot write to {folder}: {error.strerror or error}.") from error
+        raise no_room(folder, error) from error

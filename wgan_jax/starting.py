@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from wgan_jax import devices
 from wgan_jax.errors import UserError
 from wgan_jax.gan.state import Game, GanState, new_game, root_key
 from wgan_jax.record import claim
@@ -20,13 +21,29 @@ def first_state(game: Game, checkpoints: Checkpoints, key: Array) -> tuple[int, 
     Raises:
       UserError: the checkpoint or `init_from` does not fit the settings.
     """
-    state = jax.jit(game.new_state)(key)
-    found: tuple[int, GanState] | None = checkpoints.restore(state)
+    fresh = new_state(game, key)
+    found = restored(game, checkpoints, fresh, "latest")
     if found is not None:
         return found
     if game.settings.init_from:
-        state = weights_from(Path(game.settings.init_from), state)
-    return 0, state
+        fresh = weights_from(Path(game.settings.init_from), fresh)
+    return 0, fresh
+
+
+def new_state(game: Game, key: Array) -> GanState:
+    """The seed's own state, on every device."""
+    state: GanState = jax.jit(game.new_state, out_shardings=devices.everywhere(game.mesh))(key)
+    return state
+
+
+def restored(
+    game: Game, checkpoints: Checkpoints, like: GanState, which: str
+) -> tuple[int, GanState] | None:
+    """(epochs played, state) of a checkpoint, on every device; None if there is none."""
+    found: tuple[int, GanState] | None = checkpoints.restore(like, which)
+    if found is None:
+        return None
+    return found[0], devices.put(found[1], devices.everywhere(game.mesh))
 
 
 def weights_from(source: Path, state: GanState) -> GanState:
@@ -48,7 +65,7 @@ def weights_from(source: Path, state: GanState) -> GanState:
     like = jax.eval_shape(new_game(theirs, channels).new_state, root_key(0))
     found = Checkpoints(workdir / "checkpoints").restore(like, which)
     if found is None:
-        raise UserError(f"config.init_from = {source} has no checkpoint to start from.")
+        raise UserError(f"config.init_from = {source} has no checkpoint to start from: train it.")
     for player in ("critic", "generator"):
         mine, other = getattr(state, player), getattr(found[1], player)
         if structure((mine.params, mine.stats)) != structure((other.params, other.stats)):

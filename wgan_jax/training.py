@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from collections.abc import Mapping
@@ -10,24 +11,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
-from wgan_jax import interruption
-from wgan_jax.backend import use_compilation_cache
+from wgan_jax import devices, hosts, interruption
+from wgan_jax.backend import enough_memory, use_compilation_cache
 from wgan_jax.config import Settings, resolve
 from wgan_jax.data.dataset import Dataset, from_array, load
 from wgan_jax.errors import Interrupted, RunFailed, UserError
+from wgan_jax.feeding import feed
 from wgan_jax.gan.rounds import CHUNK, Chunk, chunk_program
 from wgan_jax.gan.state import Game, GanState, Stream, new_game, root_key
 from wgan_jax.health.judge import Verdict
 from wgan_jax.history import History
 from wgan_jax.record import claim
 from wgan_jax.record.checkpoints import Checkpoints
-from wgan_jax.recording import Played, Recorder
-from wgan_jax.starting import first_state
+from wgan_jax.recording import Follower, Played, Recorder
+from wgan_jax.starting import first_state, new_state, restored
 
 if TYPE_CHECKING:  # imported only by runs that measure quality
     from wgan_jax.evaluation import Evaluator, Quality
@@ -88,9 +89,18 @@ def train(
         data = dataclasses.replace(settings.data, name="arrays")
         settings = dataclasses.replace(settings, data=data)
     place = Path(workdir)
-    dataset = read_images(settings, images)
-    with claim.claimed(place):
-        claim.settle(place, settings, dataset.identity)
+    devices.check_divides(settings.batch_size, devices.mesh(settings.devices))
+    dataset = hosts.together(lambda: read_images(settings, images))
+    hosts.check_same("The settings", repr(settings))
+    hosts.check_same("The images", dataset.fingerprint)
+    with contextlib.ExitStack() as held:
+
+        def claim_it() -> None:
+            held.enter_context(claim.claimed(place))
+            claim.settle(place, settings, dataset.identity)
+
+        hosts.by_first(claim_it)
+        held.enter_context(enough_memory("lower config.batch_size, or the networks' filters"))
         session = Session(settings, place, dataset, quiet)
         try:
             session.run()
@@ -105,10 +115,10 @@ def read_images(settings: Settings, images: NDArray[np.uint8] | None = None) -> 
         dataset = from_array(images, settings.image_size)
     else:
         dataset = load(settings.data, settings.image_size)
-    if len(dataset.images) < settings.batch_size:
+    if len(dataset) < settings.batch_size:
         raise UserError(
             f"config.batch_size = {settings.batch_size} is larger than the dataset: "
-            f"{dataset.name} has {len(dataset.images)} images. Set it to that or less."
+            f"{dataset.name} has {len(dataset)} images. Set it to that or less."
         )
     return dataset
 
@@ -120,11 +130,16 @@ class Session:
         use_compilation_cache()
         self.settings, self.place, self.dataset = settings, place, dataset
         self.game = new_game(settings, dataset.channels)
-        self.key = root_key(settings.seed)
-        self.record = Recorder(settings, place, quiet=quiet)
+        whole = devices.everywhere(self.game.mesh)
+        self.key = jax.jit(root_key, static_argnums=0, out_shardings=whole)(settings.seed)
+        recorder = Recorder if hosts.first() else Follower
+        self.record = recorder(settings, place, quiet=quiet)
         self.say = self.record.say
         self.checkpoints = Checkpoints(place / "checkpoints", settings.keep_checkpoints, self.say)
         self.evaluator: Evaluator | None = None
+        self.ends = contextlib.ExitStack()  # what is to be closed, the last one opened first
+        self.ends.callback(self.record.close)
+        self.ends.callback(self.checkpoints.close)
         self.epoch, self.state = first_state(self.game, self.checkpoints, self.key)
         self.record.take_back_to(self.epoch)
         self.seconds_per_round = CHUNK_SECONDS  # until it is measured: chunks of one round
@@ -143,16 +158,20 @@ class Session:
             self.say(f"{self.place} is finished: all {self.epoch} epochs are trained.")
             return
         self._open()
+        signal = 0
         with interruption.watched() as signals:
-            while self.epoch < self.settings.epochs and not signals.received:
-                rounds = self._rounds_to_play()
+            while self.epoch < self.settings.epochs:
+                images, most = self.feed.images(self.epoch)
+                rounds, signal = hosts.agreed(self._rounds_to_play(most), signals.received)
+                if signal:
+                    break
                 clock = time.perf_counter()
-                self.state, chunk = self.program(self.state, self.images, self.key, rounds)
+                self.state, chunk = self.program(self.state, images, self.key, np.int32(rounds))
                 self.record.record()
                 played = self._fetch(chunk, clock)
                 self._at_boundaries(played)
                 self._act_on_verdict()
-        self._end(signals.received)
+        self._end(signal)
 
     def result(self) -> Run:
         record = self.record
@@ -160,19 +179,18 @@ class Session:
 
     def close(self) -> None:
         """End all threads; what is written by then is whole."""
-        try:
-            self.checkpoints.close()
-        finally:
-            self.record.close()
+        self.ends.close()
 
     def _open(self) -> None:
         """Compile, and open what the run writes to."""
         self.record.open(self.epoch)
-        self.images = jax.device_put(self.dataset.images)
-        lowered = chunk_program(self.game).lower(self.state, self.images, self.key, jnp.int32(1))
-        self.program = lowered.compile()
-        latents = self.game.latents(jax.random.fold_in(self.key, Stream.SAMPLES), GRID)
-        self.draw = jax.jit(lambda state: self.game.pictures(state, latents))
+        self.feed = feed(self.game, self.dataset, self.key)
+        self.ends.callback(self.feed.close)
+        self.feed.start(self.state)
+        program = chunk_program(self.game, self.feed.streamed)
+        images, _ = self.feed.images(self.epoch)
+        self.program = program.lower(self.state, images, self.key, np.int32(1)).compile()
+        self.draw = jax.jit(self._grid, out_shardings=devices.everywhere(self.game.mesh))
         if self.settings.quality_every:
             from wgan_jax.evaluation import Evaluator
 
@@ -181,7 +199,7 @@ class Session:
             self._draw_samples()
         self.record.console.progress(self.epoch)
 
-    def _rounds_to_play(self) -> Array:
+    def _rounds_to_play(self, most: int) -> int:
         """About a second's worth, but no further than where the next thing is due."""
         s = self.settings
         stops = [s.epochs] + [
@@ -190,7 +208,7 @@ class Session:
             if every
         ]
         length = int(CHUNK_SECONDS / max(self.seconds_per_round, 1e-9))
-        return jnp.asarray(max(1, min(length, CHUNK, min(stops) - self.epoch)), jnp.int32)
+        return max(1, min(length, most, CHUNK, min(stops) - self.epoch))
 
     def _fetch(self, chunk: Chunk, clock: float) -> Played:
         """Wait for the chunk and bring its metrics to the host."""
@@ -225,8 +243,13 @@ class Session:
             fid = played.quality.values["fid_score"]
             self.checkpoints.mark_best(self.epoch, fid, played.quality.encoder)
 
+    def _grid(self, state: GanState, key: Array) -> Array:
+        """The same latents' samples at every epoch, uint8 [GRID, h, w, c]."""
+        latents = self.game.latents(jax.random.fold_in(key, Stream.SAMPLES), GRID)
+        return self.game.pictures(state, latents)
+
     def _draw_samples(self) -> None:
-        self.record.pictures(np.asarray(self.draw(self.state)), self.epoch)
+        self.record.pictures(np.asarray(self.draw(self.state, self.key)), self.epoch)
 
     def _is_best(self, quality: Quality) -> bool:
         """Whether no earlier epoch had as low a FID by the same encoder."""
@@ -252,8 +275,9 @@ class Session:
         if not self.sound:
             bad = next(k for k in self.game.metric_keys if not np.isfinite(record.history[k][-1]))
             reason = f"{bad} is {record.history[bad][-1]} at epoch {self.epoch - 1}"
-        past = [event for event in claim.events(self.place) if event["event"] == "rollback"]
-        if s.on_failure == "rollback" and len(past) < s.max_rollbacks:
+        events = hosts.by_first(lambda: claim.events(self.place))
+        past = sum(event["event"] == "rollback" for event in events)
+        if s.on_failure == "rollback" and past < s.max_rollbacks:
             self._roll_back(reason)
             return
         if self.sound:
@@ -271,10 +295,14 @@ class Session:
     def _roll_back(self, reason: str) -> None:
         """Go on from the last healthy checkpoint (or anew) with lower learning rates."""
         self.checkpoints.wait()
-        fresh = jax.jit(self.game.new_state)(self.key)
-        left, factor = self.epoch - 1, self.state.rate_factor * self.settings.rollback_factor
-        self.epoch, state = self.checkpoints.restore(fresh, "healthy") or (0, fresh)
-        self.state = state.replace(rate_factor=factor)
+        fresh = new_state(self.game, self.key)
+        left = self.epoch - 1
+        factor = np.float32(self.state.rate_factor) * np.float32(self.settings.rollback_factor)
+        found = restored(self.game, self.checkpoints, fresh, "healthy")
+        self.epoch, state = found or (0, fresh)
+        whole = devices.everywhere(self.game.mesh)
+        self.state = state.replace(rate_factor=devices.put(factor, whole))
+        self.feed.start(self.state)
         self.checkpoints.drop_after(self.epoch)
         self.record.take_back_to(self.epoch)
         self.sound = True

@@ -15,6 +15,8 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from wgan_jax.backend import compiler_options
+from wgan_jax.config import Settings
+from wgan_jax.devices import everywhere
 from wgan_jax.gan.metrics import (
     WINDOW,
     loss_ratio,
@@ -29,6 +31,18 @@ from wgan_jax.order import drawn
 CHUNK = 1024  # rounds per chunk at most: the length of the buffer of metrics
 
 Draw = Callable[[GanState], tuple[GanState, Array]]
+
+
+class Block(NamedTuple):
+    """Batches in the order of the critic's updates, for a dataset that is streamed.
+
+    Attributes:
+      batches: uint8 [updates, batch, h, w, c], by rows over the devices.
+      first: number of the critic update that the first of them is for, int32.
+    """
+
+    batches: Array
+    first: Array
 
 
 class Chunk(NamedTuple):
@@ -81,18 +95,27 @@ def play_round(game: Game, state: GanState, draw: Draw, key: Array) -> tuple[Gan
     return state, metrics
 
 
-def chunk_program(game: Game) -> jax.stages.Wrapped:
+def chunk_program(game: Game, streamed: int = 0) -> jax.stages.Wrapped:
     """The jitted program `(state, images, root key, rounds int32) -> (state, Chunk)`.
 
-    images: the whole dataset, uint8 [n, h, w, c], on the device; n at least the batch size. The
-    state is donated.
+    images: the whole dataset, uint8 [n, h, w, c], on every device, n at least the batch size; or a
+    `Block` that holds all batches of the chunk. The state is donated.
+
+    Args:
+      game: the static part.
+      streamed: size of the dataset that blocks are given of; 0: the whole dataset is given.
     """
 
     def play_chunk(
-        state: GanState, images: Array, key: Array, rounds: Array
+        state: GanState, images: Array | Block, key: Array, rounds: Array
     ) -> tuple[GanState, Chunk]:
         def draw(state: GanState) -> tuple[GanState, Array]:
-            return _draw_resident(state, images, key, game.settings.batch_size)
+            if isinstance(images, Block):
+                size, batch = streamed, images.batches[state.critic_updates - images.first]
+            else:
+                size = len(images)
+                batch = _drawn_resident(state, images, key, game.settings.batch_size)
+            return _moved_on(state, size, game.settings.batch_size), game.spread(batch)
 
         def unfinished(carry: tuple[GanState, Array, Array, Array]) -> Array:
             _, _, played, sound = carry
@@ -113,7 +136,28 @@ def chunk_program(game: Game) -> jax.stages.Wrapped:
         )
         return state, Chunk(rows, played, state.critic_updates - updates_before)
 
-    return jax.jit(play_chunk, donate_argnums=0, compiler_options=compiler_options())
+    return jax.jit(
+        play_chunk,
+        donate_argnums=0,
+        out_shardings=everywhere(game.mesh),
+        compiler_options=compiler_options(),
+    )
+
+
+def updates_in(settings: Settings, first: int, rounds: int) -> int:
+    """Critic updates in so many rounds from the epoch `first` on."""
+    schedule = settings.n_critic_schedule
+
+    def long_ones(end: int) -> int:
+        """Long epochs among 0 ... end - 1."""
+        warm = min(schedule.warm_epochs, end)
+        if not schedule.period:
+            return warm
+        late = -(-end // schedule.period) - -(-warm // schedule.period)
+        return warm + late
+
+    long = long_ones(first + rounds) - long_ones(first)
+    return long * schedule.long + (rounds - long) * settings.n_critic
 
 
 def _critic_phase(game: Game, state: GanState, draw: Draw, key: Array) -> tuple[GanState, Metrics]:
@@ -140,16 +184,18 @@ def _critic_phase(game: Game, state: GanState, draw: Draw, key: Array) -> tuple[
     return played
 
 
-def _draw_resident(
-    state: GanState, images: Array, key: Array, batch_size: int
-) -> tuple[GanState, Array]:
+def _drawn_resident(state: GanState, images: Array, key: Array, batch_size: int) -> Array:
     """The images of the next critic update, by the run's permutation of the dataset."""
     size = jnp.uint32(images.shape[0])
     order_key = jax.random.key_data(jax.random.fold_in(key, Stream.ORDER))
     positions = state.position + jnp.arange(batch_size, dtype=jnp.uint32)
     beyond = (positions >= size).astype(jnp.uint32)
     indices = drawn(order_key, state.passes + beyond, positions - beyond * size, images.shape[0])
+    return images[indices]
+
+
+def _moved_on(state: GanState, size: int, batch_size: int) -> GanState:
+    """The state one batch further in a dataset of this size."""
     end = state.position + jnp.uint32(batch_size)
-    over = (end >= size).astype(jnp.uint32)
-    state = state.replace(passes=state.passes + over, position=end - over * size)
-    return state, images[indices]
+    over = (end >= jnp.uint32(size)).astype(jnp.uint32)
+    return state.replace(passes=state.passes + over, position=end - over * jnp.uint32(size))

@@ -11,8 +11,10 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
-from jax import Array
+from jax import Array, lax
+from jax.sharding import Mesh
 
+from wgan_jax import devices
 from wgan_jax.config import Settings
 from wgan_jax.gan.metrics import WINDOW
 from wgan_jax.gan.networks import Critic, Generator
@@ -87,10 +89,12 @@ class Game:
     Attributes:
       settings: resolved settings.
       image_shape: (height, width, channels).
+      mesh: the devices that share every batch.
     """
 
     settings: Settings
     image_shape: tuple[int, int, int]
+    mesh: Mesh
     critic: Critic
     generator: Generator
     objective: Objective
@@ -135,6 +139,11 @@ class Game:
             rate_factor=jnp.float32(1),
         )
 
+    def spread(self, rows: Array) -> Array:
+        """The same rows [n, ...], each device with its share; n a multiple of the mesh's size."""
+        shares: Array = lax.with_sharding_constraint(rows, devices.by_batch(self.mesh))
+        return shares
+
     def latents(self, key: Array, n: int) -> Array:
         """Generator inputs [n, latent_dim], float32, from N(0, 1)."""
         return jax.random.normal(key, (n, self.settings.latent_dim), jnp.float32)
@@ -169,6 +178,7 @@ def new_game(settings: Settings, channels: int) -> Game:
     return Game(
         settings=settings,
         image_shape=(size, size, channels),
+        mesh=devices.mesh(settings.devices),
         critic=Critic(settings.critic),
         generator=Generator(settings.generator, size, channels),
         objective=objective,

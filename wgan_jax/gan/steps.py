@@ -34,7 +34,8 @@ def critic_step(game: Game, state: GanState, batch: Array, key: Array) -> tuple[
     real = _as_floats(batch)
     if game.settings.data.flip:
         real = _flip(real, flip_key)
-    fake = _fakes_for_critic(game, state, game.latents(latent_key, len(batch)))
+    latents = game.spread(game.latents(latent_key, len(batch)))
+    fake = _fakes_for_critic(game, state, latents)
 
     def loss(params: Tree) -> tuple[Array, tuple[Tree, Metrics]]:
         real_scores, stats = _score(game, params, state.critic.stats, real, real_key)
@@ -76,7 +77,7 @@ def generator_step(game: Game, state: GanState, key: Array) -> tuple[GanState, M
     """
     step_key = jax.random.fold_in(jax.random.fold_in(key, Stream.GENERATOR), state.epoch)
     latent_key, dropout_key = jax.random.split(step_key)
-    latents = game.latents(latent_key, game.settings.batch_size)
+    latents = game.spread(game.latents(latent_key, game.settings.batch_size))
 
     def loss(params: Tree) -> tuple[Array, tuple[Tree, Metrics]]:
         fakes, stats = _generate(game, params, state.generator.stats, latents)

@@ -14,9 +14,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh
 from numpy.typing import NDArray
 
+from wgan_jax import devices
 from wgan_jax.backend import compiler_options
 from wgan_jax.errors import UserError
 from wgan_jax.files import cache_dir, replace_bytes
@@ -136,21 +137,21 @@ class Encoding:
     image depend neither on its place nor on its neighbours.
     """
 
-    def __init__(self, encoder: Encoder, batch_size: int) -> None:
-        devices = np.array(jax.local_devices())
-        mesh = Mesh(devices, ("batch",))
+    def __init__(self, encoder: Encoder, batch_size: int, mesh: Mesh | None = None) -> None:
+        mesh = mesh or devices.mesh()
         self.encoder = encoder
-        self.batch_size = -(-batch_size // len(devices)) * len(devices)
-        self.by_batch = NamedSharding(mesh, PartitionSpec("batch"))
-        self.everywhere = NamedSharding(mesh, PartitionSpec())
-        self.params = jax.device_put(encoder.params, self.everywhere)
-        self._encode = jax.jit(encoder.apply, compiler_options=compiler_options())
+        self.batch_size = -(-batch_size // mesh.size) * mesh.size
+        self.by_batch, self.everywhere = devices.by_batch(mesh), devices.everywhere(mesh)
+        self.params = devices.put(encoder.params, self.everywhere)
+        self._encode = jax.jit(
+            encoder.apply, out_shardings=self.everywhere, compiler_options=compiler_options()
+        )
 
     def __call__(self, images: NDArray[np.uint8]) -> Batch:
         """Features and logits of images uint8 [n, H, W, C], n at most `batch_size`."""
         n = len(images)
         padding = np.zeros((self.batch_size - n, *images.shape[1:]), np.uint8)
-        full = jax.device_put(np.concatenate([images, padding]), self.by_batch)
+        full = devices.put(np.concatenate([images, padding]), self.by_batch)
         features, logits = self._encode(self.params, full)
         return np.asarray(features)[:n], np.asarray(logits)[:n]
 

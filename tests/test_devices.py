@@ -1,0 +1,123 @@
+"""One run on 1, 2, 4 and 8 devices: the same images and noise, the same result but for rounding."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+from wgan_jax import devices
+from wgan_jax.errors import UserError
+from wgan_jax.training import train
+
+# Eight simulated devices have to be asked for before jax starts: hence a process of its own.
+SCRIPT = """
+import json, sys
+import jax, numpy as np
+from wgan_jax import devices
+from wgan_jax.config import resolve
+from wgan_jax.data.digits import read
+from wgan_jax.gan import rounds
+from wgan_jax.gan.state import Stream, new_game, root_key
+from wgan_jax.starting import new_state
+from wgan_jax.training import train
+
+config, folder = json.loads(sys.argv[1]), sys.argv[2]
+found = {}
+for count in (1, 2, 4, 8):
+    game = new_game(resolve(config | {"devices": count}), 1)
+    whole = devices.everywhere(game.mesh)
+    key = jax.jit(root_key, static_argnums=0, out_shardings=whole)(0)
+    images, state = devices.put(read(()), whole), new_state(game, key)
+
+    def drawn(state, images, key):
+        batch = rounds._drawn_resident(state, images, key, 8)
+        mask = jax.random.bernoulli(key, 0.3, (8, 8, 8, 4))
+        return [game.spread(x) for x in (batch, game.latents(key, 8), mask)]
+
+    inputs = [np.asarray(x).tolist() for x in jax.jit(drawn)(state, images, key)]
+    program = rounds.chunk_program(game).lower(state, images, key, np.int32(20)).compile()
+    state, chunk = program(state, images, key, np.int32(20))
+    players = (state.critic.params, state.generator.params)
+    weights = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(players)])
+    found[count] = {
+        "inputs": inputs,
+        "position": [int(state.passes), int(state.position)],
+        "metrics": np.asarray(chunk.metrics[:20]).tolist(),
+        "weights": weights.tolist(),
+        "program": program.as_text(),
+    }
+quality = {"encoder": "digits", "n": 64, "batch_size": 32}
+for count in (1, 4):
+    c = config | {"devices": count, "quality_every": 3, "quality": quality, "epochs": 3}
+    run = train(c, f"{folder}/{count}", quiet=True)
+    found[f"fid {count}"] = run.history["fid_score"][-1]
+json.dump(found, sys.stdout)
+"""
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What 20 rounds came to on each number of devices.
+
+    Plain gradient descent: RMSProp divides by the gradient's size, and so makes the round-off of a
+    gradient that should be zero as large as any other.
+    """
+    from tests.conftest import TINY
+
+    descent = {"name": "sgd", "learning_rate": 0.05}
+    critic = TINY["critic"] | {"dropout": 0.3}
+    config = TINY | {"critic": critic, "critic_optimizer": descent, "generator_optimizer": descent}
+    flag = "--xla_force_host_platform_device_count=8"
+    answer = subprocess.run(
+        [sys.executable, "-c", SCRIPT, json.dumps(config), str(tmp_path_factory.mktemp("runs"))],
+        env=os.environ | {"XLA_FLAGS": flag},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stderr
+    return dict(json.loads(answer.stdout))
+
+
+@pytest.mark.parametrize("count", ["2", "4", "8"])
+def test_the_result_does_not_depend_on_the_number_of_devices(found, count):
+    assert found[count]["inputs"] == found["1"]["inputs"]
+    assert found[count]["position"] == found["1"]["position"]
+    for what in ("metrics", "weights"):
+        one, several = np.array(found["1"][what]), np.array(found[count][what])
+        np.testing.assert_allclose(several, one, rtol=1e-3, atol=2e-5)
+    assert np.ptp(found["1"]["metrics"], axis=0).max() > 0.01  # they did learn something
+
+
+@pytest.mark.parametrize("count", ["2", "4", "8"])
+def test_devices_exchange_sums_and_never_images_or_features(found, count):
+    exchanges = set(
+        re.findall(r"all-(?:gather|reduce|to-all)|collective-permute", found[count]["program"])
+    )
+    assert exchanges == {"all-reduce"}
+
+
+def test_quality_is_measured_on_several_devices_as_on_one(found):
+    assert found["fid 4"] == pytest.approx(found["fid 1"], rel=1e-2)
+
+
+def test_a_batch_that_does_not_divide_is_refused_with_the_nearest_that_do():
+    class Mesh:
+        size = 8
+
+    devices.check_divides(64, Mesh())  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=r"60 does not divide over 8 devices: use 56 or 64, or --c"):
+        devices.check_divides(60, Mesh())  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=r"use 8, or --config\.devices=3"):
+        devices.check_divides(3, Mesh())  # type: ignore[arg-type]
+
+
+def test_more_devices_than_there_are_is_refused(tiny, tmp_path):
+    with pytest.raises(UserError, match=r"config\.devices = 7: there "):
+        train(tiny | {"devices": 7}, tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,86 @@
+"""The devices that share a run, and what lies where on them: one mesh, whatever their number.
+
+Data parallel training is this and nothing more: arrays whose rows are the images of a batch are
+spread over the mesh, all others are on every device, and the compiler puts in the sums between
+them. The program is the one that a single device runs.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from numpy.typing import NDArray
+
+from wgan_jax.errors import UserError
+
+_ROWS = "batch"
+
+
+@cache
+def mesh(count: int = 0) -> Mesh:
+    """The first `count` devices of all hosts in a row; 0: all.
+
+    Raises:
+      UserError: there are not so many.
+    """
+    found = jax.devices()
+    if count > len(found):
+        raise UserError(f"config.devices = {count}: there are {len(found)}. Ask for so many or 0.")
+    return Mesh(np.array(found[: count or None]), (_ROWS,))
+
+
+def by_batch(devices: Mesh, axis: int = 0) -> NamedSharding:
+    """Each device has its share of the rows: of the first axis, or of another."""
+    return NamedSharding(devices, PartitionSpec(*[None] * axis, _ROWS))
+
+
+def everywhere(devices: Mesh) -> NamedSharding:
+    """Each device has all of it."""
+    return NamedSharding(devices, PartitionSpec())
+
+
+def put(host: Any, sharding: NamedSharding) -> Any:
+    """A tree of host arrays, equal in every process, on the devices."""
+    if sharding.is_fully_addressable:
+        return jax.device_put(host, sharding)
+
+    def place(array: Any) -> jax.Array:
+        whole = np.asarray(array)
+        return jax.make_array_from_callback(whole.shape, sharding, lambda index: whole[index])
+
+    return jax.tree.map(place, host)
+
+
+def own_rows(devices: Mesh, batch_size: int) -> slice:
+    """Which rows of a batch lie on this process's devices."""
+    found = by_batch(devices).addressable_devices_indices_map((batch_size,))
+    parts = [index[0].indices(batch_size) for index in found.values() if index is not None]
+    return slice(min(part[0] for part in parts), max(part[1] for part in parts))
+
+
+def join_rows(own: NDArray[np.uint8], devices: Mesh) -> jax.Array:
+    """[k, own rows, ...] of each process -> one array [k, batch, ...] by rows over the mesh."""
+    joined: jax.Array = jax.make_array_from_process_local_data(by_batch(devices, axis=1), own)
+    return joined
+
+
+def check_divides(batch_size: int, devices: Mesh) -> None:
+    """Refuse a batch of which the devices would have unequal shares.
+
+    Raises:
+      UserError: it names the nearest batch sizes that divide.
+    """
+    count = devices.size
+    if batch_size % count == 0:
+        return
+    below = batch_size // count * count
+    nearest = f"{below} or {below + count}" if below else f"{count}"
+    fewer = max(n for n in range(1, count) if batch_size % n == 0)
+    raise UserError(
+        f"config.batch_size = {batch_size} does not divide over {count} devices: use {nearest}, "
+        f"or --config.devices={fewer}."
+    )

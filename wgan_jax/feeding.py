@@ -1,0 +1,134 @@
+"""What the device is given to train on: the whole dataset once, or blocks of it as it goes."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Protocol
+
+import jax
+import numpy as np
+from jax import Array
+
+from wgan_jax import devices
+from wgan_jax.data.dataset import Dataset
+from wgan_jax.gan import state as gan
+from wgan_jax.gan.rounds import CHUNK, Block, updates_in
+
+BLOCK_BYTES = 128 * 2**20  # of images in a block; two of them lie on the devices at a time
+
+
+class Feed(Protocol):
+    """Where a chunk's images come from.
+
+    Attributes:
+      streamed: size of the dataset where it comes in blocks, else 0.
+      waited: seconds that the device had nothing to do for want of images.
+    """
+
+    streamed: int
+    waited: float
+
+    def start(self, state: gan.GanState) -> None:
+        """Begin, or begin anew, with the images that this state draws next."""
+
+    def images(self, epoch: int) -> tuple[Array | Block, int]:
+        """What the program is given to play from this epoch on, and how many rounds that lasts."""
+
+    def close(self) -> None:
+        """End all threads and processes."""
+
+
+def feed(game: gan.Game, dataset: Dataset, key: Array) -> Feed:
+    """As the settings say: resident or streamed."""
+    if dataset.streamed:
+        return Streamed(game, dataset, key)
+    return Resident(game, dataset)
+
+
+class Resident:
+    """The whole dataset on every device."""
+
+    streamed, waited = 0, 0.0
+
+    def __init__(self, game: gan.Game, dataset: Dataset) -> None:
+        self._images = devices.put(dataset.images, devices.everywhere(game.mesh))
+
+    def start(self, state: gan.GanState) -> None:
+        del state  # draws for itself
+
+    def images(self, epoch: int) -> tuple[Array, int]:
+        del epoch
+        return self._images, CHUNK
+
+    def close(self) -> None:
+        pass
+
+
+class Streamed:
+    """Blocks of rounds, each built and sent to the devices while they work on the one before.
+
+    The first is one round long and each next twice as long as the last, up to `BLOCK_BYTES`, so
+    that the device soon has something to do. All have the same shape, for the program's sake.
+    """
+
+    def __init__(self, game: gan.Game, dataset: Dataset, key: Array) -> None:
+        from wgan_jax.data.stream import Stream
+
+        settings = game.settings
+        self.streamed, self.waited = len(dataset), 0.0
+        self._game, self._settings = game, settings
+        rows = devices.own_rows(game.mesh, settings.batch_size)
+        order = jax.random.key_data(jax.random.fold_in(key, gan.Stream.ORDER))
+        self._stream = Stream(
+            dataset, np.asarray(order), settings.batch_size, rows, dataset.workers
+        )
+        longest = settings.n_critic
+        if settings.n_critic_schedule.warm_epochs or settings.n_critic_schedule.period:
+            longest = max(longest, settings.n_critic_schedule.long)
+        batch_bytes = settings.batch_size * int(np.prod(game.image_shape))
+        updates = max(longest, BLOCK_BYTES // batch_bytes)
+        self._shape = (updates, rows.stop - rows.start, *game.image_shape)
+        self._pool = ThreadPoolExecutor(1, "stream")
+        self._coming: Future[Block] | None = None
+
+    def start(self, state: gan.GanState) -> None:
+        self._abandon()
+        self._stream.start(int(state.passes), int(state.position))
+        self._epoch, self._rounds, self._update = int(state.epoch), 0, int(state.critic_updates)
+        self._order(1)
+
+    def images(self, epoch: int) -> tuple[Block, int]:
+        if epoch == self._epoch + self._rounds:
+            clock = time.perf_counter()
+            assert self._coming is not None, "start comes first"
+            self._block = self._coming.result()
+            self.waited += time.perf_counter() - clock
+            self._epoch, self._rounds = epoch, self._ordered
+            self._order(2 * self._rounds)
+        return self._block, self._epoch + self._rounds - epoch
+
+    def close(self) -> None:
+        self._abandon()
+        self._pool.shutdown()
+
+    def _abandon(self) -> None:
+        """Leave the block that is under way: after a rollback, or at the end, nobody wants it."""
+        self._stream.close()
+        if self._coming is not None:
+            self._coming.exception()
+
+    def _order(self, rounds: int) -> None:
+        """Begin to build the next block: so many rounds, or as many as it can hold."""
+        epoch = self._epoch + self._rounds
+        while updates_in(self._settings, epoch, rounds) > self._shape[0]:
+            rounds -= 1
+        updates = updates_in(self._settings, epoch, rounds)
+        self._coming = self._pool.submit(self._build, self._update, updates)
+        self._ordered, self._update = rounds, self._update + updates
+
+    def _build(self, first: int, updates: int) -> Block:
+        own = np.zeros(self._shape, np.uint8)
+        own[:updates] = self._stream.take(updates)
+        whole = devices.put(np.int32(first), devices.everywhere(self._game.mesh))
+        return Block(devices.join_rows(own, self._game.mesh), whole)
