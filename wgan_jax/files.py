@@ -14,9 +14,13 @@ def cache_dir() -> Path:
     """`$WGAN_JAX_CACHE`, else `wgan-jax` in the user's cache directory."""
     own = os.environ.get(CACHE_VARIABLE)
     if own:
-        return Path(own).expanduser()
-    base = os.environ.get("XDG_CACHE_HOME")
-    return Path(base).expanduser() / "wgan-jax" if base else Path.home() / ".cache" / "wgan-jax"
+        return expanded(own)
+    return expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "wgan-jax"
+
+
+def expanded(path: str) -> Path:
+    """The path with `~` replaced; as it is where there is no such user."""
+    return Path(os.path.expanduser(path))
 
 
 def replace_bytes(path: Path, data: bytes) -> None:
