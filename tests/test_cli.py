@@ -70,17 +70,26 @@ def test_the_workdir_is_named_after_the_experiment(tmp_path, monkeypatch):
     assert seen == [Path("runs/digits_wgan")]
 
 
-def test_dry_run_shows_everything_and_trains_nothing(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("stream", "place"),
+    [
+        ("false", "all images (resident), 0.1 MB"),
+        ("true", "two blocks of 1024 batches (streamed), 4.2 MB each"),
+    ],
+)
+def test_dry_run_shows_everything_and_trains_nothing(stream, place, tmp_path, monkeypatch, capsys):
     experiment = Path("experiments/digits_wgan.py").resolve()
     monkeypatch.chdir(tmp_path)
-    assert run.main(["--config", str(experiment), "--dry_run", "--config.seed=7"]) == 0
+    arguments = ["--config", str(experiment), "--dry_run", "--config.seed=7"]
+    assert run.main([*arguments, f"--config.data.stream={stream}"]) == 0
     out = capsys.readouterr().out
     for part in (
         "seed = 7",
         "Conv_1/kernel",
         "Total: 19,073",
         "GFLOP",
-        "MB (with the dataset)",
+        "MB (with the images there)",
+        place,
         "1,797 images of 8x8x1",
     ):
         assert part in out

@@ -243,10 +243,13 @@ def test_a_prepared_dataset_is_known_by_its_files(tmp_path):
 def test_what_does_not_fit_in_memory_is_to_be_streamed(name, pictures, tmp_path, monkeypatch):
     lsun_prepared(tmp_path, [5], 16)
     full = {"folder": f"folder:{pictures}", "tfds": "tfds:lsun/bedroom"}[name]
+    resident = DataSettings(name=full, cache_dir=str(tmp_path))
+    with pytest.raises(UserError, match=r"GB of device memory\. Stream them"):
+        load(resident, 8, room=500)
     monkeypatch.setattr("wgan_jax.data.dataset._available", lambda: 500)
-    says = refusal(DataSettings(name=full, cache_dir=str(tmp_path)))
+    says = refusal(resident)
     assert "images take" in says
-    assert "Stream them: --config.data.stream=true" in says
+    assert "5e-07 GB of free memory. Stream them: --config.data.stream=true" in says
     assert len(load(streamed(name=full, cache_dir=str(tmp_path)), 8)) in (5, 10)
 
 

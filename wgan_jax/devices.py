@@ -68,6 +68,12 @@ def join_rows(own: NDArray[np.uint8], devices: Mesh) -> jax.Array:
     return joined
 
 
+def memory(devices: Mesh) -> int | None:
+    """Bytes that programs may use on each device; None where it does not say, as a CPU."""
+    stats = devices.local_devices[0].memory_stats() or {}
+    return stats.get("bytes_limit")
+
+
 def check_divides(batch_size: int, devices: Mesh) -> None:
     """Refuse a batch of which the devices would have unequal shares.
 

@@ -46,6 +46,16 @@ def feed(game: gan.Game, dataset: Dataset, key: Array) -> Feed:
     return Resident(game, dataset)
 
 
+def updates_in_block(game: gan.Game) -> int:
+    """How many critic updates a block has batches for: from one round's to `CHUNK`'s."""
+    settings = game.settings
+    longest = settings.n_critic
+    if settings.n_critic_schedule.warm_epochs or settings.n_critic_schedule.period:
+        longest = max(longest, settings.n_critic_schedule.long)
+    batch_bytes = settings.batch_size * int(np.prod(game.image_shape))
+    return max(longest, min(longest * CHUNK, BLOCK_BYTES // batch_bytes))
+
+
 class Resident:
     """The whole dataset on every device."""
 
@@ -83,12 +93,7 @@ class Streamed:
         self._stream = Stream(
             dataset, np.asarray(order), settings.batch_size, rows, dataset.workers
         )
-        longest = settings.n_critic
-        if settings.n_critic_schedule.warm_epochs or settings.n_critic_schedule.period:
-            longest = max(longest, settings.n_critic_schedule.long)
-        batch_bytes = settings.batch_size * int(np.prod(game.image_shape))
-        updates = max(longest, BLOCK_BYTES // batch_bytes)
-        self._shape = (updates, rows.stop - rows.start, *game.image_shape)
+        self._shape = (updates_in_block(game), rows.stop - rows.start, *game.image_shape)
         self._pool = ThreadPoolExecutor(1, "stream")
         self._coming: Future[Block] | None = None
 

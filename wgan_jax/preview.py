@@ -9,7 +9,9 @@ import jax
 import jax.numpy as jnp
 
 from wgan_jax.config import Settings, flat
-from wgan_jax.gan.rounds import chunk_program
+from wgan_jax.data.dataset import Dataset
+from wgan_jax.feeding import updates_in_block
+from wgan_jax.gan.rounds import Block, chunk_program
 from wgan_jax.gan.state import Game, GanState, new_game, root_key
 from wgan_jax.gan.steps import critic_step, generator_step
 from wgan_jax.training import read_images
@@ -28,18 +30,36 @@ def preview(settings: Settings, say: Callable[[str], None] = print) -> None:
     for name, player in (("Critic", state.critic), ("Generator", state.generator)):
         say(f"\n{name}\n{_parameters(player.params)}")
     operations = round_operations(game, state, key)
-    images = jax.ShapeDtypeStruct(dataset.images.shape, jnp.uint8)
-    memory = chunk_program(game).lower(state, images, key, jnp.int32(1)).compile().memory_analysis()
+    images = _given(game, dataset)
+    program = chunk_program(game, len(dataset) if dataset.streamed else 0)
+    memory = program.lower(state, images, key, jnp.int32(1)).compile().memory_analysis()
     say(
         f"\nOperations per epoch   {operations / 1e9:.2f} GFLOP "
         f"({settings.n_critic} critic updates, 1 generator update, batch {settings.batch_size})"
         f"\nDevice memory          {_megabytes(memory)} on {jax.devices()[0].device_kind}"
-        f"\nDataset                {dataset.name}: {len(dataset.images):,} images of "
-        f"{'x'.join(map(str, dataset.images.shape[1:]))}, {dataset.images.nbytes / 1e6:.1f} MB, "
+        f"\nDataset                {dataset.name}: {len(dataset):,} images of "
+        f"{'x'.join(map(str, dataset.shape[1:]))}, {dataset.nbytes / 1e6:.1f} MB, "
         f"fingerprint {dataset.fingerprint[:8]}"
-        f"\nPasses over the data   {_passes(settings, len(dataset.images)):.1f} in "
+        f"\nOn the device          {_place(dataset, images)}"
+        f"\nPasses over the data   {_passes(settings, len(dataset)):.1f} in "
         f"{settings.epochs:,} epochs"
     )
+
+
+def _given(game: Game, dataset: Dataset) -> Any:
+    """Shapes of what the program is given to train on."""
+    if not dataset.streamed:
+        return jax.ShapeDtypeStruct(dataset.shape, jnp.uint8)
+    shape = (updates_in_block(game), game.settings.batch_size, *game.image_shape)
+    return jax.eval_shape(lambda: Block(jnp.zeros(shape, jnp.uint8), jnp.int32(0)))
+
+
+def _place(dataset: Dataset, given: Any) -> str:
+    """Where the images are while the device works, and what memory they take there."""
+    if not dataset.streamed:
+        return f"all images (resident), {dataset.nbytes / 1e6:.1f} MB"
+    size = given.batches.size / 1e6
+    return f"two blocks of {len(given.batches)} batches (streamed), {size:.1f} MB each"
 
 
 def round_operations(game: Game, state: GanState, key: jax.Array) -> float:
@@ -76,7 +96,7 @@ def _megabytes(memory: Any) -> str:
         + memory.temp_size_in_bytes
         - memory.alias_size_in_bytes
     )
-    return f"{total / 1e6:.0f} MB (with the dataset)"
+    return f"{total / 1e6:.0f} MB (with the images there)"
 
 
 def _passes(settings: Settings, images: int) -> float:

@@ -112,9 +112,10 @@ def train(
 def read_images(settings: Settings, images: NDArray[np.uint8] | None = None) -> Dataset:
     """The run's images, at least one batch of them. Raises UserError."""
     if images is not None:
-        dataset = from_array(images, settings.image_size)
+        dataset = from_array(images, settings.image_size, settings.data)
     else:
-        dataset = load(settings.data, settings.image_size)
+        room = devices.memory(devices.mesh(settings.devices))
+        dataset = load(settings.data, settings.image_size, room)
     if len(dataset) < settings.batch_size:
         raise UserError(
             f"config.batch_size = {settings.batch_size} is larger than the dataset: "

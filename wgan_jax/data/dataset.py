@@ -93,12 +93,18 @@ class Dataset:
             reader.close()
 
 
-def load(settings: DataSettings, image_size: int) -> Dataset:
+def load(settings: DataSettings, image_size: int, room: int | None = None) -> Dataset:
     """All images that the settings name, cropped to squares and resized where they need it.
+
+    Args:
+      settings: which images, and whether they are streamed.
+      image_size: height and width.
+      room: bytes of a device's memory, if they are to lie there; None: they are not, or it is the
+        host's.
 
     Raises:
       UserError: an unknown source or class, nothing to read, no network to prepare it, or more
-        images than this machine's memory can hold, if they are to be resident.
+        images than there is memory, if they are to be resident.
     """
     kind, _, rest = settings.name.partition(":")
     classes = tuple(name.strip() for name in settings.classes.split(",") if name.strip())
@@ -111,7 +117,7 @@ def load(settings: DataSettings, image_size: int) -> Dataset:
         records = tfds_images.Records(rest, settings.split, classes, cache, image_size)
         found = Dataset(settings.name, records, records.digest, files=records.digest)
         if not settings.stream:
-            refuse_too_large(found)
+            _refuse_too_large(found, room)
             images = read_all(records)
             found = replace(found, source=images, fingerprint=fingerprint(images))
     elif kind == "folder" and rest:
@@ -119,7 +125,7 @@ def load(settings: DataSettings, image_size: int) -> Dataset:
         pictures, content = survey.pictures, survey.digest
         found = Dataset(settings.name, pictures, content, survey.notes, files=content)
         if not settings.stream:
-            refuse_too_large(found)
+            _refuse_too_large(found, room)
             images, notes = folder.read(survey)
             found = replace(found, source=images, fingerprint=fingerprint(images), notes=notes)
     elif settings.name == "arrays":
@@ -167,23 +173,14 @@ def from_array(
     return Dataset("arrays", lying, fingerprint(lying), streamed=True, workers=settings.workers)
 
 
-def refuse_too_large(dataset: Dataset, room: int | None = None, where: str = "memory") -> None:
-    """Refuse to hold all images where they do not fit.
-
-    Args:
-      dataset: the images.
-      room: bytes there are; None: of this machine's memory.
-      where: what the room is in, for the message.
-
-    Raises:
-      UserError: it names streaming.
-    """
-    room = _available() if room is None else room
-    if dataset.nbytes > room:
-        raise UserError(
-            f"{dataset.name}: {len(dataset):,} images take {dataset.nbytes / 1e9:.3g} GB, and "
-            f"there are {room / 1e9:.3g} GB of {where}. Stream them: --config.data.stream=true."
-        )
+def _refuse_too_large(dataset: Dataset, room: int | None) -> None:
+    """Refuse, before they are read, to hold images for which there is no memory."""
+    for where, there in (("device memory", room), ("free memory", _available())):
+        if there is not None and dataset.nbytes > there:
+            raise UserError(
+                f"{dataset.name}: {len(dataset):,} images take {dataset.nbytes / 1e9:.3g} GB, of "
+                f"{there / 1e9:.3g} GB of {where}. Stream them: --config.data.stream=true."
+            )
 
 
 def _available() -> int:
