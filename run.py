@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from wgan_jax.errors import Interrupted, RunFailed, UserError
+from wgan_jax import supervision
+from wgan_jax.errors import Followed, Interrupted, OneLine, RunFailed, UserError
 
 TRAIN_HELP = """\
 Train a GAN, or go on with a run that was stopped.
@@ -40,13 +42,26 @@ def parser(prog: str, description: str, examples: str = "") -> Parser:
     )
 
 
+def to_path(text: str) -> Path:
+    """A path on the command line. An empty one (a shell variable never set) is no folder `.`."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the path is empty")
+    return Path(text)
+
+
 def train(argv: Sequence[str]) -> None:
     """Train (the command without a name)."""
     commands = "".join(f"  {name:<10}{verb.__doc__}\n" for name, verb in VERBS.items())
     args = parser("run.py", TRAIN_HELP + commands)
-    args.add_argument("--config", type=Path, metavar="FILE", help="experiment: get_config()")
+    args.add_argument("--config", type=to_path, metavar="FILE", help="experiment: get_config()")
     args.add_argument("--config.FIELD", metavar="VALUE", help="override a field of the experiment")
-    args.add_argument("--workdir", type=Path, help="default: runs/<name of the experiment's file>")
+    args.add_argument(
+        "--workdir", type=to_path, help="default: runs/<name of the experiment's file>"
+    )
+    hosts = args.add_argument_group("on several hosts (docs/scaling.md; a cluster says it itself)")
+    hosts.add_argument("--coordinator", metavar="HOST:PORT", help="address of the first process")
+    hosts.add_argument("--num_processes", type=int, metavar="N", help="how many there are")
+    hosts.add_argument("--process_id", type=int, metavar="I", help="which this is, from 0")
     args.add_argument("--dry_run", action="store_true", help="show what would run, and exit")
     args.add_argument("--fields", action="store_true", help="show every config field, and exit")
     options, overrides = args.parse_known_args(argv)
@@ -65,9 +80,17 @@ def train(argv: Sequence[str]) -> None:
 
         preview(settings)
         return
+    workdir = options.workdir or Path("runs", options.config.stem)
+    place = supervision.place(options.coordinator, options.num_processes, options.process_id)
+    if place is not None and not supervision.supervised():
+        sys.exit(supervision.supervise([sys.executable, __file__, *argv], workdir))
+    if place is not None:
+        from wgan_jax import hosts
+
+        hosts.join(place.coordinator, place.processes, place.process)
     from wgan_jax.training import train
 
-    train(settings, options.workdir or Path("runs", options.config.stem))
+    train(settings, workdir)
 
 
 def show_fields() -> None:
@@ -92,7 +115,7 @@ The exit code is 0 whatever the verdict, and 2 where nothing could be read.
 def diagnose(argv: Sequence[str]) -> None:
     """Say what is wrong with a run, of any GAN, from its log."""
     args = parser("run.py diagnose", diagnose.__doc__ or "", DIAGNOSE_EXAMPLES)
-    args.add_argument("path", type=Path, help="CSV, TSV, JSON, JSON lines; run folder; or a folder")
+    args.add_argument("path", type=to_path, help="CSV, TSV, JSON (lines); run folder; or a folder")
     args.add_argument("--map", default="", metavar="KEY=COLUMN,...", help="name the columns")
     args.add_argument("--objective", help="wgan, wgan_gp, nsgan, hinge or lsgan; default: guessed")
     args.add_argument("--until", type=int, metavar="EPOCH", help="judge as if it had come so far")
@@ -120,7 +143,7 @@ Works on a run that is finished, stopped or still training, from its files alone
 def report(argv: Sequence[str]) -> None:
     """Write report.html, report.md and dashboard.png of a run."""
     args = parser("run.py report", report.__doc__ or "", REPORT_EXAMPLES)
-    args.add_argument("--workdir", type=Path, required=True, help="the run's folder")
+    args.add_argument("--workdir", type=to_path, required=True, help="the run's folder")
     options = args.parse_args(argv)
     from wgan_jax import report as verb
 
@@ -139,7 +162,7 @@ LOG_EXAMPLES = """\
 def log(argv: Sequence[str]) -> None:
     """Show the experiment log, or two of its runs side by side."""
     args = parser("run.py log", log.__doc__ or "", LOG_EXAMPLES)
-    args.add_argument("--runs", type=Path, default=Path("runs"), help="folder of workdirs")
+    args.add_argument("--runs", type=to_path, default=Path("runs"), help="folder of workdirs")
     args.add_argument("--sort", default="date", help="any column of experiments.csv")
     args.add_argument("--reverse", action="store_true", help="greatest first")
     args.add_argument(
@@ -172,7 +195,9 @@ Weights are kept in $WGAN_JAX_CACHE, else in the user's cache directory, with th
 def weights(argv: Sequence[str]) -> None:
     """Bring Inception's weights to this machine, which turns FID on."""
     args = parser("run.py weights", weights.__doc__ or "", WEIGHTS_EXAMPLES)
-    args.add_argument("--from-file", type=Path, metavar="FILE", help="a .pth or .npz on this disk")
+    args.add_argument(
+        "--from-file", type=to_path, metavar="FILE", help="a .pth or .npz on this disk"
+    )
     args.add_argument("--url", default="", help="a mirror: the file, or a folder ending in /")
     args.add_argument("--sha256", default="", metavar="DIGEST", help="what the file must have")
     args.add_argument("--name", default="", help="what other weights than the public are called")
@@ -201,7 +226,7 @@ digits, or tfds:<name>/<split>. docs/metrics.md says what each number is.
 def evaluate(argv: Sequence[str]) -> None:
     """Measure a run, or compare two sets: FID, KID, IS, precision, recall."""
     args = parser("run.py evaluate", evaluate.__doc__ or "", EVALUATE_EXAMPLES)
-    args.add_argument("--workdir", type=Path, help="a run; writes quality.json and .png there")
+    args.add_argument("--workdir", type=to_path, help="a run; writes quality.json and .png there")
     args.add_argument("--checkpoint", default="latest", help="latest, best, healthy or an epoch")
     args.add_argument("--n", type=int, default=0, help="samples; default: the run's quality.n")
     args.add_argument("--images", metavar="SET", help="the set judged, without a run")
@@ -213,7 +238,7 @@ def evaluate(argv: Sequence[str]) -> None:
     args.add_argument("--dtype", default="", help="float32 (default) or bfloat16")
     args.add_argument("--batch-size", type=int, default=64, help="images per encoder batch")
     args.add_argument("--image-size", type=int, default=0, help="for datasets of many sizes")
-    args.add_argument("--save-reference", type=Path, metavar="FILE", help="keep its statistics")
+    args.add_argument("--save-reference", type=to_path, metavar="FILE", help="keep its statistics")
     args.add_argument("--json", action="store_true", help="one line of JSON")
     options = args.parse_args(argv)
     from wgan_jax import measuring
@@ -241,10 +266,12 @@ examples:
 def sample(argv: Sequence[str]) -> None:
     """Write pictures from a run's checkpoint."""
     args = parser("run.py sample", sample.__doc__ or "", SAMPLE_EXAMPLES)
-    args.add_argument("--workdir", type=Path, required=True, help="the run")
+    args.add_argument("--workdir", type=to_path, required=True, help="the run")
     args.add_argument("--n", type=int, default=64, help="how many; with --interpolate, rows")
     args.add_argument("--checkpoint", default="latest", help="latest, best, healthy or an epoch")
-    args.add_argument("--out", type=Path, help="folder, or with --grid a .png; default: in the run")
+    args.add_argument(
+        "--out", type=to_path, help="folder, or with --grid a .png; default: in the run"
+    )
     args.add_argument("--seed", type=int, default=0, help="other pictures for another seed")
     args.add_argument("--grid", action="store_true", help="all in one picture")
     args.add_argument("--interpolate", action="store_true", help="rows from one latent to another")
@@ -266,11 +293,11 @@ A grid that was stopped goes on with the same command.
 def triage(argv: Sequence[str]) -> None:
     """Say whether a run fails for its seed or its batch size, from a grid of runs."""
     args = parser("run.py triage", triage.__doc__ or "", TRIAGE_EXAMPLES)
-    args.add_argument("--config", type=Path, metavar="FILE", required=True, help="experiment")
+    args.add_argument("--config", type=to_path, metavar="FILE", required=True, help="experiment")
     args.add_argument("--config.FIELD", metavar="VALUE", help="override a field of the experiment")
     args.add_argument("--seeds", default="0:8", help="0:8 or 1,2,3")
     args.add_argument("--batch_sizes", default="64,256,1024", help="64,256,1024")
-    args.add_argument("--out", type=Path, help="default: runs/triage_<name of the experiment>")
+    args.add_argument("--out", type=to_path, help="default: runs/triage_<name of the experiment>")
     args.add_argument("--launcher", choices=("here", "wandb"), default="here", help="who runs it")
     options, overrides = args.parse_known_args(argv)
     from wgan_jax import grid
@@ -322,12 +349,18 @@ def main(argv: Sequence[str]) -> int:
             command(argv[0])(argv[1:])
         else:
             train(argv)
+    except Followed:
+        return 2
     except UserError as error:
         return _say(error, 2)
     except RunFailed as error:
         return _say(error, 1)
     except Interrupted as error:
         return _say(error, 128 + error.signum)
+    except BrokenPipeError:  # what reads our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        return _say(OneLine(f"{error.filename or 'the system'}: {error.strerror or error}."), 2)
     except KeyboardInterrupt:
         return _say("stopped before the first chunk; nothing was changed.", 130)
     return 0

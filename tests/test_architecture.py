@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path("wgan_jax")
-WORDS = {"backend", "config", "errors", "files", "history", "keys", "order"}
+WORDS = {"backend", "config", "errors", "files", "history", "keys", "limits", "order"}
 WINGS = {"gan", "data", "quality", "health", "record"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

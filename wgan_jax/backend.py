@@ -1,11 +1,14 @@
-"""How programs are compiled: options for this platform, and the cache of compiled programs."""
+"""The platform: options and cache for compiled programs, and what is said when memory runs out."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from functools import cache
 
 import jax
 
+from wgan_jax.errors import UserError
 from wgan_jax.files import cache_dir
 
 
@@ -24,6 +27,23 @@ def compiler_options() -> dict[str, str]:
     except (RuntimeError, ValueError):
         return {}
     return options
+
+
+@contextlib.contextmanager
+def enough_memory(remedy: str) -> Iterator[None]:
+    """Say in one line that memory ran out, on the device or the host, and what to do.
+
+    Raises:
+      UserError: it did.
+    """
+    try:
+        yield
+    except (jax.errors.JaxRuntimeError, MemoryError) as error:
+        signs = ("RESOURCE_EXHAUSTED", "ut of memory")
+        if isinstance(error, MemoryError) or any(sign in str(error) for sign in signs):
+            kind = jax.devices()[0].device_kind
+            raise UserError(f"Memory does not suffice ({kind}): {remedy}.") from error
+        raise
 
 
 def use_compilation_cache() -> None:

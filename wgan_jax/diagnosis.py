@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from wgan_jax.errors import UserError
+from wgan_jax.errors import UserError, printable
 from wgan_jax.health.judge import Verdict, judge
 from wgan_jax.health.names import shorten
 from wgan_jax.health.runlog import OBJECTIVES, SUFFIXES, RunLog, is_workdir, read
@@ -46,7 +46,9 @@ def diagnose(
         return
     found = list(_examine_all(path, columns, objective, until))
     if not found:
-        raise UserError(f"{path} holds no run's log ({', '.join(SUFFIXES)}, or run folders).")
+        raise UserError(
+            f"{path} holds no run's log: it needs {', '.join(SUFFIXES)} or run folders."
+        )
     if as_json:
         print("\n".join(as_line(log.path, verdict) for log, verdict in found))
     else:
@@ -61,7 +63,10 @@ def examine(log: RunLog, until: int | None = None) -> Verdict:
     """
     history = log.history if until is None else log.history.until(until)
     if len(history) == 0:
-        raise UserError(f"{log.path} begins at epoch {log.history.epochs[0]}, after {until}.")
+        first = log.history.epochs[0]
+        raise UserError(
+            f"{log.path} begins at epoch {first}: --until {until} must be that or more."
+        )
     return judge(
         history,
         log.objective,
@@ -104,7 +109,7 @@ def as_text(log: RunLog, verdict: Verdict, until: int | None = None) -> str:
     guessed = " (guessed)" if log.guessed and log.objective else ""
     since = f" since epoch {verdict.onset_epoch}" if verdict.findings else ""
     lines = [
-        f"{log.path.name}: {verdict.verdict}{since}",
+        f"{printable(log.path.name)}: {verdict.verdict}{since}",
         f"  epochs {history.epochs[0]} to {history.epochs[-1]}, {len(history)} rows; objective "
         f"{objective}{guessed}; measured: {shorten(history.keys(), 60)}",
     ]
@@ -143,10 +148,11 @@ def _wrap(line: str) -> str:
 
 def as_table(found: list[tuple[RunLog, Verdict]]) -> str:
     """One line a run, at most `WIDTH` wide, and a last line that counts them."""
-    wide = min(max(len(log.path.stem) for log, _ in found), 24)
+    stems = [printable(log.path.stem) for log, _ in found]
+    wide = min(max(map(len, stems)), 24)
     lines = [f"{'run':<{wide}}  verdict  {'onset':>7}  cause and evidence", "─" * WIDTH]
-    for log, verdict in found:
-        name = log.path.stem if len(log.path.stem) <= wide else log.path.stem[: wide - 1] + "…"
+    for stem, (_, verdict) in zip(stems, found, strict=True):
+        name = stem if len(stem) <= wide else stem[: wide - 1] + "…"
         onset = "" if verdict.onset_epoch is None else str(verdict.onset_epoch)
         why = ""
         if verdict.findings:

@@ -36,9 +36,9 @@ def _load(path: Path) -> ConfigDict:
         config = names["get_config"]() if "get_config" in names else None
     except UserError:
         raise
-    except Exception as error:  # whatever the file itself may raise
-        where = f"--config={path.name} fails: {type(error).__name__}"
-        raise UserError(f"{where}: {_first_line(error)}") from error
+    except (Exception, SystemExit) as error:  # whatever the file itself may raise
+        what = f"{type(error).__name__}: {_first_line(error)}".removesuffix(": ")
+        raise UserError(f"--config={path.name} fails: {what}. Mend the file.") from error
     if not isinstance(config, ConfigDict):
         raise UserError(
             f"--config={path.name} needs a get_config() that returns wgan_jax.config.base() or "
@@ -80,10 +80,10 @@ def _refuse_unknown(name: str) -> None:
 def _explained(error: Exception) -> str:
     found = re.match(r"flag --config\.([\w.]+)=(.*?): ", str(error))
     if not found:
-        return _first_line(error)
+        return f"{_first_line(error)}. See run.py --help."
     name, value = found.groups()
     return f"config.{name} = {value!r} must be {kind_of(flat(Settings())[name])}."
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [""])[0][:120]

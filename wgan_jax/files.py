@@ -43,6 +43,18 @@ def replace_bytes(path: Path, data: bytes) -> None:
         raise no_room(path, error) from error
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder, and those around it, where it is not there.
+
+    Raises:
+      UserError: it is a file, or cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise no_room(path, error) from error
+
+
 def no_room(path: Path, error: OSError) -> UserError:
     """What the user reads when a file cannot be written."""
     return UserError(

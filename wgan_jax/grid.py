@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wgan_jax import experiment
-from wgan_jax.config import Settings
+from wgan_jax.config import Settings, resolve
 from wgan_jax.errors import UserError
+from wgan_jax.files import replace_bytes
+
+MOST = 10_000  # numbers on a side of a grid
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Plan:
 
     def settings(self, seed: int, size: int) -> Settings:
         base = experiment.read(self.config, self.overrides)
-        return dataclasses.replace(base, seed=seed, batch_size=size)
+        return resolve(dataclasses.replace(base, seed=seed, batch_size=size))
 
     def command(self, name: str, *changes: str) -> str:
         """The command line of a run `fix_<name>` with these settings changed, e.g. `seed=3`."""
@@ -58,8 +61,8 @@ def whole_numbers(text: str, flag: str) -> tuple[int, ...]:
     """
     try:
         if ":" in text:
-            first, last = text.split(":")
-            numbers = tuple(range(int(first), int(last)))
+            first, last = map(int, text.split(":"))
+            numbers = tuple(range(first, min(last, first + MOST + 1)))
         else:
             numbers = tuple(dict.fromkeys(int(part) for part in text.split(",")))
     except ValueError:
@@ -68,6 +71,8 @@ def whole_numbers(text: str, flag: str) -> tuple[int, ...]:
         ) from None
     if not numbers or min(numbers) < 0:
         raise UserError(f"{flag} {text!r} names no number of 0 or above.")
+    if len(numbers) > MOST:
+        raise UserError(f"{flag} {text!r} names more than {MOST} numbers: name fewer.")
     return numbers
 
 
@@ -106,17 +111,14 @@ def write_sweep(plan: Plan, path: Path) -> str:
         ]
     )
     overrides = "".join(f"  - {json.dumps(override)}\n" for override in plan.overrides)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(
-        SWEEP.format(
-            path=path,
-            out=plan.out,
-            command=command,
-            seeds=seeds,
-            batch_sizes=sizes,
-            config=plan.config,
-            overrides=overrides,
-        ),
-        encoding="utf-8",
+    content = SWEEP.format(
+        path=path,
+        out=plan.out,
+        command=command,
+        seeds=seeds,
+        batch_sizes=sizes,
+        config=plan.config,
+        overrides=overrides,
     )
+    replace_bytes(path, content.encode())
     return f"Written: {path}. Start it with: wandb sweep {path}"

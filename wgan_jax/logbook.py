@@ -6,7 +6,7 @@ import difflib
 from pathlib import Path
 from typing import Any
 
-from wgan_jax.errors import UserError
+from wgan_jax.errors import UserError, printable
 from wgan_jax.record import ledger
 from wgan_jax.record.workdir import read
 
@@ -47,7 +47,8 @@ def show(folder: Path, sort: str = "date", reverse: bool = False) -> str:
     others = sorted({str(row.get("encoder")) for row in rows} - {"inception", "", "None"})
     if others:
         lines.append(f"FID and IS by {', '.join(others)} do not compare with Inception's.")
-    lines += [f"{name}: its {ledger.SUMMARY} is damaged and was left out." for name in damaged]
+    named = map(printable, damaged)
+    lines += [f"{name}: its {ledger.SUMMARY} is damaged and was left out." for name in named]
     return "\n".join(lines)
 
 
@@ -61,7 +62,8 @@ def _rows(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
 def _line(cells: dict[str, str], columns: dict[str, tuple[str, int, bool]]) -> str:
     parts = []
     for name, (_, width, right) in columns.items():
-        text = cells[name] if len(cells[name]) <= width else cells[name][: width - 1] + "…"
+        cell = printable(cells[name])
+        text = cell if len(cell) <= width else cell[: width - 1] + "…"
         parts.append(text.rjust(width) if right else text.ljust(width))
     return " ".join(parts)
 
@@ -81,18 +83,24 @@ def compare(folder: Path, first: str, second: str) -> tuple[str, Path]:
             lines.append((name, *values))
     from wgan_jax.record.figures import overlay  # matplotlib: only where it is drawn
 
-    path = folder / f"compare-{runs[0].name}-{runs[1].name}.png"
+    names = [run.name for run in runs]
+    path = folder / f"compare-{names[0]}-{names[1]}.png"
     overlay([(run.name, run.history) for run in runs], path, CURVES)
     same = {"run", "date", "stability", "fid"}
     kept = [line for line in lines[1:] if line[1] != line[2] or line[0] in same]
-    head = f"{'':<24} {runs[0].name[:27]:<27} {runs[1].name[:27]:<27}".rstrip()
-    body = [f"{name[:24]:<24} {a[:27]:<27} {b[:27]:<27}".rstrip() for name, a, b in kept]
+    head, *body = (
+        f"{name[:24]:<24} {a[:27]:<27} {b[:27]:<27}".rstrip()
+        for name, a, b in (map(printable, line) for line in (("", *names), *kept))
+    )
     return "\n".join([head, "─" * 80, *body]), path
 
 
 def note(folder: Path, name: str, text: str) -> None:
     """Set the note of one run."""
-    ledger.write_note(_find(folder, name), text)
+    workdir = _find(folder, name)
+    if not any((workdir / file).is_file() for file in (ledger.SUMMARY, "metrics.jsonl")):
+        raise UserError(f"{workdir} holds no run to note something on: name a run's folder.")
+    ledger.write_note(workdir, text)
 
 
 def _find(folder: Path, name: str) -> Path:
@@ -102,5 +110,5 @@ def _find(folder: Path, name: str) -> Path:
             return path
     known = sorted(path.parent.name for path in folder.glob("*/metrics.jsonl"))
     near = difflib.get_close_matches(name, known, n=1)
-    hint = f" Did you mean {near[0]}?" if near else ""
-    raise UserError(f"no run {name!r} in {folder}.{hint}")
+    hint = f"Did you mean {near[0]}?" if near else "See run.py log."
+    raise UserError(f"no run {name!r} in the folder {folder}. {hint}")

@@ -24,6 +24,7 @@ from wgan_jax.record import claim
 from wgan_jax.record.checkpoints import Checkpoints
 from wgan_jax.record.samples import save_grid
 
+MOST = 1_000_000  # samples in a measurement
 GRID = 64  # samples in the picture beside `quality.json`
 
 # Lines of the table: key, name, format. A `_mean` is printed with its `_std`.
@@ -113,8 +114,8 @@ def evaluate_run(
       options: encoder, weights, resize, dtype; empty ones are the run's own.
     """
     options = options or Options()
-    if n < 0:
-        raise UserError(f"--n {n} must be at least 1.")
+    if not 0 <= n <= MOST:
+        raise UserError(f"--n {n} must be at least 1 and at most {MOST}.")
     game, epoch, state = open_run(workdir, checkpoint)
     own = game.settings.quality
     quality = replace(

@@ -20,6 +20,7 @@ from pathlib import Path
 from wgan_jax.config import Settings, difference, flat
 from wgan_jax.diagnosis import examine
 from wgan_jax.errors import RunFailed, UserError
+from wgan_jax.files import make_folder, replace_bytes
 from wgan_jax.grid import Plan
 from wgan_jax.health import runlog
 from wgan_jax.health.conclusion import Conclusion, Outcome, conclude, scaled_rate
@@ -43,6 +44,8 @@ def triage(
     """
     for seed, size in plan.cells():
         _check(plan.workdir(seed, size), plan.settings(seed, size))
+    if train is None:
+        _check_images(plan)
     say(f"{len(plan.cells())} runs in {plan.out}")
     say(f"{'batch':>7}  {'seed':>5}  {'verdict':<8}  {'best FID':>8}  cause")
     outcomes = []
@@ -53,9 +56,9 @@ def triage(
     conclusion = conclude(outcomes)
     text = as_text(plan, conclusion, outcomes)
     say(text)
-    (plan.out / "triage.txt").write_text(text + "\n", encoding="utf-8")
     said = json.dumps(dataclasses.asdict(conclusion), indent=1)
-    (plan.out / "triage.json").write_text(said + "\n", encoding="utf-8")
+    replace_bytes(plan.out / "triage.txt", f"{text}\n".encode())
+    replace_bytes(plan.out / "triage.json", f"{said}\n".encode())
     return conclusion
 
 
@@ -71,6 +74,13 @@ def _check(workdir: Path, settings: Settings) -> None:
         )
 
 
+def _check_images(plan: Plan) -> None:
+    """Refuse, before anything is written, images that cannot be read or are fewer than a batch."""
+    from wgan_jax.training import read_images
+
+    read_images(plan.settings(plan.seeds[0], max(plan.batch_sizes)))
+
+
 def _ended(workdir: Path) -> bool:
     """Whether the run in a folder has nothing left to do."""
     events = claim.events(workdir) if (workdir / "config.json").exists() else []
@@ -83,7 +93,7 @@ def _trained(plan: Plan, train: Trainer | None) -> Iterator[tuple[int, int]]:
     yield from (cell for cell in plan.cells() if cell not in left)
     if not left:
         return
-    plan.out.mkdir(parents=True, exist_ok=True)
+    make_folder(plan.out)
     backend, devices = ("", 1) if train is not None else _devices()
     if min(devices, len(left)) > 1 and backend in ("cpu", "gpu"):
         yield from _side_by_side(plan, left, devices)

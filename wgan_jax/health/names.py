@@ -6,7 +6,7 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping
 
-from wgan_jax.errors import UserError
+from wgan_jax.errors import UserError, printable
 from wgan_jax.health.past import KEYS
 
 D_WORDS = ("d", "dis", "disc", "discriminator", "critic", "netd", "c")
@@ -149,5 +149,5 @@ def parse_map(text: str) -> dict[str, str]:
 
 def shorten(names: Iterable[str], room: int = 90) -> str:
     """Names in one line of at most `room` characters."""
-    line = ", ".join(names)
+    line = ", ".join(map(printable, names)) or "none"
     return line if len(line) <= room else line[: room - 3] + "..."

@@ -6,6 +6,7 @@ log is put right where there is one right way, and said in `notes`.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -65,7 +66,7 @@ def read(
       UserError: no such file, no text, no rows, or no column of a GAN's run.
     """
     if not path.exists():
-        raise UserError(f"{path} does not exist.")
+        raise UserError(f"{path} does not exist: check the path.")
     if path.is_dir():
         return _read_workdir(path, objective)
     history, notes = _history(path, tables.read(path, columns or {}))
@@ -84,7 +85,7 @@ def _read_workdir(path: Path, objective: str | None) -> RunLog:
     log = read(path / "metrics.jsonl")
     config: dict[str, Any] = {}
     if (path / "config.json").is_file():
-        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+        config = _config(path / "config.json")
     known = objective or config.get("objective")
     return RunLog(
         path,
@@ -98,11 +99,25 @@ def _read_workdir(path: Path, objective: str | None) -> RunLog:
     )
 
 
+def _config(path: Path) -> dict[str, Any]:
+    """What a run folder's settings say of how to judge it."""
+    try:
+        found = json.loads(path.read_bytes())
+        wanted: dict[str, type | tuple[type, ...]]
+        wanted = {"objective": str, "clip": (int, float), "epochs": int}
+        return {k: found[k] for k, kind in wanted.items() if isinstance(found.get(k), kind)}
+    except (ValueError, AttributeError, RecursionError):
+        raise UserError(f"{path} is damaged: mend it, or give metrics.jsonl alone.") from None
+
+
 def _encoder(path: Path) -> str | None:
     """The encoder named in the newest line that names one."""
+    named = None
     with path.open(encoding="utf-8") as lines:
-        named = [line for line in lines if '"encoder"' in line]
-    return json.loads(named[-1]).get("encoder") if named else None
+        for line in lines:
+            with contextlib.suppress(ValueError, AttributeError):
+                named = json.loads(line).get("encoder", named) if '"encoder"' in line else named
+    return str(named) if named else None
 
 
 def _history(path: Path, table: Table) -> tuple[History, list[str]]:
@@ -123,7 +138,9 @@ def _history(path: Path, table: Table) -> tuple[History, list[str]]:
     if not any(np.isfinite(column).any() or np.isinf(column).any() for column in numbers.values()):
         written = any(table.written_nan[key].any() for key in LOSSES if key in table.written_nan)
         if not written:
-            raise UserError(f"{path} has no numbers in its columns {', '.join(numbers)}.")
+            raise UserError(
+                f"{path} has no numbers in its columns {shorten(numbers)}: check --map."
+            )
     epochs, columns, written_nan = _in_order(axis, numbers, table, notes)
     _mark_not_a_number(columns, written_nan)
     history = History()

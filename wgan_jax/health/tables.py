@@ -64,7 +64,7 @@ def _parse(path: Path, file: TextIO, given: Mapping[str, str]) -> Table:
     start = file.read(4096).lstrip()
     file.seek(0)
     if not start:
-        raise UserError(f"{path} is empty.")
+        raise UserError(f"{path} is empty: give a log with a header and rows.")
     if start[0] not in "{[":
         return _parse_csv(path, file, given)
     rows = _json_rows(path, file)
@@ -136,16 +136,18 @@ def _json_rows(path: Path, file: TextIO) -> list[dict[str, Any]]:
     first = file.readline()
     try:
         rows = [json.loads(first)]
-    except json.JSONDecodeError:
+    except ValueError:
         return _rows_of(path, _load_json(path, first + file.read()))
+    except RecursionError:
+        raise _not_json(path, 1, "nested too deep") from None
     for number, line in enumerate(file, start=2):
         if not line.strip():
             continue
         try:
             rows.append(json.loads(line))
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             if line.endswith("\n"):
-                raise UserError(f"{path} line {number} is no JSON: {error.msg}.") from None
+                raise _not_json(path, number, getattr(error, "msg", str(error))) from None
             break  # the last line, cut short by a crash
     return _rows_of(path, rows[0] if len(rows) == 1 else rows)
 
@@ -153,8 +155,13 @@ def _json_rows(path: Path, file: TextIO) -> list[dict[str, Any]]:
 def _load_json(path: Path, text: str) -> Any:
     try:
         return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path} line {error.lineno} is no JSON: {error.msg}.") from None
+    except (ValueError, RecursionError) as error:
+        line, reason = getattr(error, "lineno", 1), getattr(error, "msg", str(error))
+        raise _not_json(path, line, reason) from None
+
+
+def _not_json(path: Path, line: int, reason: str) -> UserError:
+    return UserError(f"{path} line {line} is no JSON ({reason[:60]}): mend or remove it.")
 
 
 def _rows_of(path: Path, value: Any, depth: int = 0) -> list[dict[str, Any]]:

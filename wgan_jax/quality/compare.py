@@ -32,7 +32,7 @@ def refuse_other_protocol(side: Statistics, protocol: Protocol) -> None:
     if not side.protocol.matches(protocol):
         raise UserError(
             f"Different protocols do not compare: {side.source} is by {side.protocol}, the other "
-            f"side by {protocol}."
+            f"side by {protocol}. Make both alike."
         )
 
 

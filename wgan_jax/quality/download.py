@@ -36,8 +36,8 @@ def download(url: str, part: Path, expected_bytes: int | None = None) -> bool:
     Raises:
       UserError: no answer, a refusal, another size, or a transfer that breaks again and again.
     """
-    if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
-        raise UserError(f"{url} is no http or https address.")
+    if not _is_address(url):
+        raise UserError(f"{url} is no http or https address: check --url.")
     resumed = part.exists() and part.stat().st_size > 0
     for _ in range(ATTEMPTS):
         try:
@@ -58,6 +58,14 @@ def download(url: str, part: Path, expected_bytes: int | None = None) -> bool:
                 "bring the file and use --from-file FILE; --url names a mirror."
             ) from None
     raise UserError(f"{url} broke off {ATTEMPTS} times; run the same command again to go on.")
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urllib.parse.urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def _attempt(url: str, part: Path, expected_bytes: int | None) -> None:

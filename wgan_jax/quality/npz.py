@@ -34,10 +34,16 @@ def read_npz(path: Path) -> dict[str, NDArray[Any]]:
                 raise ValueError("a single array")
             return {name: arrays[name] for name in arrays.files}
     except FileNotFoundError:
-        raise UserError(f"{path} does not exist.") from None
+        raise UserError(f"{path} does not exist: check the path.") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror or error}.") from None
     except Exception as error:  # numpy and zipfile raise many kinds for a broken file
         reason = str(error).splitlines()[0][:60] if str(error) else type(error).__name__
-        raise UserError(f"{path} is not a whole .npz file of arrays ({reason}).") from None
+        if "pickle" in reason:  # numpy's advice is to trust the file
+            reason = "it holds objects, or something else"
+        raise UserError(
+            f"{path} is not a whole .npz file of plain arrays ({reason}): make it anew."
+        ) from None
 
 
 def digest_of(arrays: Mapping[str, NDArray[Any]]) -> str:

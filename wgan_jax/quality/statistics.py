@@ -8,6 +8,7 @@ side by side.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -218,10 +219,14 @@ def load(path: Path, named: Protocol | None = None) -> Statistics:
     arrays = read_npz(path)
     if "mu" not in arrays or "sigma" not in arrays:
         raise UserError(f"{path} is no statistics file: it lacks mu and sigma.")
+    for name in ("mu", "sigma", "root", "features", "score", "class_shares"):
+        if name in arrays and arrays[name].dtype.kind not in "fiu":
+            raise UserError(f"{path}: its {name} is not made of real numbers. Make it anew.")
     mu, sigma = arrays["mu"].astype(np.float64), arrays["sigma"].astype(np.float64)
     if mu.ndim != 1 or sigma.shape != (len(mu), len(mu)):
         raise UserError(
-            f"{path} is no statistics file: mu {mu.shape} and sigma {sigma.shape} do not fit."
+            f"{path} is no statistics file: mu {mu.shape} and sigma {sigma.shape} "
+            "do not fit. Make it anew."
         )
     if not (np.isfinite(mu).all() and np.isfinite(sigma).all()):
         raise UserError(f"{path} holds numbers that are not finite: make it anew.")
@@ -245,6 +250,7 @@ def _described(
         source, n = str(about["source"]), int(about["n"])
     except (ValueError, KeyError, TypeError):
         raise UserError(f"{path} has a damaged description: make it anew.") from None
+    _check_shapes(arrays, len(mu), path)
     score = arrays.get("score")
     return Statistics(
         protocol=protocol,
@@ -257,3 +263,19 @@ def _described(
         score=None if score is None else (float(score[0]), float(score[1])),
         class_shares=arrays.get("class_shares"),
     )
+
+
+def _check_shapes(arrays: dict[str, NDArray[Any]], dim: int, path: Path) -> None:
+    """Refuse a file whose other arrays are not those of features of length `dim`."""
+    fits: dict[str, Callable[[tuple[int, ...]], bool]] = {
+        "root": lambda shape: shape == (dim, dim),
+        "features": lambda shape: len(shape) == 2 and shape[1] == dim,
+        "score": lambda shape: shape == (2,),
+        "class_shares": lambda shape: len(shape) == 1,
+    }
+    for name, fit in fits.items():
+        if name in arrays and not fit(arrays[name].shape):
+            raise UserError(
+                f"{path}: its {name} of shape {list(arrays[name].shape)} does not fit. "
+                "Make it anew."
+            )

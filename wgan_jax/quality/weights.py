@@ -79,7 +79,9 @@ class Weights:
 def paths(name: str) -> tuple[Path, Path]:
     """(tensors, record) of weights of that name."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
-        raise UserError(f"{name!r} is no name for weights: letters, digits, '.', '_' and '-' only.")
+        raise UserError(
+            f"{name!r} is no name for weights: use letters, digits, '.', '_' and '-' only."
+        )
     folder = cache_dir() / "weights"
     return folder / f"{name}.npz", folder / f"{name}.json"
 
@@ -158,7 +160,7 @@ def take(path: Path, name: str = "", sha256: str = "") -> Record:
         first eight digits or more, as torch's do.
     """
     if not path.is_file():
-        raise UserError(f"{path} is not a file.")
+        raise UserError(f"{path} is not a file: check --from-file.")
     promise = re.search(r"-([0-9a-f]{8,64})$", path.stem)
     actual = _digest(path)
     wanted = _whole(sha256) or (promise[1] if promise else "")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ def claimed(workdir: Path) -> Iterator[None]:
     """
     if workdir.exists() and not workdir.is_dir():
         raise UserError(f"--workdir={workdir} is a file: name a folder.")
+    made = [path for path in (workdir, *workdir.parents) if not path.exists()]
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         lock = os.open(workdir / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
@@ -47,9 +49,28 @@ def claimed(workdir: Path) -> Iterator[None]:
                 raise UserError(
                     f"Another process trains in {workdir}: wait for it, or choose another folder."
                 ) from None
-        yield
+        try:
+            yield
+        except UserError:
+            if workdir in made and not _begun(workdir):
+                _take_back(made)
+            raise
     finally:
         os.close(lock)
+
+
+def _begun(workdir: Path) -> bool:
+    """Whether anything was trained in the folder, or may have been."""
+    places = (workdir / "metrics.jsonl", *(workdir / "checkpoints").glob("*"))
+    return any(path.is_dir() or (path.is_file() and path.stat().st_size) for path in places)
+
+
+def _take_back(made: Sequence[Path]) -> None:
+    """Remove the folder, and those around it, that a start made which was then refused."""
+    shutil.rmtree(made[0], ignore_errors=True)
+    for around in made[1:]:
+        with contextlib.suppress(OSError):  # another run lies there by now
+            around.rmdir()
 
 
 def settle(workdir: Path, settings: Settings, dataset: Mapping[str, Any]) -> None:
@@ -64,9 +85,9 @@ def settle(workdir: Path, settings: Settings, dataset: Mapping[str, Any]) -> Non
       UserError: the folder holds a run whose settings or images differ in what changes the result.
     """
     path, data_path = workdir / "config.json", workdir / "dataset.json"
-    if path.exists():
+    if path.exists() and _begun(workdir):  # else there is nothing yet that could be mixed
         _refuse_other_settings(workdir, load_settings(workdir), settings)
-    if data_path.exists():
+    if data_path.exists() and _begun(workdir):
         _refuse_other_images(workdir, load_dataset(workdir), dataset)
     replace_bytes(path, (json.dumps(to_dict(settings), indent=2) + "\n").encode())
     replace_bytes(data_path, (json.dumps(dict(dataset), indent=2) + "\n").encode())
@@ -78,7 +99,11 @@ def load_settings(workdir: Path) -> Settings:
     Raises:
       UserError: there is no run in the folder, or its `config.json` is damaged.
     """
-    return resolve(_read_json(workdir, "config.json"))
+    found = _read_json(workdir, "config.json")
+    try:
+        return resolve(found)
+    except UserError as error:
+        raise UserError(f"{workdir / 'config.json'} does not fit this version: {error}") from None
 
 
 def load_dataset(workdir: Path) -> dict[str, Any]:
@@ -87,7 +112,12 @@ def load_dataset(workdir: Path) -> dict[str, Any]:
     Raises:
       UserError: there is no run in the folder, or its `dataset.json` is damaged.
     """
-    return _read_json(workdir, "dataset.json")
+    found = _read_json(workdir, "dataset.json")
+    shape = found.get("shape")
+    whole = isinstance(shape, list) and len(shape) == 4 and all(type(n) is int for n in shape)
+    if not whole or not isinstance(found.get("fingerprint"), str):
+        raise _damaged(workdir / "dataset.json")
+    return found
 
 
 def _read_json(workdir: Path, name: str) -> dict[str, Any]:
@@ -95,12 +125,20 @@ def _read_json(workdir: Path, name: str) -> dict[str, Any]:
     try:
         found = json.loads(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
-        raise UserError(f"{workdir} holds no run (it has no {name}): check --workdir.") from None
-    except ValueError:
+        raise UserError(
+            f"{workdir} holds no run (it has no {name}): name a run's folder."
+        ) from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}): check the path.") from None
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise UserError(f"{path} is damaged: restore it, or choose another --workdir.")
+        raise _damaged(path)
     return found
+
+
+def _damaged(path: Path) -> UserError:
+    return UserError(f"{path} is damaged: restore it, or choose another folder.")
 
 
 def _refuse_other_settings(workdir: Path, old: Settings, new: Settings) -> None:

@@ -72,7 +72,6 @@ def save_grid(images: NDArray[np.uint8], path: Path, columns: int) -> NDArray[np
     page = grid(images, columns)
     file = io.BytesIO()
     Image.fromarray(page).save(file, "PNG", optimize=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
     replace_bytes(path, file.getvalue())
     return page
 
