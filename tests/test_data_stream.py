@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import pickle
 import subprocess
@@ -26,6 +27,7 @@ from wgan_jax.data.sources import ArrayFile
 from wgan_jax.data.stream import Abandoned, Draws, Stream
 from wgan_jax.errors import UserError
 from wgan_jax.order import drawn
+from wgan_jax.record.claim import same_images
 
 KEY = np.array([3, 141592653], np.uint32)
 STREAMED = DataSettings(stream=True, workers=0)
@@ -337,3 +339,21 @@ def test_a_dataset_larger_than_the_memory_is_streamed(tmp_path):
     out, err = script(body, path).communicate(timeout=120)
     first = Draws((int(KEY[0]), int(KEY[1])), 33_000, 32_000, (0, 32_000), 0)(0)
     assert (out.split("\n")[:2], err) == (["too large", str(int((first % 251).sum()))], "")
+
+
+def test_a_run_may_go_on_streamed_or_resident_while_its_files_are_the_same(pictures, lsun):
+    for name in (f"folder:{pictures}", "tfds:lsun/bedroom"):
+        where = DataSettings(name=name, cache_dir=str(lsun))
+        resident, streamed = (
+            load(dataclasses.replace(where, stream=stream), 16).identity for stream in (False, True)
+        )
+        other = {**resident, "fingerprint": "0" * 32}
+        assert same_images(resident, streamed)
+        assert same_images(streamed, resident)
+        assert same_images(resident, dict(resident))
+        assert not same_images(resident, other), "pixels decide where both have them"
+        assert not same_images(streamed, {**resident, "files": "1" * 32})
+        assert not same_images(streamed, {**resident, "shape": [59, 16, 16, 3]})
+    began = {"name": "digits", "shape": [1, 8, 8, 1], "fingerprint": "0" * 32}
+    assert same_images(began, {**began, "files": ""}), "as an earlier version kept it"
+    assert not same_images(began, {**began, "files": "", "fingerprint": "1" * 32})

@@ -165,11 +165,25 @@ def _refuse_other_settings(workdir: Path, old: Settings, new: Settings) -> None:
 
 
 def _refuse_other_images(workdir: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
-    if old.get("fingerprint") != new["fingerprint"]:
+    if not same_images(old, new):
         raise UserError(
             f"The images are not those that {workdir} was trained on: {old.get('name')} "
             f"{old.get('shape')} then, {new['name']} {new['shape']} now. Choose another --workdir."
         )
+
+
+def same_images(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Whether two datasets, as in `dataset.json`, hold the same images in the same order.
+
+    Where one is resident, and known by its pixels, and the other streamed, and known by its files,
+    the files decide: a run may go on either way.
+    """
+    if old.get("fingerprint") == new.get("fingerprint"):
+        return True
+    one_streamed = (old.get("fingerprint") == old.get("files")) != (
+        new.get("fingerprint") == new.get("files")
+    )
+    return one_streamed and all(old.get(key) == new.get(key) for key in ("files", "shape"))
 
 
 def append_event(workdir: Path, event: str, epoch: int, **details: Any) -> None:
