@@ -11,7 +11,9 @@ from wgan_jax.gan.conv import conv2d, conv_transpose2d, upconv2d
 
 FORMS = {
     "conv2d": lambda x, k, **form: conv2d(x, k, 1, **form),
+    "conv2d, many channels": lambda x, k, **form: conv2d(x, jnp.tile(k, 3), 1, **form),
     "conv2d, stride 2": lambda x, k, **form: conv2d(x, k, 2, **form),
+    "conv2d, stride 3": lambda x, k, **form: conv2d(x, k, 3, **form),
     "upconv2d": upconv2d,
     "conv_transpose2d": conv_transpose2d,
 }

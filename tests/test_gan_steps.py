@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from wgan_jax.config import OBJECTIVES, resolve
+from wgan_jax.config import resolve
+from wgan_jax.gan.objectives import OBJECTIVES
 from wgan_jax.gan.state import Game, GanState, Stream, new_game, root_key
-from wgan_jax.gan.steps import _flip, critic_step, generator_step
+from wgan_jax.gan.steps import _flip, _score, _score_both, critic_step, generator_step
 
 KEY = root_key(0)
 
@@ -147,3 +148,15 @@ def test_dropout_draws_anew_each_update(tiny):
     later = critic_update(game, state.replace(critic_updates=jnp.int32(1)))[1]
     assert float(first) == float(again)
     assert float(first) != float(later["d_loss_real"])
+
+
+@pytest.mark.parametrize("critic", [{"normalization": "layer"}, {"dropout": 0.5}])
+def test_scores_of_both_batches_are_those_of_each(tiny, critic):
+    game, state = game_and_state(tiny | {"critic": tiny["critic"] | critic})
+    params, stats = state.critic.params, state.critic.stats
+    rng = np.random.default_rng(0)
+    real, fake = (jnp.asarray(rng.uniform(-1, 1, (8, 8, 8, 1)), jnp.float32) for _ in "rf")
+    keys = jax.random.key(1), jax.random.key(2)
+    of_real, of_fake, _ = _score_both(game, params, stats, (real, fake), keys)
+    np.testing.assert_allclose(of_real, _score(game, params, stats, real, keys[0])[0], rtol=1e-4)
+    np.testing.assert_allclose(of_fake, _score(game, params, stats, fake, keys[1])[0], rtol=1e-4)

@@ -1,25 +1,57 @@
 """Convolutions in the form that the platform runs fast: equal values, equal gradients.
 
 XLA's CPU backend hands a convolution to its fast library only in the canonical form (NHWC x HWIO,
-no dilation, no reversal); the ones that autodiff writes for the gradients are not, and inside a
-device loop they run 10 to 100 times slower. So on the CPU each convolution here is a stride-1
-canonical one, or is rewritten into one, and its gradients are convolutions of the same kind: of
-every order, since they call the same function. Elsewhere they are plain convolutions.
+nothing reversed). The ones that autodiff writes for gradients are not canonical, and inside a
+device loop they run 10 to 100 times slower; so on the CPU gradients are written here.
+
+Image, kernel and result enter a convolution's gradients alike: with any two of them given,
+`_to_result`, `_to_image` and `_to_kernel` make the third, and the gradients of each function are
+the other two. So gradients of every order are canonical. Elsewhere convolutions are plain ones.
 
 All arrays: images [batch, height, width, channels], kernels [k, k, in, out], padding "SAME".
 """
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass, replace
 from functools import partial
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array, lax
 
-Pads = tuple[tuple[int, int], tuple[int, int]]
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
+_FEW = 4  # output channels for which the library is badly used
+Pair = tuple[int, ...]  # along height and along width
+
+
+@dataclass(frozen=True)
+class Place:
+    """How a kernel is laid over an image.
+
+    Attributes:
+      image: size of the image in pixels.
+      taps: size of the kernel.
+      result: how many places the kernel has.
+      stride: pixels from one place to the next.
+      low: zeros before the first pixel.
+    """
+
+    image: Pair
+    taps: Pair
+    result: Pair
+    stride: int
+    low: Pair
+
+    @property
+    def pads(self) -> list[tuple[int, int]]:
+        """Zeros before the first pixel and after the last."""
+        lines = zip(self.image, self.taps, self.result, self.low, strict=True)
+        return [
+            (low, self.stride * (places - 1) + taps - length - low)
+            for length, taps, places, low in lines
+        ]
 
 
 def conv2d(x: Array, kernel: Array, stride: int = 1, *, canonical: bool | None = None) -> Array:
@@ -27,15 +59,17 @@ def conv2d(x: Array, kernel: Array, stride: int = 1, *, canonical: bool | None =
 
     `canonical` chooses the form; by default the one for the platform.
     """
-    size = kernel.shape[0]
-    pads = _same_pads(x, size, stride)
-    if not _canonical(canonical) or stride > 2:
-        return lax.conv_general_dilated(x, kernel, (stride, stride), pads, None, None, _LAYOUT)
-    if stride == 2:
-        return _halving_conv(x, kernel, pads)
-    if size**2 > x.shape[1] * x.shape[2]:
-        return _dense_conv(x, kernel, pads)
-    return _conv(x, kernel, pads)
+    place = _same(x, kernel, stride)
+    if not _canonical(canonical):
+        return _library(x, kernel, place)
+    block = _block(place) if kernel.shape[3] <= _FEW else 1
+    if block == 1:
+        return _to_result(x, kernel, place)
+    wide = _widened(kernel, block)
+    rows, columns = place.result
+    result = (rows // block, columns // block)
+    place = replace(place, taps=wide.shape[:2], result=result, stride=block)
+    return _depth_to_space(_to_result(x, wide, place), block)
 
 
 def upconv2d(x: Array, kernel: Array, *, canonical: bool | None = None) -> Array:
@@ -47,13 +81,12 @@ def upconv2d(x: Array, kernel: Array, *, canonical: bool | None = None) -> Array
     if not _canonical(canonical):
         doubled = jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)
         return conv2d(doubled, kernel, canonical=False)
-    folds, low = _upsampling_folds(kernel.shape[0])  # [2, taps, k]
-    taps = folds.shape[1]
-    fold = jnp.asarray(folds, kernel.dtype)
-    phases = jnp.einsum("adk,bel,klio->deiabo", fold, fold, kernel)
-    phases = phases.reshape(taps, taps, kernel.shape[2], -1)
-    pad = (low, taps - 1 - low)
-    return _depth_to_space(_stride_one(x, phases, (pad, pad)))
+    phases = kernel
+    for axis in (0, 1):
+        phases, low = _folded(phases, axis)
+    phases = phases.reshape(*phases.shape[:3], -1)  # [taps, taps, i, 2 2 o]
+    size, taps = x.shape[1:3], phases.shape[:2]
+    return _depth_to_space(_to_result(x, phases, Place(size, taps, size, 1, (low, low))), 2)
 
 
 def conv_transpose2d(x: Array, kernel: Array, *, canonical: bool | None = None) -> Array:
@@ -61,157 +94,213 @@ def conv_transpose2d(x: Array, kernel: Array, *, canonical: bool | None = None) 
 
     out[2y + a - low] += x[y] kernel[a], as PyTorch's ConvTranspose2d(k, 2, padding=low).
     """
-    size = kernel.shape[0]
+    size, (rows, columns) = kernel.shape[0], x.shape[1:3]
     low = max(size - 2, 0) // 2
-    height, width = 2 * x.shape[1], 2 * x.shape[2]
     if not _canonical(canonical):
         flipped = kernel[::-1, ::-1]
         pad = (size - 1 - low, size - 1 - (max(size - 2, 0) - low))
         return lax.conv_general_dilated(x, flipped, (1, 1), (pad, pad), (2, 2), None, _LAYOUT)
-    half = (size + 1) // 2
-    phases = _halve_kernel(kernel)  # [half, half, 2, 2, i, o]
-    phases = phases[::-1, ::-1].transpose(0, 1, 4, 2, 3, 5)
-    phases = phases.reshape(half, half, kernel.shape[2], -1)
-    pad = (half - 1, half - 1)
-    out = _depth_to_space(_stride_one(x, phases, (pad, pad)))
-    return out[:, low : low + height, low : low + width]
+    place = Place((2 * rows, 2 * columns), (size, size), (rows, columns), 2, (low, low))
+    return _to_image(x, kernel.transpose(0, 1, 3, 2), place)
 
 
 def _canonical(choice: bool | None) -> bool:
     return jax.default_backend() == "cpu" if choice is None else choice
 
 
-def _same_pads(x: Array, size: int, stride: int) -> Pads:
-    """(low, high) zeros for height and width, as TensorFlow's SAME: the odd one goes high."""
-    pads = []
-    for length in x.shape[1:3]:
-        total = max((-(-length // stride) - 1) * stride + size - length, 0)
-        pads.append((total // 2, total - total // 2))
-    return pads[0], pads[1]
-
-
-def _stride_one(x: Array, kernel: Array, pads: Pads) -> Array:
-    if kernel.shape[0] ** 2 > x.shape[1] * x.shape[2]:
-        return _dense_conv(x, kernel, pads)
-    return _conv(x, kernel, pads)
+def _same(x: Array, kernel: Array, stride: int) -> Place:
+    """As TensorFlow's SAME: of an odd number of zeros the odd one goes after the image."""
+    image, taps = x.shape[1:3], kernel.shape[:2]
+    result = (-(-image[0] // stride), -(-image[1] // stride))
+    place = Place(image, taps, result, stride, (0, 0))
+    rows, columns = (max(high, 0) // 2 for _, high in place.pads)
+    return replace(place, low=(rows, columns))
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _conv(x: Array, kernel: Array, pads: Pads) -> Array:
-    """The canonical convolution of stride 1, whose gradients are canonical too."""
-    return lax.conv_general_dilated(x, kernel, (1, 1), pads, None, None, _LAYOUT)
-
-
-def _conv_forward(x: Array, kernel: Array, pads: Pads) -> tuple[Array, tuple[Array, Array]]:
-    return _conv(x, kernel, pads), (x, kernel)
-
-
-def _conv_backward(pads: Pads, saved: tuple[Array, Array], grad: Array) -> tuple[Array, Array]:
-    x, kernel = saved
-    reach = kernel.shape[0] - 1
-    (top, bottom), (left, right) = pads
-    grad_pads = ((reach - top, reach - bottom), (reach - left, reach - right))
-    grad_x = _conv(grad, kernel[::-1, ::-1].transpose(0, 1, 3, 2), grad_pads)
-    # The batch is summed over, so it takes the channels' place: [i, h, w, n] x [h', w', n, o].
-    grad_kernel = _conv(x.transpose(3, 1, 2, 0), grad.transpose(1, 2, 0, 3), pads)
-    return grad_x, grad_kernel.transpose(1, 2, 0, 3)
-
-
-_conv.defvjp(_conv_forward, _conv_backward)
+def _to_result(x: Array, kernel: Array, place: Place) -> Array:
+    """The convolution: image [n, h, w, i], kernel [k, k, i, o] -> result [n, h', w', o]."""
+    if place.stride == 1 and math.prod(place.taps) > math.prod(place.image):
+        return _as_product(x, kernel, place)
+    return _library(x, kernel, place)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _halving_conv(x: Array, kernel: Array, pads: Pads) -> Array:
-    """Stride 2: the library does it directly; only the gradients need the other form."""
-    return lax.conv_general_dilated(x, kernel, (2, 2), pads, None, None, _LAYOUT)
+def _to_image(result: Array, kernel: Array, place: Place) -> Array:
+    """Its transpose: result [n, h', w', o], kernel [k, k, i, o] -> image [n, h, w, i].
 
-
-def _halving_conv_folded(x: Array, kernel: Array, pads: Pads) -> Array:
-    """The same values from a stride-1 convolution over 2x2 blocks of pixels."""
-    half = (kernel.shape[0] + 1) // 2
-    room = []
-    for length, (low, _) in zip(x.shape[1:3], pads, strict=True):
-        room.append((low, 2 * (-(-length // 2) + half - 1) - length - low))
-    blocks = _space_to_depth(jnp.pad(x, ((0, 0), *room, (0, 0))))
-    phases = _halve_kernel(kernel).reshape(half, half, 4 * kernel.shape[2], kernel.shape[3])
-    return _conv(blocks, phases, ((0, 0), (0, 0)))
-
-
-def _halving_forward(x: Array, kernel: Array, pads: Pads) -> tuple[Array, tuple[Array, Array]]:
-    return _halving_conv(x, kernel, pads), (x, kernel)
-
-
-def _halving_backward(pads: Pads, saved: tuple[Array, Array], grad: Array) -> tuple[Array, Array]:
-    _, vjp = jax.vjp(lambda x, kernel: _halving_conv_folded(x, kernel, pads), *saved)
-    grad_x, grad_kernel = vjp(grad)
-    return grad_x, grad_kernel
-
-
-_halving_conv.defvjp(_halving_forward, _halving_backward)
-
-
-def _dense_conv(x: Array, kernel: Array, pads: Pads) -> Array:
-    """Stride 1 as one matrix product, for kernels larger than the image.
-
-    The matrix [h w i, h' w' o] holds, for each pixel of the result, the part of the kernel that
-    lies over the image: slices only, so that its gradient is pads and sums.
+    A pixel block of the image's stride sees the same few places of the kernel: a stride-1
+    convolution makes all the pixels of a block as channels.
     """
-    (batch, height, width, inputs), outputs = x.shape, kernel.shape[3]
-    size = kernel.shape[0]
-    (top, bottom), (left, right) = pads
-    rows, columns = height + top + bottom - size + 1, width + left + right - size + 1
-    padded = jnp.pad(
-        kernel,
-        (
-            (max(rows - 1 - top, 0), max(height + top - size, 0)),
-            (max(columns - 1 - left, 0), max(width + left - size, 0)),
-            (0, 0),
-            (0, 0),
-        ),
-    )
-    first_row, first_column = max(rows - 1 - top, 0) + top, max(columns - 1 - left, 0) + left
-    parts = [
-        padded[first_row - r : first_row - r + height, first_column - c : first_column - c + width]
-        for r in range(rows)
-        for c in range(columns)
+    stride = place.stride
+    rows, columns = _blocks(place, 0), _blocks(place, 1)
+    fills = [
+        (along.lead, along.reach * stride - along.lead - taps)
+        for along, taps in zip((rows, columns), place.taps, strict=True)
     ]
-    matrix = jnp.stack(parts, axis=3).reshape(height * width * inputs, rows * columns * outputs)
-    return (x.reshape(batch, -1) @ matrix).reshape(batch, rows, columns, outputs)
+    even = jnp.pad(kernel, (*fills, (0, 0), (0, 0)))
+    phases = even.reshape(rows.reach, stride, columns.reach, stride, *kernel.shape[2:])
+    phases = phases[::-1, :, ::-1].transpose(0, 2, 5, 1, 3, 4)  # [taps, taps, o, stride, stride, i]
+    phases = phases.reshape(rows.reach, columns.reach, kernel.shape[3], -1)
+    low = (rows.reach - 1 - rows.first, columns.reach - 1 - columns.first)
+    inner = Place(place.result, phases.shape[:2], (rows.count, columns.count), 1, low)
+    image = _depth_to_space(_to_result(result, phases, inner), stride)
+    (height, width), top, left = place.image, rows.skipped, columns.skipped
+    return image[:, top : top + height, left : left + width]
 
 
-def _space_to_depth(x: Array) -> Array:
-    """[n, 2h, 2w, c] -> [n, h, w, 4c], channels ordered (row, column, c)."""
-    n, h, w, c = x.shape
-    blocks = x.reshape(n, h // 2, 2, w // 2, 2, c).transpose(0, 1, 3, 2, 4, 5)
-    return blocks.reshape(n, h // 2, w // 2, 4 * c)
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _to_kernel(x: Array, result: Array, place: Place) -> Array:
+    """Sum over the batch: image [n, h, w, i], result [n, h', w', o] -> kernel [k, k, i, o].
 
-
-def _depth_to_space(x: Array) -> Array:
-    """[n, h, w, 4c] -> [n, 2h, 2w, c], the inverse of `_space_to_depth`."""
-    n, h, w, c4 = x.shape
-    blocks = x.reshape(n, h, w, 2, 2, c4 // 4).transpose(0, 1, 3, 2, 4, 5)
-    return blocks.reshape(n, 2 * h, 2 * w, c4 // 4)
-
-
-def _halve_kernel(kernel: Array) -> Array:
-    """[k, k, i, o] -> [ceil(k/2), ceil(k/2), 2, 2, i, o]; zeros fill an odd k."""
-    size, _, inputs, outputs = kernel.shape
-    half = (size + 1) // 2
-    fill = (0, 2 * half - size)
-    even = jnp.pad(kernel, (fill, fill, (0, 0), (0, 0)))
-    return even.reshape(half, 2, half, 2, inputs, outputs).transpose(0, 2, 1, 3, 4, 5)
-
-
-def _upsampling_folds(size: int) -> tuple[np.ndarray, int]:
-    """Which taps of a kernel meet the same small pixel, for the two phases of a doubled image.
-
-    Returns 0/1 array [2, taps, k] and the number of taps that lie below the pixel itself.
+    The batch takes the place of the channels, and the result that of the kernel.
     """
-    low = (size - 1) // 2
-    reach = [[(phase + k - low) // 2 for k in range(size)] for phase in (0, 1)]
-    first, last = min(map(min, reach)), max(map(max, reach))
-    folds = np.zeros((2, last - first + 1, size))
-    for phase in (0, 1):
-        for k, offset in enumerate(reach[phase]):
-            folds[phase, offset - first, k] = 1
-    return folds, -first
+    kernel = lax.conv_general_dilated(
+        x.transpose(3, 1, 2, 0),
+        result.transpose(1, 2, 0, 3),
+        (1, 1),
+        place.pads,
+        rhs_dilation=(place.stride, place.stride),
+        dimension_numbers=_LAYOUT,
+    )
+    return kernel.transpose(1, 2, 0, 3)
+
+
+_to_result.defvjp(
+    lambda x, kernel, place: (_to_result(x, kernel, place), (x, kernel)),
+    lambda place, saved, grad: (
+        _to_image(grad, saved[1], place),
+        _to_kernel(saved[0], grad, place),
+    ),
+)
+_to_image.defvjp(
+    lambda result, kernel, place: (_to_image(result, kernel, place), (result, kernel)),
+    lambda place, saved, grad: (
+        _to_result(grad, saved[1], place),
+        _to_kernel(grad, saved[0], place),
+    ),
+)
+_to_kernel.defvjp(
+    lambda x, result, place: (_to_kernel(x, result, place), (x, result)),
+    lambda place, saved, grad: (
+        _to_image(saved[1], grad, place),
+        _to_result(saved[0], grad, place),
+    ),
+)
+
+
+def _library(x: Array, kernel: Array, place: Place) -> Array:
+    strides = (place.stride, place.stride)
+    return lax.conv_general_dilated(x, kernel, strides, place.pads, dimension_numbers=_LAYOUT)
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Blocks of `stride` pixels along an image, as they are made from the places of a kernel.
+
+    Attributes:
+      lead: zeros before the kernel's first tap, which shift the blocks.
+      reach: how many places a block sees.
+      first: number of the first block that holds a pixel of the image.
+      count: how many do.
+      skipped: pixels of the first that lie before the image.
+    """
+
+    lead: int
+    reach: int
+    first: int
+    count: int
+    skipped: int
+
+
+def _blocks(place: Place, axis: int) -> Blocks:
+    """Along this axis, the blocks that need the fewest operations."""
+    length, taps, low = place.image[axis], place.taps[axis], place.low[axis]
+
+    def shifted(lead: int) -> Blocks:
+        first, skipped = divmod(low + lead, place.stride)
+        last = (low + lead + length - 1) // place.stride
+        return Blocks(lead, -(-(taps + lead) // place.stride), first, last - first + 1, skipped)
+
+    options = [shifted(lead) for lead in range(place.stride)]
+    return min(options, key=lambda blocks: blocks.reach * blocks.count)
+
+
+def _block(place: Place) -> int:
+    """Side of the block of pixels that a convolution to few channels makes at once.
+
+    The library is made for many channels: of 3, it makes 3 at the price of 16.
+    """
+    rows, columns = place.result
+    sides = (side for side in (4, 2) if not (rows % side or columns % side))
+    return next(sides, 1) if place.stride == 1 else 1
+
+
+def _widened(kernel: Array, block: int) -> Array:
+    """A kernel [k, k, i, o] for each pixel of a block, side by side in one for stride `block`:
+
+    [k + block - 1, k + block - 1, i, block block o], channels ordered (row, column, o).
+    """
+    rest = block - 1
+    moved = [
+        jnp.pad(kernel, ((row, rest - row), (column, rest - column), (0, 0), (0, 0)))
+        for row in range(block)
+        for column in range(block)
+    ]
+    return jnp.concatenate(moved, axis=3)
+
+
+def _as_product(x: Array, kernel: Array, place: Place) -> Array:
+    """Stride 1 as one matrix product, for kernels larger than the image."""
+    matrix = kernel
+    for axis in (0, 1):
+        matrix = _slid(matrix, place, axis)
+    matrix = matrix.reshape(x[0].size, -1)  # [h w i, h' w' o]
+    return (x.reshape(len(x), -1) @ matrix).reshape(len(x), *place.result, -1)
+
+
+def _slid(kernel: Array, place: Place, axis: int) -> Array:
+    """The taps that lie over each pixel of a line, for each place of the kernel along it.
+
+    The axis of the taps becomes one of pixels; the places come before the last axis.
+    """
+    length, taps, places = place.image[axis], place.taps[axis], place.result[axis]
+    low = place.low[axis]
+    before, after = max(places - 1 - low, 0), max(length + low - taps, 0)
+    padding = [(0, 0)] * kernel.ndim
+    padding[axis] = (before, after)
+    padded = jnp.pad(kernel, padding)
+    starts = [before + low - at for at in range(places)]
+    return jnp.stack(
+        [lax.slice_in_dim(padded, start, start + length, axis=axis) for start in starts], axis=-2
+    )
+
+
+def _depth_to_space(x: Array, block: int) -> Array:
+    """[n, h, w, b b c] -> [n, b h, b w, c], channels ordered (row, column, c)."""
+    n, h, w, depth = x.shape
+    c = depth // block**2
+    blocks = x.reshape(n, h, w, block, block, c).transpose(0, 1, 3, 2, 4, 5)
+    return blocks.reshape(n, block * h, block * w, c)
+
+
+def _folded(kernel: Array, axis: int) -> tuple[Array, int]:
+    """For both phases of a doubled line, the taps that meet the same small pixel, added up.
+
+    The axis becomes one of small pixels; the phases [2] come before the last axis. The number is
+    how many of these pixels lie before the one that the phases belong to.
+    """
+    taps = [
+        lax.index_in_dim(kernel, tap, axis, keepdims=False) for tap in range(kernel.shape[axis])
+    ]
+    low = (len(taps) - 1) // 2
+    met = [[(phase + tap - low) // 2 for tap in range(len(taps))] for phase in (0, 1)]
+    first, last = min(map(min, met)), max(map(max, met))
+
+    def sums(pixels: list[int]) -> Array:
+        small = [jnp.zeros_like(taps[0])] * (last - first + 1)
+        for tap, pixel in zip(taps, pixels, strict=True):
+            small[pixel - first] += tap
+        return jnp.stack(small, axis)
+
+    return jnp.stack([sums(pixels) for pixels in met], axis=-2), -first

@@ -38,8 +38,9 @@ def critic_step(game: Game, state: GanState, batch: Array, key: Array) -> tuple[
     fake = _fakes_for_critic(game, state, latents)
 
     def loss(params: Tree) -> tuple[Array, tuple[Tree, Metrics]]:
-        real_scores, stats = _score(game, params, state.critic.stats, real, real_key)
-        fake_scores, stats = _score(game, params, stats, fake, fake_key)
+        real_scores, fake_scores, stats = _score_both(
+            game, params, state.critic.stats, (real, fake), (real_key, fake_key)
+        )
         real_term = game.objective.real(real_scores).mean()
         fake_term = game.objective.fake(fake_scores).mean()
         total = real_term + fake_term
@@ -103,6 +104,27 @@ def _score(game: Game, params: Tree, stats: Tree, images: Array, key: Array) -> 
         {"params": params, **stats}, images, train=True, rngs={"dropout": key}, mutable=list(stats)
     )
     return scores, dict(changed)
+
+
+def _score_both(
+    game: Game,
+    params: Tree,
+    stats: Tree,
+    images: tuple[Array, Array],
+    keys: tuple[Array, Array],
+) -> tuple[Array, Array, Tree]:
+    """Scores of real images and of fakes; in one pass where every image is judged by itself."""
+    (real, fake), (real_key, fake_key) = images, keys
+    critic = game.settings.critic
+    if critic.normalization == "batch" or critic.dropout:
+        real_scores, stats = _score(game, params, stats, real, real_key)
+        fake_scores, stats = _score(game, params, stats, fake, fake_key)
+    else:
+        # Pairs, not halves: each device keeps its share of the batch.
+        pairs = jnp.stack(images, axis=1).reshape(-1, *real.shape[1:])
+        scores, stats = _score(game, params, stats, pairs, real_key)
+        real_scores, fake_scores = scores[0::2], scores[1::2]
+    return real_scores, fake_scores, stats
 
 
 def _generate(game: Game, params: Tree, stats: Tree, latents: Array) -> tuple[Array, Tree]:
