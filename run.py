@@ -58,10 +58,10 @@ def train(argv: Sequence[str]) -> None:
     args.add_argument(
         "--workdir", type=to_path, help="default: runs/<name of the experiment's file>"
     )
-    hosts = args.add_argument_group("on several hosts (docs/scaling.md; a cluster says it itself)")
-    hosts.add_argument("--coordinator", metavar="HOST:PORT", help="address of the first process")
-    hosts.add_argument("--num_processes", type=int, metavar="N", help="how many there are")
-    hosts.add_argument("--process_id", type=int, metavar="I", help="which this is, from 0")
+    several = args.add_argument_group("on several hosts (see docs/scaling.md)")
+    several.add_argument("--coordinator", metavar="HOST:PORT", help="address of the first process")
+    several.add_argument("--num_processes", type=int, metavar="N", help="how many there are")
+    several.add_argument("--process_id", type=int, metavar="I", help="which this is, from 0")
     args.add_argument("--dry_run", action="store_true", help="show what would run, and exit")
     args.add_argument("--fields", action="store_true", help="show every config field, and exit")
     options, overrides = args.parse_known_args(argv)

@@ -8,8 +8,7 @@ decides otherwise than the rest would leave them waiting for it.
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import jax
@@ -21,13 +20,6 @@ T = TypeVar("T")
 
 PATIENCE = 20  # seconds without a sign of life after which a process counts as lost
 _STARTING = 300  # seconds for all to start
-
-
-def in_cluster(environment: Mapping[str, str] = os.environ) -> bool:
-    """Whether SLURM, Open MPI or a TPU pod started this process as one of several."""
-    counts = ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")
-    several = any(environment.get(name, "1") not in ("", "0", "1") for name in counts)
-    return several or "," in environment.get("TPU_WORKER_HOSTNAMES", "")
 
 
 def join(coordinator: str = "", processes: int = 0, process: int = 0) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import FrameType
@@ -16,14 +17,19 @@ class Watch:
 
     Attributes:
       received: the signal's number, or 0.
+      since: when it came, by the monotonic clock.
     """
 
     received: int = 0
+    since: float = 0.0
 
 
 @contextlib.contextmanager
 def watched() -> Iterator[Watch]:
     """Note SIGINT and SIGTERM instead of acting on them; a second one acts at once, as always.
+
+    One that comes within a second of the first is the same one: a cluster sends it to a process and
+    its parent, and the parent passes it on.
 
     Off the main thread, where Python allows no handlers, nothing is watched.
     """
@@ -35,9 +41,13 @@ def watched() -> Iterator[Watch]:
 
     def note(signum: int, frame: FrameType | None) -> None:
         del frame
-        watch.received = signum
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        now = time.monotonic()
+        if not watch.received:
+            watch.received, watch.since = signum, now
+        elif now - watch.since > 1:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            signal.raise_signal(signum)
 
     for number in before:
         signal.signal(number, note)

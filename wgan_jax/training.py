@@ -100,6 +100,7 @@ def train(
             claim.settle(place, settings, dataset.identity)
 
         hosts.by_first(claim_it)
+        hosts.together(lambda: claim.check_seen(place))
         held.enter_context(enough_memory("lower config.batch_size, or the networks' filters"))
         session = Session(settings, place, dataset, quiet)
         try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -19,6 +20,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from wgan_jax import hosts
 from wgan_jax.errors import UserError
 from wgan_jax.files import no_room, replace_bytes
 
@@ -54,12 +56,12 @@ class Checkpoints:
 
         Training may go on at once, and may overwrite or donate the state's arrays.
         """
-        if epoch not in self._begun and epoch not in self.epochs():
+        if epoch not in self._begun and epoch not in hosts.by_first(self.epochs):
             self._begun.add(epoch)
             import orbax.checkpoint as ocp
 
             # Copies: orbax reads the arrays while the next chunk is given their buffers.
-            arrays = jax.tree.map(lambda leaf: np.array(leaf), state)
+            arrays = _copied(state)
             try:
                 self._opened().save(
                     epoch,
@@ -135,24 +137,24 @@ class Checkpoints:
             self._manager = None
 
     def _candidates(self, which: str) -> Sequence[int]:
-        known = self.epochs()
+        known = hosts.by_first(self.epochs)
         if which == "latest":
             return known[::-1]
         if which == "healthy":
             last = self.marks.get("healthy", {}).get("epoch", -1)
             return [epoch for epoch in known[::-1] if epoch <= last]
         epoch = self.marks.get("best", {}).get("epoch") if which == "best" else which
-        return [int(epoch)] if str(epoch).isdigit() and int(str(epoch)) in known else []
+        return [found for found in known if str(found) == str(epoch)]
 
     def _read(self, epoch: int, like: Tree) -> Tree | None:
         """The state of a checkpoint; None if it is damaged, which puts it aside."""
-        broken = self._broken_seal(epoch)
+        broken = hosts.by_first(lambda: self._broken_seal(epoch))
         if broken:  # orbax is not asked: damaged files make it complain at length
             self._put_aside(epoch, f"{broken} changed")
             return None
         import orbax.checkpoint as ocp
 
-        shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), like)
+        shapes = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
         manager = self._opened()
         try:
             content = manager.restore(
@@ -176,7 +178,7 @@ class Checkpoints:
     def _put_aside(self, epoch: int, reason: str) -> None:
         aside = self._folder / f"damaged-{epoch}-{time.time_ns()}"
         self._close_quietly()
-        shutil.move(self._folder / str(epoch), aside)
+        hosts.by_first(lambda: str(shutil.move(self._folder / str(epoch), aside)))
         self._say(f"Checkpoint {epoch} is damaged ({reason}): kept as {aside.name}, not used.")
 
     def _seal(self, but: int | None = None) -> None:
@@ -184,6 +186,8 @@ class Checkpoints:
 
         orbax waits for one checkpoint before it begins the next, so that the others are whole.
         """
+        if not hosts.first():
+            return
         for epoch in self._begun - {but}:
             place = self._folder / str(epoch)
             if place.is_dir() and not (place / _SEAL).exists():
@@ -205,15 +209,17 @@ class Checkpoints:
         if saved == wanted:
             return
         path = min(set(saved.items()) ^ set(wanted.items()))[0]
+        theirs, ours = saved.get(path, "absent"), wanted.get(path, "absent")
         raise UserError(
-            f"{self._folder / str(epoch)} is of other networks or optimisers: {path} is "
-            f"{saved.get(path, 'absent')} there, {wanted.get(path, 'absent')} in the settings."
+            f"{self._folder / str(epoch)} is of other networks or optimisers: {path} is {theirs} "
+            f"there, {ours} in the settings: use its own."
         )
 
     def _opened(self) -> Any:
         if self._manager is None:
             import orbax.checkpoint as ocp
 
+            logging.getLogger("asyncio").addFilter(_is_news)
             self._manager = ocp.CheckpointManager(
                 self._folder.absolute(),
                 options=ocp.CheckpointManagerOptions(
@@ -231,6 +237,8 @@ class Checkpoints:
 
     def _mark(self, name: str, value: dict[str, Any]) -> None:
         self.marks = self.marks | {name: value}
+        if not hosts.first():
+            return
         self._folder.mkdir(parents=True, exist_ok=True)
         replace_bytes(self._folder / "marks.json", json.dumps(self.marks, indent=2).encode())
 
@@ -240,6 +248,12 @@ class Checkpoints:
         except (FileNotFoundError, NotADirectoryError, ValueError):
             return {}
         return marks if isinstance(marks, dict) else {}
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """False of the other arrays that a full disk has no room for: the first is told by `wait`."""
+    error = record.exc_info[1] if record.exc_info else None
+    return "tensorstore_spec" not in str(error)
 
 
 class _Preserve:
@@ -253,6 +267,11 @@ class _Preserve:
         marked = {mark["epoch"] for mark in self._owner.marks.values()}
         newest = len(checkpoints) - self._owner._keep
         return [i >= newest or info.step in marked for i, info in enumerate(checkpoints)]
+
+
+@jax.jit
+def _copied(state: Tree) -> Tree:
+    return jax.tree.map(jax.numpy.copy, state)
 
 
 def _file_digests(place: Path) -> dict[str, str]:

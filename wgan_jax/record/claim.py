@@ -88,9 +88,21 @@ def settle(workdir: Path, settings: Settings, dataset: Mapping[str, Any]) -> Non
     if path.exists() and _begun(workdir):  # else there is nothing yet that could be mixed
         _refuse_other_settings(workdir, load_settings(workdir), settings)
     if data_path.exists() and _begun(workdir):
-        _refuse_other_images(workdir, load_dataset(workdir), dataset)
+        refuse_other_images(workdir, dataset)
     replace_bytes(path, (json.dumps(to_dict(settings), indent=2) + "\n").encode())
     replace_bytes(data_path, (json.dumps(dict(dataset), indent=2) + "\n").encode())
+
+
+def check_seen(workdir: Path) -> None:
+    """Refuse a folder that only the process which made it can see.
+
+    Raises:
+      UserError: this process does not find the run that another has begun there.
+    """
+    if not (workdir / "config.json").exists():
+        raise UserError(
+            f"--workdir={workdir} is not the same folder on every host: give one that all share."
+        )
 
 
 def load_settings(workdir: Path) -> Settings:
@@ -164,12 +176,32 @@ def _refuse_other_settings(workdir: Path, old: Settings, new: Settings) -> None:
         )
 
 
-def _refuse_other_images(workdir: Path, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+def refuse_other_images(workdir: Path, new: Mapping[str, Any]) -> None:
+    """Refuse a dataset that is not the one that the folder's run was trained on.
+
+    Raises:
+      UserError: it says in what the two differ.
+    """
+    old = load_dataset(workdir)
     if not same_images(old, new):
         raise UserError(
-            f"The images are not those that {workdir} was trained on: {old.get('name')} "
-            f"{old.get('shape')} then, {new['name']} {new['shape']} now. Choose another --workdir."
+            f"The images are not those that {workdir} was trained on: {_other(old, new)}. Bring "
+            "them back, or choose another --workdir."
         )
+
+
+def _other(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """In what two datasets differ: the first of source, number, size, names, pixels that does."""
+    (was, *size), (now, *new_size) = old["shape"], new["shape"]
+    if old.get("name") != new["name"]:
+        return f"{old.get('name')} then, {new['name']} now"
+    if was != now:
+        return f"{was} then, {now} now"
+    if size != new_size:
+        return f"of size {size} then, {new_size} now"
+    if old.get("names") and new.get("names") and old["names"] != new["names"]:
+        return f"still {now}, but files have other names"
+    return f"still {now}, but some have other pixels"
 
 
 def same_images(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:

@@ -1,0 +1,196 @@
+"""Two real processes of one run on the loopback: they train, one is lost, both go on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import TINY
+from wgan_jax.errors import RunFailed, UserError
+from wgan_jax.supervision import Place, in_cluster, place, supervise
+
+ROOT = Path(__file__).parent.parent
+EXPERIMENT = """
+from ml_collections import ConfigDict
+from wgan_jax import config as configs
+
+def get_config():
+    config = configs.base()
+    config.update({tiny})
+    return config
+"""
+EPOCHS = 300
+
+
+class Pair:
+    """Both processes of a run, started as a user would."""
+
+    def __init__(self, experiment: Path, workdir: Path, *overrides: str) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        command = [sys.executable, str(ROOT / "run.py"), "--config", str(experiment)]
+        command += ["--workdir", str(workdir), *overrides]
+        command += ["--coordinator", f"127.0.0.1:{port}", "--num_processes", "2", "--process_id"]
+        self.workdir = workdir
+        # jax looks at proxies in vain here, and warns of them.
+        environment = {k: v for k, v in os.environ.items() if "proxy" not in k.lower()}
+        self.processes = [
+            subprocess.Popen(
+                [*command, str(i)],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                env=environment,
+            )
+            for i in range(2)
+        ]
+
+    def end(self, patience: float = 180) -> list[tuple[int, str, str]]:
+        """(exit code, stdout, stderr) of both."""
+        found = []
+        for process in self.processes:
+            out, err = process.communicate(timeout=patience)
+            found.append((process.returncode, out, err))
+        return found
+
+    def wait_for(self, epochs: int) -> None:
+        """Until so many epochs are recorded and a checkpoint is whole."""
+        metrics, begun = self.workdir / "metrics.jsonl", time.monotonic()
+        while not metrics.exists() or len(metrics.read_text().splitlines()) < epochs:
+            assert time.monotonic() - begun < 180, "the run did not get on"
+            assert all(process.poll() is None for process in self.processes), self.end()
+            time.sleep(0.1)
+
+    def child(self, number: int) -> int:
+        """Process id of the one that trains, under its supervising parent."""
+        parent = self.processes[number].pid
+        children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+        return int(children[0])
+
+
+@pytest.fixture
+def experiment(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.py"
+    content = TINY | {
+        "epochs": EPOCHS,
+        "log_every": 0,
+        "checkpoint_every": 50,
+        "sample_every": 0,
+        "data": {"name": "digits"},
+    }
+    path.write_text(EXPERIMENT.format(tiny=content))
+    return path
+
+
+def last_digest(workdir: Path) -> str:
+    """Of all arrays after the last epoch."""
+    content = json.loads((workdir / "checkpoints" / str(EPOCHS) / "content/metadata").read_text())
+    return str(content["blake2b"])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the child in /proc")
+def test_two_processes_train_lose_one_and_resume_bit_for_bit(experiment, tmp_path):
+    whole = Pair(experiment, tmp_path / "whole").end()
+    assert [code for code, _, _ in whole] == [0, 0], whole
+    assert "Finished 300 epochs" in whole[0][1]
+    assert "epoch" not in whole[1][1]  # the second says nothing
+    assert [err for _, _, err in whole] == ["", ""]
+
+    cut = Pair(experiment, tmp_path / "cut")
+    cut.wait_for(60)
+    os.kill(cut.child(1), signal.SIGKILL)
+    begun = time.monotonic()
+    (code, _, err), (_, _, own) = cut.end(60)
+    assert time.monotonic() - begun < 60
+    assert (code, err.count("\n")) == (1, 1), err
+    assert "Another process of this run is gone" in err
+    assert "crashed (SIGKILL" in own
+
+    again = Pair(experiment, tmp_path / "cut").end()
+    assert [code for code, _, _ in again] == [0, 0], again
+    assert "Resuming" in again[0][1]
+    assert last_digest(tmp_path / "cut") == last_digest(tmp_path / "whole")
+    lines = [(tmp_path / name / "metrics.jsonl").read_text() for name in ("whole", "cut")]
+    losses = [[json.loads(line)["d_loss"] for line in text.splitlines()] for text in lines]
+    assert losses[0] == losses[1]
+
+
+def test_flags_say_which_process_this_is():
+    assert place("a:1", 2, 1, {}) == Place("a:1", 2, 1)
+    assert place(None, None, None, {}) is None
+    assert place("a:1", 1, 0, {}) is None  # alone after all
+    assert place(None, None, None, {"SLURM_STEP_NUM_TASKS": "4"}) == Place()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (("a:1", 2, None), "go together"),
+        ((None, 2, 0), "go together"),
+        (("a", 2, 0), "must be host:port"),
+        (("a:port", 2, 0), "must be host:port"),
+        (("a:1", 2, 2), "from 0 to --num_processes - 1 = 1"),
+        (("a:1", 0, 0), "from 0 to"),
+    ],
+)
+def test_flags_that_cannot_be_meant(given, message):
+    with pytest.raises(UserError, match=message):
+        place(*given, {})
+
+
+@pytest.mark.parametrize(
+    ("environment", "several"),
+    [
+        ({}, False),
+        ({"SLURM_STEP_NUM_TASKS": "1"}, False),
+        ({"SLURM_JOB_ID": "7", "SLURM_NTASKS": "8"}, False),  # the batch script itself, or a shell
+        ({"SLURM_STEP_NUM_TASKS": "8"}, True),
+        ({"OMPI_COMM_WORLD_SIZE": "2"}, True),
+        ({"TPU_WORKER_HOSTNAMES": "localhost"}, False),
+        ({"TPU_WORKER_HOSTNAMES": "t0,t1"}, True),
+    ],
+)
+def test_a_cluster_is_known_by_its_environment(environment, several):
+    assert in_cluster(environment) is several
+
+
+def child(text: str) -> list[str]:
+    return [sys.executable, "-c", text]
+
+
+def test_a_supervised_process_is_passed_through(tmp_path, capfd):
+    says = "import sys; print('out'); print('run.py: a line', file=sys.stderr); sys.exit(2)"
+    assert supervise(child(says), tmp_path) == 2
+    assert capfd.readouterr() == ("out\n", "run.py: a line\n")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_crash_is_one_line_and_its_report_is_kept(tmp_path, capfd):
+    with pytest.raises(RunFailed, match=r"crashed \(exit code 1: ValueError: broken\)"):
+        supervise(child("raise ValueError('broken')"), tmp_path)
+    assert capfd.readouterr().err == ""
+    (report,) = tmp_path.iterdir()
+    assert "Traceback" in report.read_text()
+
+
+def test_signals_reach_the_process_that_trains():
+    """And its exit code is the parent's own."""
+    waits = "import signal, sys, time; signal.signal(15, lambda *_: sys.exit(143)); time.sleep(60)"
+    script = (
+        "import sys; from pathlib import Path; from wgan_jax.supervision import supervise;"
+        f"sys.exit(supervise([sys.executable, '-c', {waits!r}], Path('.')))"
+    )
+    parent = subprocess.Popen(child(script), cwd=ROOT)
+    time.sleep(2)
+    parent.send_signal(signal.SIGTERM)
+    assert parent.wait(20) == 143
