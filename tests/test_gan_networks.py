@@ -9,7 +9,9 @@ import pytest
 
 from wgan_jax import experiment
 from wgan_jax.config import resolve
+from wgan_jax.gan.rounds import chunk_program
 from wgan_jax.gan.state import Game, GanState, new_game, root_key, to_uint8
+from wgan_jax.gan.steps import critic_step
 
 
 def shapes_of(game: Game) -> GanState:
@@ -108,3 +110,38 @@ def test_critic_scores_image_by_image_unless_it_has_batch_norm(tiny, norm):
 
     together, alone = scores(images)[:2], scores(images[:2])
     assert bool(jnp.allclose(together, alone, atol=1e-6)) == (norm != "batch")
+
+
+def floats(tree: object) -> set[str]:
+    """Kinds of floating-point numbers among the leaves."""
+    kinds = {leaf.dtype for leaf in jax.tree.leaves(tree) if hasattr(leaf, "dtype")}
+    return {kind.name for kind in kinds if jnp.issubdtype(kind, jnp.floating)}
+
+
+def test_precision_is_that_of_products_alone(tiny):
+    """Weights, optimisers and statistics stay float32; the first losses are nearly the same."""
+    found = []
+    for precision in ("bfloat16", "tf32"):
+        game = new_game(resolve(tiny | {"precision": precision}), 1)
+        images = jnp.asarray(np.random.default_rng(0).integers(0, 256, (20, 8, 8, 1), np.uint8))
+        state = jax.jit(game.new_state)(root_key(0))
+        state, chunk = chunk_program(game)(state, images, root_key(0), jnp.int32(3))
+        assert floats(state) == {"float32"}
+        found.append(dict(zip(game.metric_keys, np.asarray(chunk.metrics[:3]).T, strict=True)))
+    half, usual = found
+    assert np.isfinite(list(half.values())).all()
+    for key in ("d_loss_real", "d_loss_fake", "g_loss"):
+        assert half[key][0] == pytest.approx(usual[key][0], rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("precision", "asked"), [("float32", "HIGHEST"), ("tf32", ""), ("bfloat16", "bf16")]
+)
+def test_precision_is_asked_of_the_compiler(tiny, precision, asked):
+    game = new_game(resolve(tiny | {"precision": precision}), 1)
+    state = jax.eval_shape(game.new_state, root_key(0))
+    images = jnp.zeros((8, 8, 8, 1), jnp.uint8)
+    lowered = jax.jit(lambda s: critic_step(game, s, images, root_key(0))[0]).lower(state)
+    products = [line for line in lowered.as_text().splitlines() if "convolution(" in line]
+    assert any(asked in line for line in products)
+    assert any("HIGHEST" in line for line in products) == (precision == "float32")

@@ -140,6 +140,11 @@ class Settings:
     gradient_penalty: float = _field(10.0, "weight of the penalty (objective wgan_gp)")
     latent_dim: int = _field(100, "length of the generator's input, drawn from N(0, 1)")
     image_size: int = _field(32, "height and width in pixels")
+    precision: str = _field(
+        "tf32",
+        "of products: tf32 (as GPUs do by default; elsewhere float32), float32 or bfloat16; "
+        "weights, statistics and losses are float32 always",
+    )
     devices: int = _field(0, "devices that share every batch; 0: all there are", result=False)
     ema: float = _field(0.0, "decay of the averaged generator used for samples; 0: off")
     init_from: str = _field("", "a workdir or checkpoint to take the initial weights from")

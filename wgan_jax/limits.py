@@ -14,6 +14,7 @@ OBJECTIVES = ("wgan", "wgan_gp", "nsgan", "hinge")
 _CHOICES: dict[str, tuple[str, ...]] = {
     "objective": OBJECTIVES,
     "on_failure": ("warn", "stop", "rollback"),
+    "precision": ("float32", "tf32", "bfloat16"),
     "critic.normalization": ("none", "layer", "batch"),
     "critic.activation": ("leaky_relu", "relu"),
     "generator.upsampling": ("nearest", "transposed"),

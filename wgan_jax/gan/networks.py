@@ -5,35 +5,53 @@ The only room of the game that imports `flax.linen`; everything else sees `apply
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import DTypeLike
 
 from wgan_jax.config import CriticSettings, GeneratorSettings
 from wgan_jax.gan.conv import conv2d, conv_transpose2d, upconv2d
+
+# What products are computed in. Weights, running averages and what a norm sums are float32 always.
+DTYPES: dict[str, DTypeLike] = {
+    "float32": jnp.float32,
+    "tf32": jnp.float32,
+    "bfloat16": jnp.bfloat16,
+}
+
+
+def full_precision(precision: str) -> contextlib.AbstractContextManager[None]:
+    """Where GPUs and TPUs multiply float32 with fewer digits by default: float32 is float32."""
+    full: contextlib.AbstractContextManager[None] = jax.default_matmul_precision("float32")
+    return full if precision == "float32" else contextlib.nullcontext()
 
 
 class Conv(nn.Module):
     """A convolution with an optional bias; `form` is a function of `gan.conv`.
 
-    [n, h, w, i] -> [n, h', w', features]
+    [n, h, w, i] -> [n, h', w', features], in `dtype`.
     """
 
     features: int
     kernel: int
     init_std: float
     form: Callable[[Array, Array], Array]
+    dtype: DTypeLike
     bias: bool = True
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
         shape = (self.kernel, self.kernel, x.shape[-1], self.features)
-        y = self.form(x, self.param("kernel", nn.initializers.normal(self.init_std), shape))
+        kernel = self.param("kernel", nn.initializers.normal(self.init_std), shape)
+        y = self.form(x.astype(self.dtype), kernel.astype(self.dtype))
         if self.bias:
             bias = self.param("bias", nn.initializers.zeros, (self.features,))
-            y = y + bias.reshape(1, 1, 1, -1)
+            y = y + bias.astype(self.dtype).reshape(1, 1, 1, -1)
         return y
 
 
@@ -46,55 +64,66 @@ def _halving(stride: int) -> Callable[[Array, Array], Array]:
 
 
 class Critic(nn.Module):
-    """Images [n, h, w, c] in [-1, 1] -> scores [n], unbounded."""
+    """Images [n, h, w, c] in [-1, 1] -> scores [n], unbounded, float32."""
 
     settings: CriticSettings
+    precision: str
 
     @nn.compact
     def __call__(self, images: Array, *, train: bool) -> Array:
-        s = self.settings
+        with full_precision(self.precision):
+            return self._scores(images, train)
+
+    def _scores(self, images: Array, train: bool) -> Array:
+        s, dtype = self.settings, DTYPES[self.precision]
         activate = _activation(s.activation, s.leak)
         x = images
         for layer, (features, stride) in enumerate(zip(s.filters, s.strides, strict=True)):
-            x = Conv(features, s.kernel, s.init_std, _halving(stride), s.bias)(x)
+            x = Conv(features, s.kernel, s.init_std, _halving(stride), dtype, s.bias)(x)
             # No norm behind the first layer, as in DCGAN: it would hide the images' own scale.
             if layer and s.normalization == "layer":
-                x = nn.LayerNorm(reduction_axes=(1, 2, 3), feature_axes=-1)(x)
+                x = nn.LayerNorm(reduction_axes=(1, 2, 3), feature_axes=-1, dtype=dtype)(x)
             elif layer and s.normalization == "batch":
-                x = nn.BatchNorm(use_running_average=not train, momentum=0.9)(x)
+                x = nn.BatchNorm(use_running_average=not train, momentum=0.9, dtype=dtype)(x)
             x = activate(x)
             x = nn.Dropout(s.dropout, deterministic=not train)(x)
         x = x.reshape(len(x), -1)
-        return nn.Dense(1, kernel_init=nn.initializers.normal(s.init_std))(x)[:, 0]
+        score = nn.Dense(1, kernel_init=nn.initializers.normal(s.init_std), dtype=dtype)
+        return score(x)[:, 0].astype(jnp.float32)
 
 
 class Generator(nn.Module):
-    """Latents [n, d] -> images [n, size, size, channels] in [-1, 1]."""
+    """Latents [n, d] -> images [n, size, size, channels] in [-1, 1], float32."""
 
     settings: GeneratorSettings
     image_size: int
     channels: int
+    precision: str
 
     @nn.compact
     def __call__(self, latents: Array, *, train: bool) -> Array:
-        s = self.settings
+        with full_precision(self.precision):
+            return self._images(latents, train)
+
+    def _images(self, latents: Array, train: bool) -> Array:
+        s, dtype = self.settings, DTYPES[self.precision]
         activate = _activation(s.activation, s.leak)
         double = upconv2d if s.upsampling == "nearest" else conv_transpose2d
 
         def normalize(x: Array) -> Array:
             if s.normalization == "none":
                 return x
-            norm = nn.BatchNorm(use_running_average=not train, momentum=s.norm_momentum)
+            norm = nn.BatchNorm(not train, momentum=s.norm_momentum, dtype=dtype)
             return jnp.asarray(norm(x))
 
         side = self.image_size >> (len(s.filters) + s.double_output)
-        dense = nn.Dense(
-            side * side * s.base_filters, kernel_init=nn.initializers.normal(s.init_std)
-        )
+        init = nn.initializers.normal(s.init_std)
+        dense = nn.Dense(side * side * s.base_filters, kernel_init=init, dtype=dtype)
         x = dense(latents).reshape(len(latents), side, side, s.base_filters)
         x = activate(normalize(x))
         for features in s.filters:
-            x = Conv(features, s.kernel, s.init_std, double, s.bias)(x)
+            x = Conv(features, s.kernel, s.init_std, double, dtype, s.bias)(x)
             x = activate(normalize(x))
         last = double if s.double_output else conv2d
-        return jnp.tanh(Conv(self.channels, s.kernel, s.init_std, last)(x))
+        pixels = Conv(self.channels, s.kernel, s.init_std, last, dtype)(x)
+        return jnp.tanh(pixels.astype(jnp.float32))
