@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path("wgan_jax")
-WORDS = {"backend", "config", "errors", "files", "history", "keys", "limits", "order"}
+WORDS = {"backend", "config", "devices", "errors", "files", "history", "hosts", "keys", "limits"}
+WORDS |= {"order"}
 WINGS = {"gan", "data", "quality", "health", "record"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

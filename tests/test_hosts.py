@@ -100,13 +100,15 @@ def last_digest(workdir: Path) -> str:
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the child in /proc")
 def test_two_processes_train_lose_one_and_resume_bit_for_bit(experiment, tmp_path):
+    """The whole run has its images on the devices; the other streams them, each process its own."""
     whole = Pair(experiment, tmp_path / "whole").end()
     assert [code for code, _, _ in whole] == [0, 0], whole
     assert "Finished 300 epochs" in whole[0][1]
     assert "epoch" not in whole[1][1]  # the second says nothing
     assert [err for _, _, err in whole] == ["", ""]
 
-    cut = Pair(experiment, tmp_path / "cut")
+    streamed = ("--config.data.stream=true", "--config.data.workers=0")
+    cut = Pair(experiment, tmp_path / "cut", *streamed)
     cut.wait_for(60)
     os.kill(cut.child(1), signal.SIGKILL)
     begun = time.monotonic()
@@ -116,7 +118,7 @@ def test_two_processes_train_lose_one_and_resume_bit_for_bit(experiment, tmp_pat
     assert "Another process of this run is gone" in err
     assert "crashed (SIGKILL" in own
 
-    again = Pair(experiment, tmp_path / "cut").end()
+    again = Pair(experiment, tmp_path / "cut", *streamed).end()
     assert [code for code, _, _ in again] == [0, 0], again
     assert "Resuming" in again[0][1]
     assert last_digest(tmp_path / "cut") == last_digest(tmp_path / "whole")
