@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path("wgan_jax")
-WORDS = {"backend", "config", "devices", "errors", "files", "history", "hosts", "keys", "limits"}
-WORDS |= {"order"}
+WORDS = {
+    *("backend", "config", "devices", "errors", "files"),
+    *("history", "hosts", "keys", "limits", "order"),
+}
 WINGS = {"gan", "data", "quality", "health", "record"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

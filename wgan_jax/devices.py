@@ -25,9 +25,11 @@ def mesh(count: int = 0) -> Mesh:
     """The first `count` devices of all hosts in a row; 0: all.
 
     Raises:
-      UserError: there are not so many.
+      UserError: there are not so many, or several hosts, all of whose devices are needed.
     """
     found = jax.devices()
+    if count and jax.process_count() > 1:
+        raise UserError("config.devices is for one host: leave it 0 where there are several.")
     if count > len(found):
         raise UserError(f"config.devices = {count}: there are {len(found)}. Ask for so many or 0.")
     return Mesh(np.array(found[: count or None]), (_ROWS,))
@@ -86,7 +88,8 @@ def check_divides(batch_size: int, devices: Mesh) -> None:
     below = batch_size // count * count
     nearest = f"{below} or {below + count}" if below else f"{count}"
     fewer = max(n for n in range(1, count) if batch_size % n == 0)
+    instead = f", or --config.devices={fewer}" if jax.process_count() == 1 else ""
     raise UserError(
-        f"config.batch_size = {batch_size} does not divide over {count} devices: use {nearest}, "
-        f"or --config.devices={fewer}."
+        f"config.batch_size = {batch_size} does not divide over {count} devices: use {nearest}"
+        f"{instead}."
     )
