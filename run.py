@@ -63,6 +63,7 @@ def train(argv: Sequence[str]) -> None:
     several.add_argument("--num_processes", type=int, metavar="N", help="how many there are")
     several.add_argument("--process_id", type=int, metavar="I", help="which this is, from 0")
     args.add_argument("--dry_run", action="store_true", help="show what would run, and exit")
+    args.add_argument("--profile", action="store_true", help="trace some chunks: what takes time?")
     args.add_argument("--fields", action="store_true", help="show every config field, and exit")
     options, overrides = args.parse_known_args(argv)
     if options.fields:
@@ -90,7 +91,7 @@ def train(argv: Sequence[str]) -> None:
         hosts.join(place.coordinator, place.processes, place.process)
     from wgan_jax.training import train
 
-    train(settings, workdir)
+    train(settings, workdir, profile=options.profile)
 
 
 def show_fields() -> None:

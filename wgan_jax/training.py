@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,6 +70,7 @@ def train(
     images: NDArray[np.uint8] | None = None,
     *,
     quiet: bool = False,
+    profile: bool = False,
 ) -> Run:
     """Train, or go on with the run that lies in `workdir`.
 
@@ -78,6 +79,7 @@ def train(
       workdir: the run's folder; made if it is not there.
       images: real images, uint8 [n, h, w, c]; None: those that the config names.
       quiet: print nothing.
+      profile: trace a few chunks into `workdir/profile`, and print what took the time.
 
     Raises:
       UserError: the config, the images or the folder cannot be used; nothing was changed.
@@ -102,7 +104,7 @@ def train(
         hosts.by_first(claim_it)
         hosts.together(lambda: claim.check_seen(place))
         held.enter_context(enough_memory("lower config.batch_size, or the networks' filters"))
-        session = Session(settings, place, dataset, quiet)
+        session = Session(settings, place, dataset, quiet, profile)
         try:
             session.run()
         finally:
@@ -128,8 +130,11 @@ def read_images(settings: Settings, images: NDArray[np.uint8] | None = None) -> 
 class Session:
     """One process's part of a run. `run` has the order; the rest are its steps."""
 
-    def __init__(self, settings: Settings, place: Path, dataset: Dataset, quiet: bool) -> None:
+    def __init__(
+        self, settings: Settings, place: Path, dataset: Dataset, quiet: bool, profile: bool
+    ) -> None:
         use_compilation_cache()
+        self.profile = profile
         self.settings, self.place, self.dataset = settings, place, dataset
         self.game = new_game(settings, dataset.channels)
         whole = devices.everywhere(self.game.mesh)
@@ -191,7 +196,13 @@ class Session:
         self.feed.start(self.state)
         program = chunk_program(self.game, self.feed.streamed)
         images, _ = self.feed.images(self.epoch)
-        self.program = program.lower(self.state, images, self.key, np.int32(1)).compile()
+        compiled = program.lower(self.state, images, self.key, np.int32(1)).compile()
+        self.program: Callable[..., tuple[GanState, Chunk]] = compiled
+        if self.profile:
+            from wgan_jax.profiling import Traced
+
+            traced = self.program = Traced(compiled, self.place / "profile", self.say)
+            self.ends.callback(traced.close)
         self.draw = jax.jit(self._grid, out_shardings=devices.everywhere(self.game.mesh))
         if self.settings.quality_every:
             from wgan_jax.evaluation import Evaluator
