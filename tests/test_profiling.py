@@ -23,9 +23,10 @@ def test_a_profiled_run_leaves_a_trace_and_says_what_took_the_time(tiny, tmp_pat
 def test_a_call_that_ends_on_another_thread_is_as_long_as_it_is():
     begun = Some(name="dot.3", start_ns=0, duration_ns=10, stats=[("hlo_op", "dot.3"), ("_p", 7)])
     end = Some(name="end: dot.3", start_ns=2_000_000, duration_ns=1, stats=[("_c", 7)])
-    lines = [Some(events=[begun]), Some(events=[end])]
+    around = Some(name="while.1", start_ns=0, duration_ns=9, stats=[("hlo_op", "while.1")])
+    lines = [Some(events=[around, begun]), Some(events=[end])]
     trace = Some(planes=[Some(name="/host:CPU", lines=lines)])
-    path = "jit(play_chunk)/while/body/closed_call/transpose(jvp(Critic))/Dense_0/dot_general"
+    path = "jit(play_chunk)/while/body/transpose(jvp(Critic))/Critic._scores/Dense_0/dot_general"
     assert operations(trace, {"dot.3": path}) == [
         Operation("dot_general", "Critic/Dense_0 backward", 2e-3, 1)
     ]

@@ -18,7 +18,8 @@ BEFORE, TRACED = 2, 3  # chunks before the first that is traced, until all is wa
 SHOWN = 15  # operations in the table
 
 # Words of an operation's path that say how the program is built, and not what is computed.
-_FRAME = re.compile(r"^(while|body|cond|closed_call|)$")
+_FRAME = re.compile(r"^(while|body|cond|closed_call|\w+\._\w+|)$")
+_HOLDERS = ("while", "conditional", "call")  # instructions whose time is that of others
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,8 @@ def operations(data: Any, paths: dict[str, str]) -> list[Operation]:
     """
     spent: dict[tuple[str, str], list[float]] = {}
     for instruction, seconds in _spans(data):
+        if instruction.split(".")[0] in _HOLDERS:
+            continue
         spent.setdefault(_described(instruction, paths), []).append(seconds)
     found = [Operation(*what, sum(calls), len(calls)) for what, calls in spent.items()]
     return sorted(found, key=lambda operation: -operation.seconds)
