@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from wgan_jax import supervision
-from wgan_jax.errors import Followed, Interrupted, OneLine, RunFailed, UserError
+from wgan_jax.errors import Followed, Interrupted, OneLine, RunFailed, UserError, printable
 
 TRAIN_HELP = """\
 Train a GAN, or go on with a run that was stopped.
@@ -149,7 +149,7 @@ def report(argv: Sequence[str]) -> None:
     from wgan_jax import report as verb
 
     for path in verb.report(options.workdir):
-        print(path)
+        print(printable(str(path)))
 
 
 LOG_EXAMPLES = """\
@@ -175,7 +175,7 @@ def log(argv: Sequence[str]) -> None:
 
     if options.compare:
         table, path = logbook.compare(options.runs, *options.compare)
-        print(f"{table}\n\nCurves: {path}")
+        print(f"{table}\n\nCurves: {printable(str(path))}")
         return
     if options.note:
         logbook.note(options.runs, *options.note)

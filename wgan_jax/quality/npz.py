@@ -32,7 +32,10 @@ def read_npz(path: Path) -> dict[str, NDArray[Any]]:
             arrays = np.load(file, allow_pickle=False)
             if not hasattr(arrays, "files"):
                 raise ValueError("a single array")
-            return {name: arrays[name] for name in arrays.files}
+            found = {name: arrays[name] for name in arrays.files}
+            if not all(isinstance(array, np.ndarray) for array in found.values()):
+                raise ValueError("a member is no array")
+            return found
     except FileNotFoundError:
         raise UserError(f"{path} does not exist: check the path.") from None
     except OSError as error:

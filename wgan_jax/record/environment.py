@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from wgan_jax.files import replace_bytes
+from wgan_jax.record.redaction import redacted, redacted_words
 from wgan_jax.record.writers import to_json
 
 PACKAGES = (
@@ -33,7 +34,8 @@ class Code:
 
     Attributes:
       commit: its hash.
-      diff: what tracked files differ by from that commit, at most `MAX_DIFF` bytes of it.
+      diff: what tracked files differ by from that commit, at most `MAX_DIFF` bytes of it; without
+        passwords and keys.
       untracked: paths of files that git neither tracks nor ignores, at most `MAX_UNTRACKED`.
     """
 
@@ -52,7 +54,7 @@ def describe(seed: int, device: str, code: Code) -> dict[str, Any]:
         "commit": code.commit,
         "uncommitted": f"uncommitted-{digest}.diff" if code.diff else "",
         "untracked": list(code.untracked),
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "command": redacted_words([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpus": os.cpu_count(),
@@ -124,7 +126,8 @@ def code_state(source: Path) -> Code:
     if not _git(folder, "ls-files", "--", source.name):
         return Code()
     commit = _git(folder, "rev-parse", "HEAD").decode().strip()
-    diff = _git(folder, "diff", "HEAD", "--no-ext-diff", "--no-color", "--binary")
+    found = _git(folder, "diff", "HEAD", "--no-ext-diff", "--no-color", "--binary")
+    diff = redacted(found.decode(errors="surrogateescape")).encode(errors="surrogateescape")
     if len(diff) > MAX_DIFF:
         diff = diff[:MAX_DIFF] + f"\n(cut here, of {len(diff)} bytes)\n".encode()
     others = _git(folder, "ls-files", "--others", "--exclude-standard", "--full-name", ":/")

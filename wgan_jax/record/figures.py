@@ -13,6 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from wgan_jax.errors import printable
 from wgan_jax.files import replace_bytes
 from wgan_jax.history import History
 from wgan_jax.keys import BY_KEY
@@ -53,7 +54,7 @@ def dashboard(
     figure = Figure(figsize=(15, 14), dpi=100, facecolor="white")
     axes = figure.subplots(4, 3)
     figure.subplots_adjust(0.055, 0.04, 0.985, 0.88, wspace=0.2, hspace=0.36)
-    for axis, (title, unit, draw) in zip(axes.flat, panels(encoder), strict=True):
+    for axis, (title, unit, draw) in zip(axes.flat, panels(_plain(encoder)), strict=True):
         dress(axis, title, unit, history)
         draw(axis, history)
         finish(axis)
@@ -61,7 +62,7 @@ def dashboard(
         axis.set_xlabel("epoch", fontsize=9, color=QUIET)
     thick = f", thick lines: running median of {WINDOW}" if len(history) > MANY else ""
     epochs = f"{len(history):,} epochs{thick}"
-    figure.text(0.055, 0.965, name, fontsize=20, weight="bold", color=INK, va="center")
+    figure.text(0.055, 0.965, _plain(name), fontsize=20, weight="bold", color=INK, va="center")
     colour = VERDICT_COLOURS.get(verdict, BAD)
     box = {"boxstyle": "round,pad=0.4", "facecolor": colour, "edgecolor": "none"}
     figure.text(
@@ -80,6 +81,12 @@ def save(figure: Figure, path: Path) -> None:
     figure.savefig(file, format="png")
     path.parent.mkdir(parents=True, exist_ok=True)
     replace_bytes(path, file.getvalue())
+
+
+def _plain(name: str) -> str:
+    """A run's name as it is: neither a formula, which matplotlib sees between dollars, nor signs
+    that no font has."""
+    return printable(name).replace("$", r"\$")
 
 
 def overlay(histories: Sequence[tuple[str, History]], path: Path, keys: Sequence[str]) -> None:
@@ -109,7 +116,7 @@ def overlay(histories: Sequence[tuple[str, History]], path: Path, keys: Sequence
             epochs, values = history.measured(key)
             smooth = median_filter(values, WINDOW) if len(values) > MANY else values
             dot = "o" if len(values) <= 60 else ""
-            axis.plot(epochs, smooth, dot + "-", color=colour, markersize=4, label=name)
+            axis.plot(epochs, smooth, dot + "-", color=colour, markersize=4, label=_plain(name))
     handles, labels = axes.flat[0].get_legend_handles_labels()
     figure.legend(
         handles, labels, loc="upper left", bbox_to_anchor=(0.045, 1.0), ncols=6, frameon=False,

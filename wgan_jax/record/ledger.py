@@ -233,8 +233,15 @@ def _csv(rows: list[dict[str, Any]]) -> str:
     for row in rows:
         notes = cell(row, "notes")
         full = {**row, "notes": "" if notes == "–" else notes}
-        writer.writerow(["" if full.get(name) is None else full[name] for name in COLUMNS])
+        writer.writerow([_no_formula(full.get(name)) for name in COLUMNS])
     return text.getvalue()
+
+
+def _no_formula(value: Any) -> Any:
+    """A cell that no spreadsheet computes: a text that begins like a formula is quoted."""
+    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return f"'{value}"
+    return "" if value is None else value
 
 
 def order(rows: list[dict[str, Any]], column: str, reverse: bool = False) -> list[dict[str, Any]]:

@@ -34,6 +34,14 @@ MODES = ("disabled", "offline", "online")
 PREFIX = "extra/"  # what is logged beside the 23 charts
 INIT_SECONDS, FINISH_SECONDS, SPARE_SECONDS = 20.0, 30.0, 10.0
 ROOM = 64 * 1024  # bytes on the disk below which W&B's file is not trusted to be whole
+# W&B collects on its own the program's arguments, git's remote and changes, host and user, in which
+# there may be passwords; `environment.json` has what a run needs of that, without them.
+PRIVATE: dict[str, Any] = {
+    "disable_code": True,
+    "disable_git": True,
+    "disable_job_creation": True,
+    "x_disable_meta": True,
+}
 RUN_FILE = "wandb_run.json"  # id and address of the run, in its workdir
 
 Say = Callable[[str], None]
@@ -103,6 +111,7 @@ def _begin(mode: str, arguments: Mapping[str, Any], say: Say) -> tuple[Any, str]
             init_timeout=INIT_SECONDS,
             finish_timeout=FINISH_SECONDS,
             finish_timeout_raises=True,
+            **PRIVATE,
         )
         chosen = cast(Literal["online", "offline", "disabled"], mode)
         given = {**arguments, "resume": "allow"} if mode == "online" else arguments
