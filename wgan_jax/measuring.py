@@ -126,8 +126,7 @@ def evaluate_run(
     )
     game = replace(game, settings=replace(game.settings, quality=quality))
     dataset = load_images(game.settings.data, game.settings.image_size)
-    if not claim.same_images(claim.load_dataset(workdir), dataset.identity):
-        raise UserError(f"{dataset.name} holds other images now than {workdir} was trained on.")
+    claim.refuse_other_images(workdir, dataset.identity)
     evaluator = Evaluator(game, dataset, to_stderr, dtype=options.dtype or "float32")
     found = evaluator.measure(state, epoch, n=n, samples=True)
     found = replace(found, protocol=found.protocol | {"checkpoint": checkpoint})

@@ -31,6 +31,7 @@ class Dataset:
       notes: what a person should know, e.g. how many files could not be read.
       files: digest of the files that the images come from, by name, length, beginning and end;
         "" where they come from none.
+      names: digest of the names of these files; "" where they have none.
       streamed: whether images are to be read while they are used.
       workers: processes that decode what is streamed; 0: threads.
     """
@@ -40,6 +41,7 @@ class Dataset:
     fingerprint: str
     notes: tuple[str, ...] = ()
     files: str = ""
+    names: str = ""
     streamed: bool = False
     workers: int = 0
 
@@ -67,12 +69,13 @@ class Dataset:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What a run keeps to know its images again: name, shape, fingerprint, files."""
+        """What a run keeps to know its images again: name, shape, fingerprint, files, names."""
         return {
             "name": self.name,
             "shape": list(self.shape),
             "fingerprint": self.fingerprint,
             "files": self.files,
+            "names": self.names,
         }
 
     def __len__(self) -> int:
@@ -123,7 +126,9 @@ def load(settings: DataSettings, image_size: int, room: int | None = None) -> Da
     elif kind == "folder" and rest:
         survey = folder.survey(expanded(rest), classes, image_size)
         pictures, content = survey.pictures, survey.digest
-        found = Dataset(settings.name, pictures, content, survey.notes, files=content)
+        found = Dataset(
+            settings.name, pictures, content, survey.notes, files=content, names=survey.names
+        )
         if not settings.stream:
             _refuse_too_large(found, room)
             images, notes = folder.read(survey)

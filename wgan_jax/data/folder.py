@@ -57,6 +57,11 @@ class Found:
     broken: tuple[str, ...]
 
     @property
+    def names(self) -> str:
+        """32 hex digits that change with the names, and with nothing else."""
+        return digest(*self.pictures.names)
+
+    @property
     def notes(self) -> tuple[str, ...]:
         return tuple(f"left out: {line}" for line in self.broken)
 
