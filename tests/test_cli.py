@@ -26,6 +26,7 @@ SHRUNK = [
 ]
 SMALL = {  # networks of a few filters, with all their layers
     "critic.filters=(2,2,4,4)": ("cifar_wgan", "cifar_wgan_gp", "lsun_dcgan64", "folder_wgan"),
+    "data.workers=0": ("lsun_dcgan64",),
     "generator.base_filters=4": ("cifar_wgan", "cifar_wgan_gp", "lsun_dcgan64", "folder_wgan"),
     "generator.filters=(4,4,2)": ("cifar_wgan", "cifar_wgan_gp", "lsun_dcgan64", "folder_wgan"),
 }
@@ -65,7 +66,7 @@ def test_the_workdir_is_named_after_the_experiment(tmp_path, monkeypatch):
     experiment = Path("experiments/digits_wgan.py").resolve()
     monkeypatch.chdir(tmp_path)
     seen = []
-    monkeypatch.setattr("wgan_jax.training.train", lambda _, place: seen.append(place))
+    monkeypatch.setattr("wgan_jax.training.train", lambda _, place, **_how: seen.append(place))
     assert run.main(["--config", str(experiment)]) == 0
     assert seen == [Path("runs/digits_wgan")]
 

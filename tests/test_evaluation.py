@@ -144,9 +144,8 @@ def test_without_weights_pixels_are_measured_and_the_command_is_named(tiny: dict
 
 
 def test_unknown_encoders_are_refused(tiny: dict[str, Any]) -> None:
-    game, _, dataset = game_of(tiny, encoder="inceptoin")
-    with pytest.raises(UserError, match="inceptoin"):
-        Evaluator(game, dataset, silent)
+    with pytest.raises(UserError, match=r"inceptoin.* Did you mean inception"):
+        game_of(tiny, encoder="inceptoin")
 
 
 def test_collapsed_samples_have_no_variance(tiny: dict[str, Any]) -> None:

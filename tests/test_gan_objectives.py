@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from wgan_jax.config import OBJECTIVES as NAMES
 from wgan_jax.gan.objectives import OBJECTIVES, gradient_penalty
+from wgan_jax.limits import OBJECTIVES as NAMES
 
 SCORES = jnp.array([-2.0, 0.0, 3.0])
 LOG2 = float(np.log(2))
