@@ -3,10 +3,19 @@
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 
 from wgan_jax.interruption import watched
+
+
+@pytest.fixture(autouse=True)
+def as_in_a_terminal() -> Iterator[None]:
+    """A shell starts what it puts in the background with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def test_a_signal_is_noted_once_however_often_it_is_passed_on():
