@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import platform
 import re
 import signal
 import subprocess
@@ -145,7 +146,7 @@ def _relay(stderr: IO[bytes], report: list[bytes]) -> None:
 
 def _what_happened(code: int, report: list[bytes], workdir: Path) -> str:
     text = b"".join(report)
-    path = workdir / f"process-{os.uname().nodename}-{os.getpid()}.log"
+    path = workdir / f"process-{platform.node()}-{os.getpid()}.log"
     kept = ""
     with suppress(OSError):
         workdir.mkdir(parents=True, exist_ok=True)

@@ -82,7 +82,13 @@ class Reader:
           workers: processes that decode; 0: threads of this one. Images that lie in memory need
             no decoding, and are taken by threads.
         """
-        import grain
+        try:
+            import grain
+        except ImportError:
+            raise UserError(
+                "config.data.stream: Grain is not installed (it has no release for Windows): "
+                "leave it off, so that all images are kept on the device."
+            ) from None
         from absl import flags
 
         if not flags.FLAGS.is_parsed():

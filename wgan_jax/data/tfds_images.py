@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import threading
 import urllib.error
@@ -115,6 +116,11 @@ def _of_labels(builder: Any, split: str, wanted: set[int], content: str) -> NDAr
 
 
 def _builder(name: str, cache: Path | None) -> Any:
+    if importlib.util.find_spec("array_record") is None:
+        raise UserError(
+            f"config.data.name = tfds:{name} needs array_record, which has no release for Windows: "
+            "train from a folder of pictures, or in WSL."
+        )
     import tensorflow_datasets as tfds
     from absl import logging
 
