@@ -4,11 +4,14 @@ Paper: Arjovsky et al. 2017, https://arxiv.org/abs/1701.07875, figure 5, and the
 critic 4x4 convolutions of stride 2 (64-128-256-512), generator mirrored, batch 64, c = 0.01,
 RMSProp 5e-5, and 100 critic updates in the first 25 rounds and in every 500th. The critic has no
 batch norm here: clipping crushes its scales.
-Needs: LSUN bedrooms (43 GB, fetched once by TensorFlow Datasets), and a device with memory for its
-images: 3 million at 64x64 take 37 GB. To try it on fewer pictures:
+Needs: LSUN bedrooms (43 GB, fetched once by TensorFlow Datasets). Its 3 million images would take
+37 GB at 64x64, so they are streamed: decoded while the device works, by as many processes as
+--config.data.workers says. Such a process decodes about 700 images a second. To try it on fewer
+pictures, or to hold all of them on the device:
 
     python run.py --config experiments/lsun_dcgan64.py
     python run.py --config experiments/lsun_dcgan64.py --config.data.name=folder:my_pictures
+    python run.py --config experiments/lsun_dcgan64.py --config.data.stream=false
 
 The same DCGAN takes 32x32 pictures with --config.image_size=32.
 Result with the real data: not yet measured.
@@ -22,6 +25,8 @@ from wgan_jax import config as configs
 def get_config() -> ConfigDict:
     config = configs.base()
     config.data.name = "tfds:lsun/bedroom"
+    config.data.stream = True
+    config.data.workers = 8
     config.image_size = 64
     config.epochs = 100_000
     config.batch_size = 64
