@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pickle
 import subprocess
 import sys
@@ -138,8 +139,9 @@ def test_without_network_a_dataset_is_refused_in_seconds(tmp_path):
 
 
 @pytest.mark.slow
-def test_cifar10_through_the_real_builder(tmp_path):
+def test_cifar10_through_the_real_builder(tmp_path, monkeypatch):
     """Download folder, extraction, preparation by TensorFlow; then read without TensorFlow."""
+    monkeypatch.setenv("WGAN_JAX_CACHE", str(tmp_path / "cache"))
     cifar_download(tmp_path)
     prepare = f"""
 from wgan_jax.config import DataSettings
@@ -156,9 +158,14 @@ load(DataSettings(name="tfds:cifar10", cache_dir={str(tmp_path)!r}), 32)
     made = np.concatenate([cifar_records(20, seed)[0] for seed in range(5)])
     assert {image.tobytes() for image in images} == {image.tobytes() for image in made}
 
-    horses = load(DataSettings(name="tfds:cifar10", cache_dir=str(tmp_path), classes="horse"), 32)
+    where = DataSettings(name="tfds:cifar10", cache_dir=str(tmp_path), classes="horse")
+    horses = load(where, 32)
     labels = np.concatenate([cifar_records(20, seed)[1] for seed in range(5)])
     assert {i.tobytes() for i in horses.images} == {i.tobytes() for i in made[labels == 7]}
+    stream = load(dataclasses.replace(where, stream=True, workers=0), 32)
+    again = pickle.loads(pickle.dumps(stream))  # as a decoding process has it
+    np.testing.assert_array_equal(np.concatenate(list(again.batches(3))), horses.images)
+    assert len(list((tmp_path / "cache" / "classes").iterdir())) == 1, "labels are read once"
 
     test = DataSettings(name="tfds:cifar10", cache_dir=str(tmp_path), split="test")
     assert load(test, 16).images.shape == (20, 16, 16, 3)
