@@ -3,7 +3,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test fast failures faults lint format clean
+TORCH ?=
+
+.PHONY: demo test fast failures faults benchmarks lint format clean
 
 # Train on the embedded digits; about three minutes on two cores.
 demo: $(VENV)/installed
@@ -22,9 +24,14 @@ fast: $(VENV)/installed-dev
 failures: $(VENV)/installed-dev
 	$(BIN)/python -m tests.failures --seeds 5 --out benchmarks/results/failures.json
 
-# Runs killed and damaged at random moments, and what is left of them; about half an hour.
+# Runs killed, damaged and starved at random moments, and what is left of them; 20 minutes.
 faults: $(VENV)/installed-dev
-	$(BIN)/python -m tests.faults --tries 10 --kills 50 --out benchmarks/results/faults.json
+	$(BIN)/python -m tests.faults --tries 5 --kills 50 --out benchmarks/results/faults.json --docs docs/reliability.md
+
+# What things cost, beside other libraries, for docs/performance.md; about 20 idle minutes.
+# TORCH is a Python that has PyTorch and torch-fidelity; without it their figures are left out.
+benchmarks: $(VENV)/installed-dev
+	$(BIN)/python -m benchmarks --torch "$(TORCH)"
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .

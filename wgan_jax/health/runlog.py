@@ -24,6 +24,7 @@ from wgan_jax.health.series import Floats, Ints
 from wgan_jax.health.tables import Table
 from wgan_jax.history import History
 
+_MOST_EPOCHS = 2**53  # above it, floats skip whole numbers
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json")
 OBJECTIVES = ("wgan", "wgan_gp", "nsgan", "hinge", "lsgan")
 
@@ -167,7 +168,7 @@ def _in_order(
         numbers = {key: column[known] for key, column in numbers.items()}
         masks = {key: mask[known] for key, mask in masks.items()}
         counted = counted[: len(axis)]
-    if not len(axis) or (axis != np.round(axis)).any():
+    if not len(axis) or (axis != np.round(axis)).any() or np.abs(axis).max() > _MOST_EPOCHS:
         notes.append("Epochs are no whole numbers: rows are counted.")
         return counted, numbers, masks
     epochs = axis.astype(np.int64)

@@ -8,12 +8,16 @@ aside and named, and the one before it is used.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import json
 import logging
+import os
 import shutil
+import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +31,7 @@ from wgan_jax.files import no_room, replace_bytes
 Tree = Any
 
 _SEAL = "sealed.json"
+_SPARE = 1 << 20  # bytes that a checkpoint may need beside its arrays, and these twice
 
 
 class Checkpoints:
@@ -62,7 +67,8 @@ class Checkpoints:
 
             # Copies: orbax reads the arrays while the next chunk is given their buffers.
             arrays = _copied(state)
-            try:
+            with self._saving():
+                self._ask_for_room(arrays)
                 self._opened().save(
                     epoch,
                     args=ocp.args.Composite(
@@ -73,8 +79,6 @@ class Checkpoints:
                     ),
                     force=True,
                 )
-            except OSError as error:
-                raise no_room(self._folder, error) from error
             self._seal(but=epoch)
         if healthy:
             self._mark("healthy", {"epoch": epoch})
@@ -117,16 +121,9 @@ class Checkpoints:
     def wait(self) -> None:
         """Until what was begun is saved. Raises UserError if it could not be."""
         if self._manager is not None:
-            try:
+            with self._saving():
                 self._manager.wait_until_finished()
                 self._manager.check_for_errors()
-            except OSError as error:
-                raise no_room(self._folder, error) from error
-            except ValueError as error:  # tensorstore's word for a full disk
-                raise UserError(
-                    f"{self._folder}: the checkpoint was not saved "
-                    f"({str(error).splitlines()[0][:80]}). Earlier ones are whole; run again."
-                ) from error
             self._seal()
 
     def close(self) -> None:
@@ -135,6 +132,25 @@ class Checkpoints:
         if self._manager is not None:
             self._manager.close()
             self._manager = None
+
+    @contextlib.contextmanager
+    def _saving(self) -> Iterator[None]:
+        """Tell what befell this save, or the one before, which orbax tells at the next occasion."""
+        try:
+            yield
+        except OSError as error:
+            raise no_room(self._folder, error) from error
+        except ValueError as error:  # tensorstore's word for a full disk
+            full = "No space left" in str(error)
+            reason = os.strerror(errno.ENOSPC) if full else str(error).splitlines()[0][:80]
+            raise no_room(self._folder, OSError(errno.ENOSPC, reason)) from error
+
+    def _ask_for_room(self, arrays: Tree) -> None:
+        """Raise OSError where the disk is too full, which orbax would find out noisily."""
+        needed = _SPARE + 2 * sum(leaf.nbytes for leaf in jax.tree.leaves(arrays))
+        self._folder.mkdir(parents=True, exist_ok=True)
+        if hosts.first() and shutil.disk_usage(self._folder).free < needed:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def _candidates(self, which: str) -> Sequence[int]:
         known = hosts.by_first(self.epochs)
@@ -219,13 +235,14 @@ class Checkpoints:
         if self._manager is None:
             import orbax.checkpoint as ocp
 
-            logging.getLogger("asyncio").addFilter(_is_news)
+            _hush()
             self._manager = ocp.CheckpointManager(
                 self._folder.absolute(),
                 options=ocp.CheckpointManagerOptions(
                     preservation_policy=_Preserve(self),
                     cleanup_tmp_directories=True,
                     enable_async_checkpointing=True,
+                    async_options=ocp.AsyncOptions(timeout_secs=_patience()),
                 ),
             )
         return self._manager
@@ -250,10 +267,35 @@ class Checkpoints:
         return marks if isinstance(marks, dict) else {}
 
 
+def _patience() -> int:
+    """Seconds that orbax may wait for a save.
+
+    It reads the system's clock, which may be set forward while it waits: a month is further than
+    clocks jump. Several processes wait for each other, and cannot wait so long for a lost one.
+    """
+    return 30 * 86_400 if jax.process_count() == 1 else 1200
+
+
+def _hush() -> None:
+    """Keep orbax from telling at length, on the terminal, of errors that it raises as well."""
+    for name in ("absl", "asyncio"):
+        logging.getLogger(name).addFilter(_is_news)
+    if sys.excepthook is not _tell:
+        _tell.others = sys.excepthook  # type: ignore[attr-defined]
+        sys.excepthook = _tell
+
+
+def _tell(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+    """Told is all but that tensorstore's threads come too late, after a save that has failed."""
+    if str(error) != "Event loop is closed":
+        _tell.others(kind, error, trace)  # type: ignore[attr-defined]
+
+
 def _is_news(record: logging.LogRecord) -> bool:
-    """False of the other arrays that a full disk has no room for: the first is told by `wait`."""
-    error = record.exc_info[1] if record.exc_info else None
-    return "tensorstore_spec" not in str(error)
+    """Whether a record is of anything but an error that `save` and `wait` tell in one line."""
+    error = str(record.exc_info[1]) if record.exc_info else ""
+    by_orbax = "orbax" in record.pathname and record.levelno >= logging.ERROR
+    return not by_orbax and "tensorstore" not in error
 
 
 class _Preserve:
