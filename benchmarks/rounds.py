@@ -1,97 +1,63 @@
-"""Seconds per epoch of an experiment's rounds on random images: device work alone, no run.
-
-    python benchmarks/rounds.py experiments/cifar_wgan.py --batch_sizes 64,512
-
-Each figure is the median over chunks, after one that is not counted, with the least and greatest.
-"""
+"""Seconds a round, ours beside those of other libraries, in turns."""
 
 from __future__ import annotations
 
-import argparse
-import dataclasses
 import json
-import os
-import platform
-import statistics
-import time
+import sys
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-
+from benchmarks.contest import Entrant, contest
 from wgan_jax import experiment
-from wgan_jax.config import Settings
-from wgan_jax.gan.rounds import chunk_program
-from wgan_jax.gan.state import new_game, root_key
+from wgan_jax.config import to_dict
+
+PEERS = Path(__file__).resolve().parent / "peers"
+EXPERIMENTS = Path(__file__).resolve().parent.parent / "experiments"
+
+# (experiment, batch size, entrants beside ours, passes, seconds a turn)
+CONTESTS = (
+    ("cifar_wgan", 64, ("torch", "torch_phases", "keras", "keras_on_batch"), 5, 4.0),
+    ("cifar_wgan", 512, ("torch", "torch_phases"), 3, 6.0),
+    ("cifar_wgan_gp", 64, ("torch",), 5, 4.0),
+    ("lsun_dcgan64", 64, ("torch",), 5, 6.0),
+)
 
 
-def measure(settings: Settings, channels: int, chunks: int, seconds: float) -> dict[str, object]:
-    """Compile, play a chunk to warm up, then time chunks of about so many seconds."""
-    game, key = new_game(settings, channels), root_key(settings.seed)
-    shape = (2 * settings.batch_size, *game.image_shape)
-    images = jnp.asarray(np.random.default_rng(0).integers(0, 256, shape, np.uint8))
-    state, program = jax.jit(game.new_state)(key), chunk_program(game)
-    begun = time.perf_counter()
-    state, _ = jax.block_until_ready(program(state, images, key, jnp.int32(1)))
-    compiled = time.perf_counter()
-    state, _ = jax.block_until_ready(program(state, images, key, jnp.int32(1)))
-    rounds = max(1, round(seconds / (time.perf_counter() - compiled)))
-    times = []
-    for _ in range(chunks):
-        start = time.perf_counter()
-        state, _ = jax.block_until_ready(program(state, images, key, jnp.int32(rounds)))
-        times.append((time.perf_counter() - start) / rounds)
-    return {
-        "batch_size": settings.batch_size,
-        "seconds_per_epoch": statistics.median(times),
-        "least": min(times),
-        "greatest": max(times),
-        "chunks": chunks,
-        "rounds_per_chunk": rounds,
-        "seconds_to_compile_and_play_one": compiled - begun,
+def entrant(name: str, torch: str, *arguments: str) -> Entrant:
+    """One of ours or a peer, by name."""
+    commands = {
+        "ours": (sys.executable, "jax_round.py"),
+        "torch": (torch, "torch_round.py"),
+        "torch_phases": (torch, "torch_round.py", "--phases"),
+        "keras": (sys.executable, "keras_round.py"),
+        "keras_on_batch": (sys.executable, "keras_round.py", "--predict_on_batch"),
     }
+    python, script, *flags = commands[name]
+    return Entrant(name, (python, str(PEERS / script), *flags, *arguments))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("experiment", type=Path)
-    parser.add_argument("--batch_sizes", default="64")
-    parser.add_argument("--channels", type=int, default=3)
-    parser.add_argument("--chunks", type=int, default=7)
-    parser.add_argument("--seconds", type=float, default=5.0, help="of each chunk")
-    parser.add_argument("--out", type=Path, help="write the result as JSON too")
-    options = parser.parse_args()
-    settings = experiment.read(options.experiment)
-    found = {
-        "experiment": options.experiment.stem,
-        "date": time.strftime("%Y-%m-%d"),
-        "device": f"{jax.devices()[0].device_kind} ({len(jax.devices())})",
-        "cpus": os.cpu_count(),
-        "load_before": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
-        "python": platform.python_version(),
-        "jax": jax.__version__,
-        "rows": [],
-    }
-    for size in map(int, options.batch_sizes.split(",")):
-        row = measure(
-            dataclasses.replace(settings, batch_size=size),
-            options.channels,
-            options.chunks,
-            options.seconds,
-        )
-        found["rows"].append(row)
-        print(
-            f"batch {size}: {row['seconds_per_epoch']:.3f} s an epoch "
-            f"({row['least']:.3f} to {row['greatest']:.3f})",
-            flush=True,
-        )
-    if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(json.dumps(found, indent=2) + "\n")
+def settings_file(name: str, folder: Path, overrides: Mapping[str, Any] | None = None) -> Path:
+    """An experiment's settings as the peers read them; every critic phase of the usual length."""
+    settings = to_dict(experiment.read(EXPERIMENTS / f"{name}.py"))
+    settings["n_critic_schedule"] |= {"warm_epochs": 0, "period": 0}
+    path = folder / f"{name}.json"
+    path.write_text(json.dumps(settings | dict(overrides or {})))
+    return path
 
 
-if __name__ == "__main__":
-    main()
+def measure(torch: str) -> dict[str, Any]:
+    """Every contest; `torch` is a Python that has PyTorch, or "" for none."""
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, batch, peers, passes, seconds in CONTESTS:
+            arguments = ("--settings", str(settings_file(name, Path(folder))))
+            arguments += ("--batch_size", str(batch))
+            names = ["ours", *(peer for peer in peers if torch or not peer.startswith("torch"))]
+            entrants = [entrant(each, torch, *arguments) for each in names]
+            rows = found[f"{name} {batch}"] = contest(entrants, passes, seconds)
+            sizes = [row["about"]["parameters"] for row in rows.values()]
+            if any(size != sizes[0] for size in sizes):
+                raise RuntimeError(f"{name}: not the same networks: {sizes}")
+    return found

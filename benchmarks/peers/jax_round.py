@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -29,9 +30,16 @@ def main() -> None:
     parser.add_argument("--settings", type=Path, required=True, help="resolved settings, JSON")
     parser.add_argument("--batch_size", type=int, default=64)
     parser.add_argument("--channels", type=int, default=3)
+    parser.add_argument("--precision", default="tf32")
+    parser.add_argument("--device", default="cpu", help="the platform: cpu, cuda or tpu")
     options = parser.parse_args()
+    jax.config.update("jax_platforms", options.device)
+    # All contestants live at once: none may take the whole memory beforehand.
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     settings = resolve(json.loads(options.settings.read_text()))
-    settings = dataclasses.replace(settings, batch_size=options.batch_size)
+    settings = dataclasses.replace(
+        settings, batch_size=options.batch_size, precision=options.precision
+    )
     game, key = new_game(settings, options.channels), root_key(settings.seed)
     shape = (2 * settings.batch_size, *game.image_shape)
     images = jnp.asarray(np.random.default_rng(0).integers(0, 256, shape, np.uint8))

@@ -1,0 +1,67 @@
+"""Measures what things cost, side by side with other libraries, and writes docs/performance.md.
+
+    python -m benchmarks --torch /path/to/torch/env/bin/python   all of it, about 20 minutes
+    python -m benchmarks --only rounds                           a part; the others' figures stay
+    python -m benchmarks --only gpu --torch ...                  rounds on an NVIDIA GPU
+    python -m benchmarks --render                                only the page, from last figures
+
+PyTorch lives in an environment of its own: `pip install torch numpy`, and for the features
+`pip install --no-deps torch-fidelity`. Without one, its figures are left out. Nothing else should
+run on the machine meanwhile.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks import machine
+from wgan_jax.files import replace_bytes
+
+# Each a module of this package with `measure(torch) -> what JSON holds`.
+PARTS = ("rounds", "quality", "host", "start", "growth")
+ASKED = ("gpu",)  # parts for machines that have what they need
+OUT = Path(__file__).resolve().parent / "results" / "performance.json"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--only", choices=PARTS + ASKED, action="append", help="a part; may be repeated"
+    )
+    parser.add_argument("--render", action="store_true", help="measure nothing")
+    parser.add_argument(
+        "--torch",
+        default=os.environ.get("WGAN_JAX_TORCH", ""),
+        metavar="PYTHON",
+        help="a Python that has PyTorch (or $WGAN_JAX_TORCH)",
+    )
+    parser.add_argument("--out", type=Path, default=OUT, help="JSON; what it has is kept")
+    options = parser.parse_args()
+    found: dict[str, Any] = json.loads(options.out.read_text()) if options.out.exists() else {}
+    for part in () if options.render else options.only or PARTS:
+        print(f"{part} ...", flush=True)
+        about, clock = machine.about(), time.perf_counter()
+        figures = importlib.import_module(f"benchmarks.{part}").measure(options.torch)
+        about["seconds"] = round(time.perf_counter() - clock)
+        found[part] = {"about": about, "figures": figures}
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        replace_bytes(options.out, (json.dumps(found, indent=1) + "\n").encode())
+        print(f"{part}: {about['seconds']} s", flush=True)
+    from benchmarks import page
+
+    print(page.write(found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

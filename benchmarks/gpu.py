@@ -1,0 +1,35 @@
+"""Seconds a round on an NVIDIA GPU: ours and PyTorch's, each by its modes and precisions."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks.contest import Entrant, contest
+from benchmarks.rounds import PEERS, settings_file
+
+PRECISIONS = ("tf32", "bfloat16", "float32")
+MODES = ("eager", "compile", "graphs")
+CONTESTS = (("cifar_wgan", 64), ("cifar_wgan", 512), ("cifar_wgan_gp", 64), ("lsun_dcgan64", 64))
+
+
+def measure(torch: str) -> dict[str, Any]:
+    """Every contest; `torch` is a Python that has PyTorch for CUDA, or "" for none."""
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, batch in CONTESTS:
+            settings = str(settings_file(name, Path(folder)))
+            common = ("--settings", settings, "--batch_size", str(batch))
+            ours = (sys.executable, str(PEERS / "jax_round.py"), *common, "--device", "cuda")
+            theirs = (torch, str(PEERS / "torch_round.py"), *common, "--device", "cuda")
+            entrants = [Entrant(f"ours {p}", (*ours, "--precision", p)) for p in PRECISIONS]
+            entrants += [
+                Entrant(f"torch {mode} {p}", (*theirs, "--mode", mode, "--precision", p))
+                for mode in MODES
+                for p in PRECISIONS
+                if torch
+            ]
+            found[f"{name} {batch}"] = contest(entrants, passes=5, seconds=1.0)
+    return found

@@ -1,0 +1,199 @@
+"""docs/performance.md from what was measured: tables, and two plots."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from benchmarks import plots
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+
+NAMES = {
+    "ours": "wgan-jax",
+    "torch": "PyTorch eager",
+    "torch_phases": "PyTorch eager, upsampling folded into the kernel as ours",
+    "keras": "Keras loop (`predict`, `train_on_batch`, clipping in numpy)",
+    "keras_on_batch": "Keras loop, with `predict_on_batch`",
+    "torch_fidelity": "torch-fidelity",
+}
+EXPERIMENTS = {
+    "cifar_wgan": "The guide's network (clipping, 32x32)",
+    "cifar_wgan_gp": "The same with gradient penalty",
+    "lsun_dcgan64": "The paper's DCGAN, 64x64",
+}
+# A rate is the greatest where the time is the least.
+RATES = {"median": "median", "least": "greatest", "greatest": "least"}
+INTRO = """# Performance
+
+Made by `python -m benchmarks --torch PYTHON` from `benchmarks/results/performance.json`; each part
+says where and when. The peers are the scripts in `benchmarks/peers`: the same networks (equal
+numbers of weights, checked), the same optimisers, batch and images. All are processes that take
+turns, so that a ratio compares turns of the same minute; figures are medians over turns, with the
+least and greatest. A round is 5 critic updates and one generator update.
+
+`python run.py --config FILE --profile` says where the time of your own run goes.
+"""
+NO_GPU = """## GPU
+
+Not yet measured. With jax for CUDA here, and PyTorch for CUDA in an environment of its own:
+
+```
+python -m benchmarks --only gpu --torch PYTHON
+```
+
+It plays our rounds and PyTorch's (eager, `torch.compile`, CUDA graphs) in turns, each in TF32,
+bfloat16 and float32, at batch 64 and 512, and writes this section.
+"""
+
+
+def write(found: dict[str, Any]) -> Path:
+    """The page and its plots; parts that were not measured are left out."""
+    parts = [INTRO]
+    for part, section in SECTIONS.items():
+        if part in found:
+            parts.append(section(found[part]["figures"]) + "\n" + _about(found[part]["about"]))
+    plots.draw(found, DOCS / "images")
+    path = DOCS / "performance.md"
+    if "gpu" not in found:
+        parts.append(NO_GPU)
+    path.write_text("\n".join(parts))
+    return path
+
+
+def spread(figures: dict[str, float], digits: int = 3) -> str:
+    """`0.789 (0.736 to 0.876)`."""
+    median, least, greatest = (figures[key] for key in ("median", "least", "greatest"))
+    return f"{median:.{digits}f} ({least:.{digits}f} to {greatest:.{digits}f})"
+
+
+def table(heads: list[str], rows: list[list[str]]) -> str:
+    """In Markdown."""
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def _about(about: dict[str, Any]) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
+    return (
+        f"*{about['cores']} cores of {about['cpu']}, Python {about['python']}, {versions}; "
+        f"{about['date'][:10]}, load before {about['load_before']}.*\n"
+    )
+
+
+def _rounds(figures: dict[str, Any]) -> str:
+    parts = ["## A round\n\n![Seconds a round](images/performance_rounds.png)\n"]
+    for name, rows in figures.items():
+        experiment, batch = name.split()
+        lines = [
+            [
+                NAMES[entrant],
+                spread(row),
+                f"{min(row['processor']):.2f}",
+                "" if entrant == "ours" else spread(row["ratio"], 2),
+            ]
+            for entrant, row in rows.items()
+        ]
+        heads = ["", "s a round", "processor s, least", "times ours"]
+        parts.append(f"**{EXPERIMENTS[experiment]}, batch {batch}**\n\n{table(heads, lines)}")
+    versions = {
+        name: version
+        for rows in figures.values()
+        for row in rows.values()
+        for name, version in row["about"]["versions"].items()
+    }
+    peers = ", ".join(f"{name} {version}" for name, version in versions.items())
+    return "\n".join(parts) + f"\nVersions of the contestants: {peers}.\n"
+
+
+def _gpu(figures: dict[str, Any]) -> str:
+    parts = ["## GPU\n"]
+    for name, rows in figures.items():
+        lines = [[each, spread(row, 5), spread(row["ratio"], 2)] for each, row in rows.items()]
+        parts.append(f"**{name}**\n\n{table(['', 's a round', 'times the first'], lines)}")
+    return "\n".join(parts)
+
+
+def _quality(figures: dict[str, Any]) -> str:
+    size, rows = figures["batch_size"], figures["features"]
+    lines = [
+        [
+            NAMES[name],
+            spread({key: size / row[of] for key, of in RATES.items()}, 1),
+            "" if name == "ours" else spread(row["ratio"], 2),
+        ]
+        for name, row in rows.items()
+    ]
+    heads = ["InceptionV3 features, 32x32 images", "images/s", "times ours"]
+    matrix = figures["matrix_part"]
+    features = 50_000 * rows["ours"]["median"] / size
+    share = matrix["with_stored_root"]["median"] / features
+    fresh = matrix["from_moments"]["median"] / features
+    return (
+        f"## Evaluation\n\n{table(heads, lines)}\n"
+        f"The features of 50,000 images would take {features:,.0f} s at this rate (computed, not "
+        f"run). The matrix part of a FID then takes {spread(matrix['with_stored_root'], 2)} s with "
+        f"the reference's stored root, {share:.2%} of that; {spread(matrix['from_moments'], 2)} s "
+        f"from moments alone, {fresh:.2%}.\n"
+    )
+
+
+def _host(figures: dict[str, Any]) -> str:
+    lines = [
+        [name, str(row["epochs"]), spread(row["ratio"]), f"{row['seconds'][0][0]:.1f}"]
+        for name, row in figures.items()
+    ]
+    heads = ["run", "epochs", "loop over rounds alone", "s, first pass"]
+    return (
+        "## What the host adds\n\nWall time of a run's loop (JSON lines, console, health, samples, "
+        "checkpoints) over that of the same chunks of rounds without it, in turns. Compiling and "
+        f"the report at the end are left out.\n\n{table(heads, lines)}"
+    )
+
+
+def _start(figures: dict[str, Any]) -> str:
+    words = {
+        "help": "`run.py --help`",
+        "cold": "first round of `make demo` written, nothing cached",
+        "warm": "the same, second start",
+    }
+    lines = [[words[key], spread(figures[key], 2)] for key in words]
+    return f"## Start\n\n{table(['', 's'], lines)}"
+
+
+def _growth(figures: dict[str, Any]) -> str:
+    def size_table(key: str, label: str) -> str:
+        rows = [
+            [f"{r[key]:,}", f"{1000 * r['seconds']:,.1f}", f"{r['scratch_mb']:,.0f}"]
+            for r in figures[{"images": "dataset"}.get(key, key)]
+        ]
+        return table([label, "ms a round", "scratch memory, MB"], rows)
+
+    epochs = [
+        [f"{r['epochs']:,}", *(f"{1000 * r[key]:.1f}" for key in ("history", "judge", "lines"))]
+        for r in figures["epochs"]
+    ]
+    heads = ["epochs logged", "history, ms", "judge, ms", "JSON lines, ms"]
+    return "\n".join(
+        [
+            "## Growth\n\n![Time against size](images/performance_growth.png)\n",
+            "The guide's network; the least of a few chunks:\n",
+            size_table("batch", "batch"),
+            "With batch 16:\n",
+            size_table("resolution", "height and width"),
+            "The digits demo on datasets of 8x8 images, all on the device:\n",
+            size_table("images", "images"),
+            "Host time for the last thousand epochs of so many:\n",
+            table(heads, epochs),
+        ]
+    )
+
+
+SECTIONS = {
+    "rounds": _rounds,
+    "quality": _quality,
+    "host": _host,
+    "start": _start,
+    "growth": _growth,
+    "gpu": _gpu,
+}

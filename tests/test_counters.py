@@ -1,0 +1,57 @@
+"""What a run may ask of device and compiler: counted, since a slip here costs speed and no test."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+import pytest
+
+from wgan_jax.data.digits import read_labelled
+from wgan_jax.gan.rounds import CHUNK, Chunk
+from wgan_jax.training import Session, train
+
+COMPILED = "/jax/core/compile/backend_compile_duration"
+
+
+@pytest.fixture
+def compiled():
+    """Names of the programs compiled meanwhile (read from the cache, or made)."""
+    found: list[str] = []
+
+    def note(event: str, duration: float, **details: object) -> None:
+        del duration
+        if event == COMPILED:
+            found.append(str(details.get("fun_name", "")))
+
+    jax.monitoring.register_event_duration_secs_listener(note)
+    yield found
+    jax.monitoring.unregister_event_duration_listener(note)
+
+
+def test_one_program_for_all_chunks_and_one_transfer_a_chunk(tiny, tmp_path, monkeypatch, compiled):
+    fetched: list[int] = []
+    usual_get, usual_fetch = jax.device_get, Session._fetch
+
+    def counted(tree):
+        if isinstance(tree, Chunk):
+            fetched.append(sum(leaf.nbytes for leaf in tree))
+        return usual_get(tree)
+
+    after_first: list[int] = []
+
+    def fetch(self, chunk, clock):
+        played = usual_fetch(self, chunk, clock)
+        after_first.append(len(compiled))
+        return played
+
+    lengths = iter([1, 3, 2, 4, 1, 1])
+    monkeypatch.setattr(jax, "device_get", counted)
+    monkeypatch.setattr(Session, "_fetch", fetch)
+    monkeypatch.setattr(Session, "_rounds_to_play", lambda *_: next(lengths))
+    images, _ = read_labelled()
+    run = train(tiny | {"epochs": 12, "checkpoint_every": 4}, tmp_path / "run", images, quiet=True)
+    assert np.isfinite(run.history["d_loss"]).all()
+    assert fetched == [CHUNK * len(run.game.metric_keys) * 4 + 8] * 6
+    assert sum("play_chunk" in name for name in compiled) == 1
+    # When all goes its way, nothing is compiled but what copies a state to be saved, once.
+    assert compiled[after_first[0] : after_first[-1]] in ([], ["jit(_copied)"])
