@@ -82,7 +82,7 @@ def rendered(page: str, rows: Sequence[Row]) -> str:
     head, rest = page.split(BEGIN)
     lines = ["| fault | tries | survived | bits equal |", "|---|---|---|---|"]
     lines += [f"| {r['fault']} | {r['tries']} | {r['survived']} | {r['equal']} |" for r in rows]
-    return "\n".join([head + BEGIN, *lines, END + rest.split(END)[1]])
+    return "\n".join([head + BEGIN, "", *lines, "", END + rest.split(END)[1]])
 
 
 if __name__ == "__main__":

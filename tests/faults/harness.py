@@ -40,6 +40,7 @@ class Bench:
 
     def __init__(self, place: Path) -> None:
         self.place = place
+        self._whole: set[Path] = set()  # finished, by this bench
 
     def start(
         self, workdir: Path, length: Sequence[str] = SHORT, program: Sequence[str] = ("run.py",)
@@ -55,14 +56,16 @@ class Bench:
 
     def finish(self, workdir: Path, length: Sequence[str] = SHORT) -> bool:
         process = self.start(workdir, length)
-        process.communicate(timeout=300)
+        said(process)
         return process.returncode == 0
 
     def verdict(self, workdir: Path, length: Sequence[str] = SHORT) -> Result:
         """(the same command comes to its end, every weight and every epoch is the whole run's)."""
         whole = self.place / "-".join(["whole", *(flag.partition("=")[2] for flag in length)])
-        if not all(self.finish(path, length) for path in (workdir, whole)):
-            return LOST
+        for path in {workdir, whole} - self._whole:
+            if not self.finish(path, length):
+                return LOST
+        self._whole.add(whole)
         settings = experiment.read(Path(EXPERIMENT), [*FLAGS, *length])
         return True, same(*(train(settings, path, quiet=True) for path in (workdir, whole)))
 
@@ -82,13 +85,20 @@ def _leaves(state: object) -> list[np.ndarray]:
     return [np.asarray(leaf) for leaf in jax.tree.leaves(state)]
 
 
+def said(process: subprocess.Popen[str]) -> str:
+    """What a process wrote on stderr until its end; one that hangs is killed, and that an error."""
+    try:
+        return process.communicate(timeout=300)[1]
+    finally:
+        process.kill()
+
+
 def refused(process: subprocess.Popen[str], *says: str) -> bool:
     """Whether a process ended with exit code 2 and one line of ours, with one of these words in it.
 
     tensorstore's threads may add words of theirs where the disk fills while they write.
     """
-    _, said = process.communicate(timeout=120)
-    lines = said.splitlines()
+    lines = said(process).splitlines()
     ours = [line for line in lines if "run.py: " in line]
     good = process.returncode == 2 and len(ours) == 1 and any(word in ours[0] for word in says)
     if not good:
@@ -110,7 +120,7 @@ def wait_for_epochs(workdir: Path, process: subprocess.Popen[str], rng: random.R
 def stop(process: subprocess.Popen[str], number: signal.Signals = signal.SIGTERM) -> None:
     """Send a signal, and wait for the end."""
     process.send_signal(number)
-    process.communicate(timeout=60)
+    said(process)
 
 
 @contextlib.contextmanager

@@ -8,23 +8,24 @@ import time
 
 from tests.faults.harness import Bench, Fault, Result, stop, wait_for_epochs
 
-LONG = ("--config.epochs=1000", "--config.checkpoint_every=10")
-
 
 def many_kills(kills: int) -> Fault:
     """SIGKILL at random moments after the start, so often in one run before it comes to its end."""
+
+    # Long enough that every kill finds it at work.
+    length = (f"--config.epochs={20 * kills}", "--config.checkpoint_every=10")
 
     def fault(bench: Bench, seed: int) -> Result:
         rng, workdir = random.Random(seed), bench.place / f"kills{seed}"
         struck = 0
         while struck < kills:
-            process = bench.start(workdir, LONG)
+            process = bench.start(workdir, length)
             time.sleep(rng.uniform(0.2, 7.0))
             if process.poll() is not None:
                 break  # it came to its end before: fewer kills than promised
             stop(process, signal.SIGKILL)
             struck += 1
-        survived, equal = bench.verdict(workdir, LONG)
+        survived, equal = bench.verdict(workdir, length)
         return survived and struck == kills, equal
 
     return fault

@@ -16,6 +16,7 @@ from tests.faults.harness import (
     Fault,
     Result,
     refused,
+    said,
     small_disk,
     stop,
     wait_for_epochs,
@@ -69,9 +70,9 @@ def clock_jumps(bench: Bench, seed: int) -> Result:
         moment = time.time() + rng.uniform(-100, 100) * HOUR
         os.utime(path, (moment, moment))
     again = bench.start(workdir, program=program)
-    _, said = again.communicate(timeout=120)
+    words = said(again)
     if again.returncode:
-        print(said[-1000:], file=sys.stderr)
+        print(words[-1000:], file=sys.stderr)
         return LOST
     return bench.verdict(workdir)
 
@@ -85,7 +86,7 @@ def two_processes(bench: Bench, seed: int) -> Result:
     second = bench.start(workdir)
     good = refused(second, "Another process trains")
     first.send_signal(18)  # SIGCONT
-    first.communicate(timeout=120)
+    said(first)
     survived, equal = bench.verdict(workdir)
     return survived and good and first.returncode == 0, equal
 
