@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import statistics
 import subprocess
@@ -30,26 +31,21 @@ def contest(entrants: list[Entrant], passes: int, seconds: float) -> dict[str, A
       greatest, and `ratio`: the median over passes of its time over the first entrant's in the same
       pass, with its least and greatest.
     """
-    with_processes: list[tuple[Entrant, subprocess.Popen[str]]] = []
     found: dict[str, Any] = {}
-    try:
+    with contextlib.ExitStack() as held:
+        processes = {}
         for entrant in entrants:
-            process = _start(entrant)
-            with_processes.append((entrant, process))
+            process = processes[entrant.name] = held.enter_context(_start(entrant))
             about = json.loads(_answer(entrant, process))  # one starts when the last is ready
             one, _ = _turn(entrant, process, 1)
-            found[entrant.name] = {"about": about, "rounds": max(1, round(seconds / one))}
-            found[entrant.name] |= {"times": [], "processor": []}
+            rounds = max(1, round(seconds / one))
+            found[entrant.name] = {"about": about, "rounds": rounds, "times": [], "processor": []}
         for _ in range(passes):
-            for entrant, process in with_processes:
+            for entrant in entrants:
                 row = found[entrant.name]
-                wall, processor = _turn(entrant, process, row["rounds"])
+                wall, processor = _turn(entrant, processes[entrant.name], row["rounds"])
                 row["times"].append(wall / row["rounds"])
                 row["processor"].append(processor / row["rounds"])
-    finally:
-        for _, process in with_processes:
-            process.stdin.close()
-            process.wait(timeout=30)
     first = found[entrants[0].name]["times"]
     for row in found.values():
         row |= summary(row["times"])

@@ -1,0 +1,82 @@
+"""The benchmark's driver takes turns and compares; the page says what the JSON holds."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from benchmarks import page
+from benchmarks.contest import Entrant, contest, summary
+
+SLEEPER = """
+import sys, time
+sys.path.insert(0, "benchmarks/peers")
+from serve import serve
+serve(lambda n: time.sleep(n * {seconds}), {{"versions": {{"sleep": "1"}}, "parameters": 3}})
+"""
+
+
+def sleeper(name: str, seconds: float) -> Entrant:
+    return Entrant(name, (sys.executable, "-c", SLEEPER.format(seconds=seconds)))
+
+
+def test_contestants_take_turns_and_are_compared():
+    found = contest([sleeper("ours", 0.01), sleeper("torch", 0.03)], passes=3, seconds=0.03)
+    assert found["torch"]["rounds"] == 1
+    assert found["torch"]["about"]["parameters"] == 3
+    assert len(found["torch"]["times"]) == 3
+    assert found["torch"]["median"] >= 0.03
+    ratios = [t / o for t, o in zip(found["torch"]["times"], found["ours"]["times"], strict=True)]
+    assert found["torch"]["ratio"] == summary(ratios)
+    assert found["ours"]["ratio"]["median"] == 1
+
+
+def test_a_contestant_that_ends_is_named():
+    with pytest.raises(RuntimeError, match="torch ended"):
+        contest([Entrant("torch", (sys.executable, "-c", ""))], passes=1, seconds=0.1)
+
+
+def made_up() -> dict:
+    """Every part, as small as can be."""
+
+    def row(time: float) -> dict:
+        about = {"versions": {"x": "1"}, "parameters": 1}
+        ratio = summary([time, time + 0.1])
+        return summary([time]) | {"about": about, "processor": [2 * time], "ratio": ratio}
+
+    sizes = [{"seconds": 0.1, "scratch_mb": 5.0, "images_mb": 1.0}] * 2
+    logged = {"history": 0.1, "judge": 0.01, "lines": 0.2}
+    figures = {
+        "rounds": {"cifar_wgan 64": {"ours": row(1.0), "torch": row(1.2)}},
+        "quality": {
+            "batch_size": 32,
+            "features": {"ours": row(2.0), "torch_fidelity": row(2.5)},
+            "matrix_part": dict.fromkeys(
+                ("reference_root", "with_stored_root", "from_moments"), summary([1.5])
+            ),
+        },
+        "host": {"digits": {"epochs": 9, "ratio": summary([1.01]), "seconds": [(2.0, 1.9)]}},
+        "start": dict.fromkeys(("help", "cold", "warm"), summary([4.0])),
+        "growth": {
+            "batch": [{"batch": n} | size for n, size in zip((16, 64), sizes, strict=True)],
+            "resolution": [{"resolution": n} | sizes[0] for n in (32, 64)],
+            "dataset": [{"images": n} | sizes[0] for n in (1000, 10_000)],
+            "epochs": [{"epochs": n} | logged for n in (1000, 10_000)],
+        },
+    }
+    about = {"cores": 2, "cpu": "C", "python": "3", "versions": {"jax": "0"}, "load_before": 0.5}
+    about["date"] = "2026-01-02T00:00"
+    return {part: {"about": about, "figures": found} for part, found in figures.items()}
+
+
+def test_the_page_has_every_part(tmp_path, monkeypatch):
+    (tmp_path / "images").mkdir()
+    monkeypatch.setattr(page, "DOCS", tmp_path)
+    text = page.write(made_up()).read_text()
+    assert "| PyTorch eager | 1.200 (1.200 to 1.200) | 2.40 | 1.25 (1.20 to 1.30) |" in text
+    assert "would take 3,125 s at this rate (computed, not" in text
+    assert "2026-01-02, load before 0.5" in text
+    assert "Not yet measured" in text  # on a GPU
+    assert all(size.stat().st_size > 1000 for size in (tmp_path / "images").glob("*.png"))
+    assert "## A round" not in page.write({}).read_text()
