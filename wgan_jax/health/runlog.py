@@ -158,7 +158,7 @@ def _in_order(
     """(epochs, columns, written NaN) with one row per epoch, epochs increasing."""
     masks = {key: table.written_nan[key] for key in LOSSES if key in table.written_nan}
     counted = np.arange(table.rows)
-    if axis is None:
+    if axis is None or not np.isfinite(axis).any():
         notes.append("There is no column of epochs: rows are counted.")
         return counted, numbers, masks
     known = np.isfinite(axis)
