@@ -2,7 +2,6 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
-
 TORCH ?=
 
 .PHONY: demo test fast failures faults benchmarks lint format clean

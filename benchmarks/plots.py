@@ -9,6 +9,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
+from matplotlib.ticker import LogLocator
 
 OURS, THEIRS = "#2a6fbb", "#b9bec6"
 SHORT = {
@@ -32,7 +33,7 @@ def _rounds(figures: dict[str, Any]) -> plt.Figure:
     """A bar for each contestant, its whisker from least to greatest."""
     heights = [len(rows) for rows in figures.values()]
     size = (7, 0.32 * sum(heights) + 0.55 * len(heights))
-    figure, panels = plt.subplots(len(figures), 1, figsize=size, height_ratios=heights)
+    figure, _ = plt.subplots(len(figures), 1, figsize=size, height_ratios=heights)
     for axes, (name, rows) in zip(figure.axes, figures.items(), strict=True):
         for place, (entrant, row) in enumerate(rows.items()):
             low, high = row["median"] - row["least"], row["greatest"] - row["median"]
@@ -44,7 +45,6 @@ def _rounds(figures: dict[str, Any]) -> plt.Figure:
         axes.set_title(f"{experiment}, batch {batch}: seconds a round", fontsize=9, loc="left")
         axes.tick_params(labelsize=8)
         axes.spines[["top", "right"]].set_visible(False)
-    del panels
     return figure
 
 
@@ -66,6 +66,7 @@ def _growth(figures: dict[str, Any]) -> plt.Figure:
             first = figures[part][0]["seconds"]
             fair = [first * (size / sizes[0]) ** power for size in sizes]
             axes.loglog(sizes, fair, ":", color="#888", label="in proportion to pixels")
+        _plain_scales(axes, sizes)
         axes.set_xlabel({"images": "images in the dataset"}.get(key, key), fontsize=8)
         seconds = "s for the last 1,000 epochs" if part == "epochs" else "s a round"
         axes.set_ylabel(seconds, fontsize=8)
@@ -73,6 +74,17 @@ def _growth(figures: dict[str, Any]) -> plt.Figure:
         axes.tick_params(labelsize=7)
         axes.spines[["top", "right"]].set_visible(False)
     return figure
+
+
+def _plain_scales(axes: plt.Axes, sizes: list[int]) -> None:
+    """The sizes themselves below, and at least two decades of seconds at the side."""
+    small = [str(size) if size < 10_000 else f"{size:.0e}".replace("e+0", "e") for size in sizes]
+    axes.set_xticks(sizes, small)
+    axes.minorticks_off()
+    low, high = axes.get_ylim()
+    middle = (low * high) ** 0.5
+    axes.set_ylim(min(low, middle / 10), max(high, middle * 10))
+    axes.yaxis.set_major_locator(LogLocator())
 
 
 def _save(figure: plt.Figure, path: Path) -> None:
