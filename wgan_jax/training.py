@@ -204,10 +204,6 @@ class Session:
             traced = self.program = Traced(compiled, self.place / "profile", self.say)
             self.ends.callback(traced.close)
         self.draw = jax.jit(self._grid, out_shardings=devices.everywhere(self.game.mesh))
-        if self.settings.quality_every:
-            from wgan_jax.evaluation import Evaluator
-
-            self.evaluator = Evaluator(self.game, self.dataset, self.say)
         if not self.epoch and self.settings.sample_every:
             self._draw_samples()
         self.record.console.progress(self.epoch)
@@ -246,7 +242,12 @@ class Session:
         s = self.settings
         if s.sample_every and self.epoch % s.sample_every == 0:
             self._draw_samples()
-        if self.evaluator and self.epoch % s.quality_every == 0:
+        due = bool(s.quality_every) and self.epoch % s.quality_every == 0
+        if s.quality_every and self.evaluator is None:
+            if not due:
+                self.record.record()  # the first round shows before the wait for an encoder
+            self.evaluator = self._new_evaluator()
+        if due and self.evaluator is not None:
             played.quality = self.evaluator.measure(self.state, self.epoch)
         best = played.quality is not None and self._is_best(played.quality)
         if best or (s.checkpoint_every and self.epoch % s.checkpoint_every == 0):
@@ -260,6 +261,12 @@ class Session:
         """The same latents' samples at every epoch, uint8 [GRID, h, w, c]."""
         latents = self.game.latents(jax.random.fold_in(key, Stream.SAMPLES), GRID)
         return self.game.pictures(state, latents)
+
+    def _new_evaluator(self) -> Evaluator:
+        """Built after the first round: an encoder's weights may have to be trained or read."""
+        from wgan_jax.evaluation import Evaluator
+
+        return Evaluator(self.game, self.dataset, self.say)
 
     def _draw_samples(self) -> None:
         self.record.pictures(np.asarray(self.draw(self.state, self.key)), self.epoch)
