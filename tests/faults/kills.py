@@ -12,15 +12,16 @@ from tests.faults.harness import Bench, Fault, Result, stop, wait_for_epochs
 def many_kills(kills: int) -> Fault:
     """SIGKILL at random moments after the start, so often in one run before it comes to its end."""
 
-    # Long enough that every kill finds it at work.
-    length = (f"--config.epochs={20 * kills}", "--config.checkpoint_every=10")
+    # Long enough that every kill finds it at work: of the seconds before one, about three are for
+    # the start, and about a hundred epochs are played in each of the others.
+    length = (f"--config.epochs={200 * kills}", "--config.checkpoint_every=10")
 
     def fault(bench: Bench, seed: int) -> Result:
         rng, workdir = random.Random(seed), bench.place / f"kills{seed}"
         struck = 0
         while struck < kills:
             process = bench.start(workdir, length)
-            time.sleep(rng.uniform(0.2, 7.0))
+            time.sleep(rng.uniform(0.2, 6.0))
             if process.poll() is not None:
                 break  # it came to its end before: fewer kills than promised
             stop(process, signal.SIGKILL)
