@@ -64,6 +64,8 @@ def write(found: dict[str, Any]) -> Path:
 def spread(figures: dict[str, float], digits: int = 3) -> str:
     """`0.789 (0.736 to 0.876)`."""
     median, least, greatest = (figures[key] for key in ("median", "least", "greatest"))
+    if least == greatest:  # measured once
+        return f"{median:.{digits}f}"
     return f"{median:.{digits}f} ({least:.{digits}f} to {greatest:.{digits}f})"
 
 
