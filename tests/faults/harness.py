@@ -88,7 +88,7 @@ def _leaves(state: object) -> list[np.ndarray]:
 def said(process: subprocess.Popen[str]) -> str:
     """What a process wrote on stderr until its end; one that hangs is killed, and that an error."""
     try:
-        return process.communicate(timeout=300)[1]
+        return process.communicate(timeout=900)[1]
     finally:
         process.kill()
 

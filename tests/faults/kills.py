@@ -13,8 +13,8 @@ def many_kills(kills: int) -> Fault:
     """SIGKILL at random moments after the start, so often in one run before it comes to its end."""
 
     # Long enough that every kill finds it at work: of the seconds before one, about three are for
-    # the start, and about a hundred epochs are played in each of the others.
-    length = (f"--config.epochs={200 * kills}", "--config.checkpoint_every=10")
+    # the start, and some twenty epochs are played and saved in each of the others.
+    length = (f"--config.epochs={60 * kills}", "--config.checkpoint_every=10")
 
     def fault(bench: Bench, seed: int) -> Result:
         rng, workdir = random.Random(seed), bench.place / f"kills{seed}"
