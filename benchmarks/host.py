@@ -18,6 +18,7 @@ from benchmarks.rounds import EXPERIMENTS
 from wgan_jax import experiment
 from wgan_jax.config import Settings
 from wgan_jax.data.digits import read_labelled
+from wgan_jax.starting import new_state
 from wgan_jax.training import Session, train
 
 PASSES = 1
@@ -62,7 +63,7 @@ class Clocked(Session):
 
     def alone(self) -> float:
         """Seconds of the same chunks without the run."""
-        state = jax.jit(self.game.new_state)(self.key)
+        state = new_state(self.game, self.key)
         state, _ = jax.block_until_ready(self.inner(state, self.resident, self.key, np.int32(1)))
         began = time.perf_counter()
         for rounds in self.lengths:

@@ -5,27 +5,22 @@ from __future__ import annotations
 import datetime
 import os
 import platform
-from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from wgan_jax.record.environment import versions
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "keras", "tensorflow-cpu", "numpy")
 
 
 def about() -> dict[str, Any]:
     """Of this process's environment; peers tell their own versions."""
-    versions = {}
-    for name in PACKAGES:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="minutes"),
         "cpu": cpu_model(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
-        "versions": versions,
+        "versions": versions(PACKAGES),
         "load_before": round(load(), 2),
     }
 

@@ -12,6 +12,7 @@ import pytest
 
 from wgan_jax import devices
 from wgan_jax.errors import UserError
+from wgan_jax.sampling import sample
 from wgan_jax.training import train
 
 # Eight simulated devices have to be asked for before jax starts: hence a process of its own.
@@ -29,7 +30,7 @@ from wgan_jax.training import train
 config, folder = json.loads(sys.argv[1]), sys.argv[2]
 found = {}
 for count in (1, 2, 4, 8):
-    game = new_game(resolve(config | {"devices": count}), 1)
+    game = new_game(resolve(config), 1, devices.mesh(count))
     whole = devices.everywhere(game.mesh)
     key = jax.jit(root_key, static_argnums=0, out_shardings=whole)(0)
     images, state = devices.put(read(()), whole), new_state(game, key)
@@ -53,7 +54,7 @@ for count in (1, 2, 4, 8):
     }
 # Without dropout the critic judges both batches in one pass.
 plain = config["critic"] | {"dropout": 0.0}
-game = new_game(resolve(config | {"devices": 8, "critic": plain}), 1)
+game = new_game(resolve(config | {"critic": plain}), 1)
 state, images = (devices.put(x, devices.everywhere(game.mesh)) for x in (state, images))
 program = rounds.chunk_program(game).lower(state, images, key, np.int32(20)).compile()
 found["one pass"] = {"program": program.as_text()}
@@ -127,3 +128,12 @@ def test_more_devices_than_there_are_is_refused(tiny, tmp_path):
     with pytest.raises(UserError, match=r"config\.devices = 7: there "):
         train(tiny | {"devices": 7}, tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_was_trained_on_more_devices_is_still_sampled(tiny, tmp_path):
+    train(tiny | {"epochs": 1, "sample_every": 0}, tmp_path, quiet=True)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"devices": 7}))
+    assert sample(tmp_path, 3, grid=True).exists()
+    other = train(tiny | {"init_from": str(tmp_path)}, tmp_path / "other", quiet=True)
+    assert int(other.state.epoch) == 6

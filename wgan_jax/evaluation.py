@@ -105,9 +105,9 @@ class Evaluator:
         except WeightsAbsent as absent:
             self.encoder, self.note = "none", f"FID and IS are off: {absent}"
             say(self.note)
-            hosts.check_same("Inception's weights", self.encoder)
+            hosts.check_same("The encoder's weights", self.encoder)
             return
-        hosts.check_same("Inception's weights", repr(encoder.protocol))
+        hosts.check_same("The encoder's weights", repr(encoder.protocol))
         encoding = Encoding(encoder, quality.batch_size, self.game.mesh)
         self._encoding, self._batch_size = encoding, encoding.batch_size
         self._real = real_statistics(encoding, dataset, settings.data.split, say)

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from wgan_jax import devices
 from wgan_jax.config import Settings, flat
 from wgan_jax.data.dataset import Dataset
 from wgan_jax.feeding import updates_in_block
@@ -23,7 +24,7 @@ def preview(settings: Settings, say: Callable[[str], None] = print) -> None:
     Compiles the round for this device, so that the memory is the compiler's own figure.
     """
     dataset = read_images(settings)
-    game = new_game(settings, dataset.channels)
+    game = new_game(settings, dataset.channels, devices.mesh(settings.devices))
     key = root_key(settings.seed)
     state = jax.jit(game.new_state)(key)
     say("Settings\n" + "\n".join(f"  {k} = {v!r}" for k, v in flat(settings).items()))

@@ -136,7 +136,7 @@ class Session:
         use_compilation_cache()
         self.profile = profile
         self.settings, self.place, self.dataset = settings, place, dataset
-        self.game = new_game(settings, dataset.channels)
+        self.game = new_game(settings, dataset.channels, devices.mesh(settings.devices))
         whole = devices.everywhere(self.game.mesh)
         self.key = jax.jit(root_key, static_argnums=0, out_shardings=whole)(settings.seed)
         recorder = Recorder if hosts.first() else Follower
@@ -159,7 +159,7 @@ class Session:
         2. While it works, the host records the chunk before: history, judge, files, console.
         3. The host waits for the chunk's metrics: the one transfer.
         4. Then comes what needs the weights of just this epoch: samples, quality, checkpoint.
-        5. A verdict is acted on last, and a signal after it, when all before it is whole.
+        5. A verdict is acted on last. Signals are looked for between chunks, when all is whole.
         """
         if self.epoch >= self.settings.epochs:
             self.say(f"{self.place} is finished: all {self.epoch} epochs are trained.")

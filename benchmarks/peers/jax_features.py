@@ -16,8 +16,7 @@ import jax
 import numpy as np
 from serve import serve
 
-from wgan_jax.quality import inception
-from wgan_jax.quality.encoders import Encoder, Encoding
+from wgan_jax.quality.encoders import Encoding, inception_encoder
 from wgan_jax.quality.statistics import Protocol
 
 
@@ -27,17 +26,9 @@ def main() -> None:
     parser.add_argument("--batch_size", type=int, default=32)
     parser.add_argument("--dtype", default="float32")
     options = parser.parse_args()
-    network = inception.InceptionV3(options.dtype)
-
-    def apply(params, images):
-        taps = network.apply({"params": params}, inception.preprocess(images, "tf1"))
-        return taps["2048"], taps["logits_unbiased"]
-
-    with np.load(options.weights) as tensors:
-        params = inception.fold(tensors)
     protocol = Protocol("inception", "random", "", "tf1", options.dtype)
-    encoder = Encoder(protocol, 2048, inception.CLASSES, params, apply)
-    encoding = Encoding(encoder, options.batch_size)
+    with np.load(options.weights) as tensors:
+        encoding = Encoding(inception_encoder(protocol, tensors), options.batch_size)
     shape = (options.batch_size, 32, 32, 3)
     images = np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
 

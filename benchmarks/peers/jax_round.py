@@ -20,9 +20,11 @@ import jax.numpy as jnp
 import numpy as np
 from serve import serve
 
+from wgan_jax import devices
 from wgan_jax.config import resolve
 from wgan_jax.gan.rounds import chunk_program
 from wgan_jax.gan.state import new_game, root_key
+from wgan_jax.starting import new_state
 
 
 def main() -> None:
@@ -42,8 +44,8 @@ def main() -> None:
     )
     game, key = new_game(settings, options.channels), root_key(settings.seed)
     shape = (2 * settings.batch_size, *game.image_shape)
-    images = jnp.asarray(np.random.default_rng(0).integers(0, 256, shape, np.uint8))
-    state = jax.jit(game.new_state)(key)
+    pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    images, state = devices.put(pixels, devices.everywhere(game.mesh)), new_state(game, key)
     players = {"critic": state.critic, "generator": state.generator}
     parameters = {
         name: sum(leaf.size for leaf in jax.tree.leaves(player.params))

@@ -168,8 +168,11 @@ def to_uint8(images: Array) -> Array:
     return jnp.clip(jnp.round(127.5 * images + 127.5), 0, 255).astype(jnp.uint8)
 
 
-def new_game(settings: Settings, channels: int) -> Game:
-    """The static part of a run on images with so many channels."""
+def new_game(settings: Settings, channels: int, mesh: Mesh | None = None) -> Game:
+    """The static part of a run on images with so many channels; without a mesh, on all devices.
+
+    A run that was trained on other devices than there are now is so still read and sampled.
+    """
     objective = OBJECTIVES[settings.objective]
     critic_tx = optimizer(settings.critic_optimizer, settings.epochs, settings.n_critic)
     if objective.clips:
@@ -178,7 +181,7 @@ def new_game(settings: Settings, channels: int) -> Game:
     return Game(
         settings=settings,
         image_shape=(size, size, channels),
-        mesh=devices.mesh(settings.devices),
+        mesh=mesh or devices.mesh(),
         critic=Critic(settings.critic, settings.precision),
         generator=Generator(settings.generator, size, channels, settings.precision),
         objective=objective,

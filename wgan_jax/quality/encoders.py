@@ -6,7 +6,7 @@ A third encoder is one entry in `ENCODERS`: a function from `Wanted` to an `Enco
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,18 +84,24 @@ def build(wanted: Wanted) -> Encoder:
 
 def _inception(wanted: Wanted) -> Encoder:
     weights = load_weights(wanted.weights or PUBLIC_NAME)
-    network = inception.InceptionV3(jnp.dtype(wanted.dtype))
+    protocol = Protocol("inception", weights.name, weights.digest, wanted.resize, wanted.dtype)
+    return inception_encoder(protocol, weights.tensors)
+
+
+def inception_encoder(protocol: Protocol, tensors: Mapping[str, NDArray[np.float32]]) -> Encoder:
+    """InceptionV3 with weights by torch's names; the protocol says how it is given images."""
+    network = inception.InceptionV3(jnp.dtype(protocol.dtype))
 
     def apply(params: Any, images: Array) -> tuple[Array, Array]:
-        x = inception.preprocess(images, wanted.resize)
+        x = inception.preprocess(images, protocol.resize)
         taps: Any = network.apply({"params": params}, x)
         return taps["2048"], taps["logits_unbiased"]
 
     return Encoder(
-        protocol=Protocol("inception", weights.name, weights.digest, wanted.resize, wanted.dtype),
+        protocol=protocol,
         dim=2048,
         classes=inception.CLASSES,
-        params=jax.tree.map(jnp.asarray, inception.fold(weights.tensors)),
+        params=jax.tree.map(jnp.asarray, inception.fold(tensors)),
         apply=apply,
     )
 

@@ -9,6 +9,7 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -96,10 +97,10 @@ def _earlier(path: Path) -> list[dict[str, Any]]:
         return []
 
 
-def versions() -> dict[str, str]:
-    """Installed versions of the packages that a run's numbers may depend on."""
+def versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
+    """Installed versions of packages; by default of those that a run's numbers may depend on."""
     found = {}
-    for name in PACKAGES:
+    for name in packages:
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
