@@ -9,11 +9,20 @@ from hypothesis import strategies as st
 
 from wgan_jax.gan.conv import conv2d, conv_transpose2d, upconv2d
 
+
+def wide(form):
+    """With channels enough for Winograd's form: those of both arrays, again and again."""
+    return lambda x, k, **kw: form(jnp.tile(x, 11), jnp.tile(k, (1, 1, 11, 16)), **kw)
+
+
 FORMS = {
     "conv2d": lambda x, k, **form: conv2d(x, k, 1, **form),
     "conv2d, many channels": lambda x, k, **form: conv2d(x, jnp.tile(k, 3), 1, **form),
     "conv2d, stride 2": lambda x, k, **form: conv2d(x, k, 2, **form),
     "conv2d, stride 3": lambda x, k, **form: conv2d(x, k, 3, **form),
+    "conv2d, wide": wide(lambda x, k, **form: conv2d(x, k, 1, **form)),
+    "conv2d, stride 2, wide": wide(lambda x, k, **form: conv2d(x, k, 2, **form)),
+    "conv_transpose2d, wide": wide(conv_transpose2d),
     "upconv2d": upconv2d,
     "conv_transpose2d": conv_transpose2d,
 }

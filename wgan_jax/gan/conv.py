@@ -6,7 +6,8 @@ device loop they run 10 to 100 times slower; so on the CPU gradients are written
 
 Image, kernel and result enter a convolution's gradients alike: with any two of them given,
 `_to_result`, `_to_image` and `_to_kernel` make the third, and the gradients of each function are
-the other two. So gradients of every order are canonical. Elsewhere convolutions are plain ones.
+the other two. So gradients of every order are canonical. Where there are channels enough, all three
+are made with fewer multiplications, by `gan.winograd`. Elsewhere convolutions are plain ones.
 
 All arrays: images [batch, height, width, channels], kernels [k, k, in, out], padding "SAME".
 """
@@ -21,37 +22,11 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
+from wgan_jax.gan import winograd
+from wgan_jax.gan.place import Place
+
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 _FEW = 4  # output channels for which the library is badly used
-Pair = tuple[int, ...]  # along height and along width
-
-
-@dataclass(frozen=True)
-class Place:
-    """How a kernel is laid over an image.
-
-    Attributes:
-      image: size of the image in pixels.
-      taps: size of the kernel.
-      result: how many places the kernel has.
-      stride: pixels from one place to the next.
-      low: zeros before the first pixel.
-    """
-
-    image: Pair
-    taps: Pair
-    result: Pair
-    stride: int
-    low: Pair
-
-    @property
-    def pads(self) -> list[tuple[int, int]]:
-        """Zeros before the first pixel and after the last."""
-        lines = zip(self.image, self.taps, self.result, self.low, strict=True)
-        return [
-            (low, self.stride * (places - 1) + taps - length - low)
-            for length, taps, places, low in lines
-        ]
 
 
 def conv2d(x: Array, kernel: Array, stride: int = 1, *, canonical: bool | None = None) -> Array:
@@ -120,6 +95,8 @@ def _same(x: Array, kernel: Array, stride: int) -> Place:
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _to_result(x: Array, kernel: Array, place: Place) -> Array:
     """The convolution: image [n, h, w, i], kernel [k, k, i, o] -> result [n, h', w', o]."""
+    if winograd.pays(kernel.shape, place, x.dtype):
+        return winograd.to_result(x, kernel, place)
     if place.stride == 1 and math.prod(place.taps) > math.prod(place.image):
         return _as_product(x, kernel, place)
     return _library(x, kernel, place)
@@ -132,6 +109,8 @@ def _to_image(result: Array, kernel: Array, place: Place) -> Array:
     A pixel block of the image's stride sees the same few places of the kernel: a stride-1
     convolution makes all the pixels of a block as channels.
     """
+    if winograd.pays(kernel.shape, place, result.dtype):
+        return winograd.to_image(result, kernel, place)
     stride = place.stride
     rows, columns = _blocks(place, 0), _blocks(place, 1)
     fills = [
@@ -155,6 +134,9 @@ def _to_kernel(x: Array, result: Array, place: Place) -> Array:
 
     The batch takes the place of the channels, and the result that of the kernel.
     """
+    shape = (*place.taps, x.shape[3], result.shape[3])
+    if winograd.pays(shape, place, x.dtype):
+        return winograd.to_kernel(x, result, place)
     kernel = lax.conv_general_dilated(
         x.transpose(3, 1, 2, 0),
         result.transpose(1, 2, 0, 3),

@@ -1,0 +1,35 @@
+"""How a convolution's kernel is laid over an image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+Pair = tuple[int, ...]  # along height and along width
+
+
+@dataclass(frozen=True)
+class Place:
+    """How a kernel is laid over an image.
+
+    Attributes:
+      image: size of the image in pixels.
+      taps: size of the kernel.
+      result: how many places the kernel has.
+      stride: pixels from one place to the next.
+      low: zeros before the first pixel.
+    """
+
+    image: Pair
+    taps: Pair
+    result: Pair
+    stride: int
+    low: Pair
+
+    @property
+    def pads(self) -> list[tuple[int, int]]:
+        """Zeros before the first pixel and after the last."""
+        lines = zip(self.image, self.taps, self.result, self.low, strict=True)
+        return [
+            (low, self.stride * (places - 1) + taps - length - low)
+            for length, taps, places, low in lines
+        ]
