@@ -7,12 +7,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wgan_jax.gan import winograd
 from wgan_jax.gan.conv import conv2d, conv_transpose2d, upconv2d
 
 
 def wide(form):
     """With channels enough for Winograd's form: those of both arrays, again and again."""
     return lambda x, k, **kw: form(jnp.tile(x, 11), jnp.tile(k, (1, 1, 11, 16)), **kw)
+
+
+@pytest.fixture(autouse=True)
+def small_ones_too(monkeypatch):
+    monkeypatch.setattr(winograd, "_WORK", 0)
 
 
 FORMS = {

@@ -98,10 +98,11 @@ def test_where_it_pays():
         return Place((side * stride,) * 2, (taps, taps), (side, side), stride, (1, 1))
 
     float32 = jnp.dtype(jnp.float32)
-    assert winograd.pays((3, 3, 32, 32), place(8, 3), float32)
+    assert winograd.pays((3, 3, 64, 64), place(8, 3), float32)
     assert winograd.pays((4, 4, 64, 128), place(16, 4, 2), float32)
-    assert not winograd.pays((3, 3, 3, 64), place(8, 3), float32)  # too few channels
-    assert not winograd.pays((1, 1, 64, 64), place(8, 1), float32)  # nothing to win
+    assert not winograd.pays((3, 3, 3, 2048), place(8, 3), float32)  # too few channels
+    assert not winograd.pays((3, 3, 64, 64), place(4, 3), float32)  # too little work
+    assert not winograd.pays((1, 1, 512, 512), place(8, 1), float32)  # nothing to win
     assert not winograd.pays((7, 7, 64, 64), place(8, 7), float32)  # too many points
-    assert not winograd.pays((3, 3, 64, 64), place(7, 3), float32)  # no whole tiles
+    assert not winograd.pays((3, 3, 128, 64), place(7, 3), float32)  # no whole tiles
     assert not winograd.pays((3, 3, 64, 64), place(8, 3), jnp.dtype(jnp.bfloat16))

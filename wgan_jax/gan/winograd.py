@@ -31,7 +31,9 @@ from jax import Array, lax
 from wgan_jax.gan.place import Place
 
 _POINTS = (0, 1, -1, 2, -2)  # and infinity; round-off grows fast with more of them
-_LEAST = 32  # channels, for matrix products to be worth the maps around them
+# For the matrix products to be worth the maps around them, and their compilation:
+_CHANNELS = 32  # in and out
+_WORK = 2**21  # multiplications of the plain form, for each image
 
 
 @dataclass(frozen=True)
@@ -90,8 +92,9 @@ def pays(kernel: tuple[int, ...], place: Place, dtype: jnp.dtype) -> bool:
 
     Not with 16 bits, whose round-off it would multiply beyond use.
     """
-    wide = min(kernel[2:]) >= _LEAST
-    return wide and dtype.itemsize >= 4 and all(_axis(place, i) for i in (0, 1))
+    channels = kernel[2:]
+    large = min(channels) >= _CHANNELS and math.prod((*kernel, *place.result)) >= _WORK
+    return large and dtype.itemsize >= 4 and all(_axis(place, i) for i in (0, 1))
 
 
 def to_result(x: Array, kernel: Array, place: Place) -> Array:
