@@ -2,10 +2,10 @@
 
 A tile of m x m places of an r x r kernel takes (m + r - 1)^2 products instead of (m r)^2, because
 polynomials can be multiplied by their values at a few points (Lavin and Gray 2016, "Fast Algorithms
-for Convolutional Neural Networks", arXiv:1509.09308, section 4). Linear maps make values of a
-tile's pixels and of the kernel, and a tile's places of their products; between them stands one
-plain matrix product for each pair of points, over all tiles and channels. The gradients are the
-same with the maps transposed.
+for Convolutional Neural Networks", arXiv:1509.09308, section 4). Three linear maps make values of
+an image, of a kernel and of a result. With any two of them given, plain matrix products, one for
+each pair of points, over all tiles and channels, make the values of the third, and the transpose of
+its map makes the third of them.
 
 A kernel of stride s is s kernels of stride 1 along each axis, one for each phase of the image. The
 phases along a row lie beside the channels already, and count as such; the products of those along
@@ -102,14 +102,14 @@ def to_result(x: Array, kernel: Array, place: Place) -> Array:
     axes = _axes(place)
     values = zip(_of_pixels(x, axes), _of_kernel(kernel, axes), strict=True)
     products = [pixels @ taps for pixels, taps in values]
-    phases = _chunks(products, len(products) // place.stride)
-    return _to_places([_added(parts) for parts in zip(*phases, strict=True)], len(x), axes)
+    shape = (len(x), *place.result, kernel.shape[3])
+    return _transposed(partial(_of_places, axes=axes), shape, products)
 
 
 def to_image(result: Array, kernel: Array, place: Place) -> Array:
     """Result [n, h', w', o], kernel [k, k, i, o] -> image [n, h, w, i]: the transpose."""
     axes = _axes(place)
-    values = zip(_of_places(result, axes) * place.stride, _of_kernel(kernel, axes), strict=True)
+    values = zip(_of_places(result, axes), _of_kernel(kernel, axes), strict=True)
     products = [places @ taps.T for places, taps in values]
     shape = (len(result), *place.image, kernel.shape[2])
     return _transposed(partial(_of_pixels, axes=axes), shape, products)
@@ -118,7 +118,7 @@ def to_image(result: Array, kernel: Array, place: Place) -> Array:
 def to_kernel(x: Array, result: Array, place: Place) -> Array:
     """Image [n, h, w, i], result [n, h', w', o] -> kernel [k, k, i, o], summed over the batch."""
     axes = _axes(place)
-    values = zip(_of_pixels(x, axes), _of_places(result, axes) * place.stride, strict=True)
+    values = zip(_of_pixels(x, axes), _of_places(result, axes), strict=True)
     products = [(places.T @ pixels).T for pixels, places in values]
     shape = (*place.taps, x.shape[3], result.shape[3])
     return _transposed(partial(_of_kernel, axes=axes), shape, products)
@@ -153,28 +153,18 @@ def _of_kernel(kernel: Array, axes: Sequence[Axis]) -> list[Array]:
     return values
 
 
-def _to_places(products: Sequence[Array], n: int, axes: Sequence[Axis]) -> Array:
-    """What the places of every tile are: points points of [tiles, o] -> [n, h', w', o]."""
-    rows, columns = axes
-    tiles = [each.reshape(n, rows.count, columns.count, -1) for each in products]
-    lines = []
-    by_row = _chunks(tiles, len(_maps(columns).places))
-    for weights in _maps(rows).places.T:
-        half = [_sum(weights, values) for values in zip(*by_row, strict=True)]
-        lines.append(jnp.stack(_sums(_maps(columns).places.T, half), axis=3))
-    shape = (n, rows.count * rows.places, columns.count * columns.places, -1)
-    return jnp.stack(lines, axis=2).reshape(shape)
-
-
 def _of_places(result: Array, axes: Sequence[Axis]) -> list[Array]:
-    """The transpose of `_to_places`: [n, h', w', o] -> points points of [tiles, o]."""
+    """The values of the result: [n, h', w', o] -> phases points points of [tiles, o].
+
+    The same ones for each phase: its transpose adds up what the phases make.
+    """
     rows, columns = axes
     n, _, _, o = result.shape
     blocks = result.reshape(n, rows.count, rows.places, columns.count, columns.places, o)
     values = []
-    for row in _sums(_maps(rows).places, _split(blocks, 2)):
-        values += _sums(_maps(columns).places, _split(row, 3))
-    return [value.reshape(-1, o) for value in values]
+    for line in _sums(_maps(rows).places, _split(blocks, 2)):
+        values += _sums(_maps(columns).places, _split(line, 3))
+    return [value.reshape(-1, o) for value in values] * rows.stride
 
 
 def _transposed(
@@ -246,12 +236,4 @@ def _sum(weights: np.ndarray, values: Sequence[Array]) -> Array:
         for weight, value in zip(weights.tolist(), values, strict=True)
         if weight
     ]
-    return _added(terms)
-
-
-def _added(terms: Sequence[Array]) -> Array:
     return sum(terms[1:], terms[0])
-
-
-def _chunks(values: Sequence[Array], size: int) -> list[Sequence[Array]]:
-    return [values[first : first + size] for first in range(0, len(values), size)]
