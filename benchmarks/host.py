@@ -7,34 +7,40 @@ import dataclasses
 import io
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import jax
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.contest import summary
 from benchmarks.rounds import EXPERIMENTS
-from wgan_jax import experiment
+from wgan_jax import experiment, training
 from wgan_jax.config import Settings
 from wgan_jax.data.digits import read_labelled
 from wgan_jax.starting import new_state
-from wgan_jax.training import Session, train
+from wgan_jax.training import Session
 
-PASSES = 1
+PASSES = 5
 
-# name -> (experiment, overrides): half a minute of rounds. What comes once a run (W&B's start, the
-# first use of orbax) is in it, so that a longer run has a smaller ratio.
+# name -> (experiment, overrides): a quarter of a minute of rounds, with samples and a checkpoint.
 RUNS = {
-    "digits_wgan": ("digits_wgan", {"epochs": 4_000}),
-    "cifar_wgan 64": ("cifar_wgan", {"epochs": 40, "batch_size": 64, "sample_every": 20}),
+    "digits_wgan": ("digits_wgan", {"epochs": 2_000}),
+    "cifar_wgan 64": (
+        "cifar_wgan",
+        {"epochs": 24, "batch_size": 64, "sample_every": 20, "checkpoint_every": 20},
+    ),
 }
 
 
 class Clocked(Session):
     """A run that notes its chunks, and when the first after the warm-up began and the last ended.
 
-    The loop is timed without what comes once a run: compiling before it, the report after it.
+    The loop is timed without what comes once a run: compiling and W&B's start before it, the last
+    checkpoint and the report after it.
     """
 
     last: Clocked
@@ -52,6 +58,8 @@ class Clocked(Session):
             self.lengths.append(int(rounds))
         else:  # the first chunk is one round, to learn how long rounds are
             played = jax.block_until_ready(self.inner(state, images, key, rounds))
+            for writer in self.record._writer.writers:  # W&B begins on a thread of its own
+                writer._hand_over("flush").wait()
             self.began = time.perf_counter()
             return played
         return self.inner(state, images, key, rounds)
@@ -82,31 +90,38 @@ def measure(torch: str) -> dict[str, Any]:
         )
         for mode in ("disabled", "offline"):
             wandb = dataclasses.replace(settings.wandb, mode=mode)
-            logged = dataclasses.replace(settings, wandb=wandb)
-            rows = [once(logged) for _ in range(PASSES)]
-            found[f"{name}, W&B {mode}"] = {
-                "epochs": settings.epochs,
-                "ratio": summary([run / alone for run, alone in rows]),
-                "seconds": rows,
-            }
+            found[f"{name}, W&B {mode}"] = compared(dataclasses.replace(settings, wandb=wandb))
     return found
 
 
-def once(settings: Settings) -> tuple[float, float]:
-    """(seconds of a run's loop, seconds of its rounds alone)."""
-    import wgan_jax.training as training
+def compared(settings: Settings) -> dict[str, Any]:
+    """Seconds of runs, of the same chunks alone before and after each, and their ratios."""
+    images = pictures(settings)
+    warm = played(settings, images)  # what a process does only once is not timed
+    alone, runs = [warm.alone()], []
+    for _ in range(PASSES):
+        run = played(settings, images)
+        runs.append(run.ended - run.began)
+        alone.append(warm.alone())
+    around = [(before + after) / 2 for before, after in pairwise(alone)]
+    ratios = [run / beside for run, beside in zip(runs, around, strict=True)]
+    return {"epochs": settings.epochs, "ratio": summary(ratios), "runs": runs, "alone": alone}
 
-    images = None
-    if settings.data.name != "digits":
-        shape = (2 * settings.batch_size, settings.image_size, settings.image_size, 3)
-        images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    else:
-        images, _ = read_labelled()
-    usual, training.Session = training.Session, Clocked
-    try:
-        with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-            train(settings, Path(folder, "run"), images)
-    finally:
-        training.Session = usual
-    session = Clocked.last
-    return session.ended - session.began, session.alone()
+
+def played(settings: Settings, images: NDArray[np.uint8]) -> Clocked:
+    """A whole run, in a folder that is gone afterwards."""
+    with (
+        mock.patch.object(training, "Session", Clocked),
+        tempfile.TemporaryDirectory() as folder,
+        contextlib.redirect_stdout(io.StringIO()),
+    ):
+        training.train(settings, Path(folder, "run"), images)
+    return Clocked.last
+
+
+def pictures(settings: Settings) -> NDArray[np.uint8]:
+    """The digits, or random images of the right size."""
+    if settings.data.name == "digits":
+        return read_labelled()[0]
+    shape = (2 * settings.batch_size, settings.image_size, settings.image_size, 3)
+    return np.random.default_rng(0).integers(0, 256, shape, np.uint8)

@@ -77,6 +77,7 @@ class Recorder:
         self._lines = JsonLinesWriter(place / "metrics.jsonl")
         self._writer = MultiWriter([])
         self._waiting: Played | None = None
+        self._drawn: tuple[NDArray[np.uint8], int] | None = None
         self._encoder = ""
         self.take_back_to(0, keep=True)
 
@@ -85,7 +86,7 @@ class Recorder:
 
         `keep` only looks: what the files hold beyond is left to a later call.
         """
-        self._waiting = None
+        self._waiting = self._drawn = None
         if not keep:
             self._writer.flush()
             self._cut_lines_after(epoch - 1)
@@ -118,11 +119,20 @@ class Recorder:
         """Keep a chunk until `record` has time for it."""
         self._waiting = played
 
+    def pictures(self, images: NDArray[np.uint8], epoch: int) -> None:
+        """Keep samples [n, h, w, c] drawn after so many epochs until `record` has time for them."""
+        self._drawn = images, epoch
+
     def record(self) -> None:
-        """Hand the chunk that waits, if any, to history, judge, files and console."""
+        """Hand what waits, if anything does, to history, judge, files and console."""
         played, self._waiting = self._waiting, None
-        if played is None:
-            return
+        drawn, self._drawn = self._drawn, None
+        if played is not None:
+            self._record_chunk(played)
+        if drawn is not None:
+            self._save_pictures(*drawn)
+
+    def _record_chunk(self, played: Played) -> None:
         self.history.extend(played.epochs, played.all_columns())
         before, self.verdict = self.verdict, self.judge.update(self.history)
         verdicts = [self.verdict.verdict] * len(played.epochs)
@@ -138,8 +148,7 @@ class Recorder:
         """One line in `events.jsonl`."""
         claim.append_event(self.place, event, epoch, **details)
 
-    def pictures(self, images: NDArray[np.uint8], epoch: int) -> None:
-        """A grid of samples [n, h, w, c] drawn after so many epochs."""
+    def _save_pictures(self, images: NDArray[np.uint8], epoch: int) -> None:
         path = samples.grid_path(self.place / "samples", epoch)
         page = samples.save_grid(images, path, columns=8)
         self._writer.write_images(max(epoch - 1, 0), {"generated_images": page})
