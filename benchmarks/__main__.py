@@ -25,7 +25,7 @@ from benchmarks import machine
 from wgan_jax.files import replace_bytes
 
 # Each a module of this package with `measure(torch) -> what JSON holds`.
-PARTS = ("rounds", "quality", "host", "start", "growth")
+PARTS = ("rounds", "roofline", "quality", "host", "start", "growth")
 ASKED = ("gpu",)  # parts for machines that have what they need
 OUT = Path(__file__).resolve().parent / "results" / "performance.json"
 

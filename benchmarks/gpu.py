@@ -7,19 +7,22 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from benchmarks import roofline
 from benchmarks.contest import Entrant, contest
 from benchmarks.rounds import PEERS, settings_file
 
 PRECISIONS = ("tf32", "bfloat16", "float32")
 MODES = ("eager", "compile", "graphs")
-CONTESTS = (("cifar_wgan", 64), ("cifar_wgan", 512), ("cifar_wgan_gp", 64), ("lsun_dcgan64", 64))
 
 
 def measure(torch: str) -> dict[str, Any]:
-    """Every contest; `torch` is a Python that has PyTorch for CUDA, or "" for none."""
+    """Every contest, then how close ours are to the hardware.
+
+    `torch` is a Python that has PyTorch for CUDA, or "" for none.
+    """
     found = {}
     with tempfile.TemporaryDirectory() as folder:
-        for name, batch in CONTESTS:
+        for name, batch in roofline.CONTESTS:
             settings = str(settings_file(name, Path(folder)))
             common = ("--settings", settings, "--batch_size", str(batch))
             ours = (sys.executable, str(PEERS / "jax_round.py"), *common, "--device", "cuda")
@@ -32,4 +35,4 @@ def measure(torch: str) -> dict[str, Any]:
                 if torch
             ]
             found[f"{name} {batch}"] = contest(entrants, passes=5, seconds=1.0)
-    return found
+    return {"contests": found, "rooflines": [roofline.measured(p) for p in PRECISIONS]}

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -27,10 +30,11 @@ RESOLUTIONS = (32, 64, 128)
 DATASETS = (10**3, 10**4, 10**5, 10**6)
 EPOCHS = (10**3, 10**4, 10**5, 10**6)
 CHUNK = 1000
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def measure(torch: str) -> dict[str, Any]:
-    """Four tables, each from small to large."""
+    """Five tables, each from small to large."""
     del torch
     guide = experiment.read(EXPERIMENTS / "cifar_wgan.py")
     digits = experiment.read(EXPERIMENTS / "digits_wgan.py")
@@ -44,6 +48,7 @@ def measure(torch: str) -> dict[str, Any]:
     ]
     found["dataset"] = [{"images": n} | played(digits, 1, n) for n in DATASETS]
     found["epochs"] = logged(EPOCHS)
+    found["reports"] = [reported(n) for n in EPOCHS]
     return found
 
 
@@ -95,3 +100,27 @@ def logged(counts: tuple[int, ...]) -> list[dict[str, float]]:
                 rows.append({"epochs": first + CHUNK} | spent)
         writer.close()
     return rows
+
+
+def reported(epochs: int) -> dict[str, float]:
+    """What the report of a run of so many epochs takes, as a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = Path(folder, "run")
+        writer, made = JsonLinesWriter(run / "metrics.jsonl"), columns(epochs)
+        for first in range(0, epochs, CHUNK):
+            part = {key: values[first : first + CHUNK] for key, values in made.items()}
+            writer.write_chunk(np.arange(first, first + CHUNK), part, {})
+        writer.close()
+        clock = time.perf_counter()
+        command = (sys.executable, str(ROOT / "run.py"), "report", "--workdir", str(run))
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        _, status, used = os.wait4(process.pid, 0)
+        if status:
+            raise RuntimeError(f"the report of {epochs} epochs ended with {status}")
+        return {
+            "epochs": epochs,
+            "seconds": time.perf_counter() - clock,
+            "memory_mb": used.ru_maxrss * 1024 / 1e6,
+            "lines_mb": (run / "metrics.jsonl").stat().st_size / 1e6,
+            "page_mb": (run / "report.html").stat().st_size / 1e6,
+        }

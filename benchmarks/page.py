@@ -111,10 +111,34 @@ def _rounds(figures: dict[str, Any]) -> str:
 
 def _gpu(figures: dict[str, Any]) -> str:
     parts = ["## GPU\n"]
-    for name, rows in figures.items():
+    for name, rows in figures["contests"].items():
         lines = [[each, spread(row, 5), spread(row["ratio"], 2)] for each, row in rows.items()]
         parts.append(f"**{name}**\n\n{table(['', 's a round', 'times the first'], lines)}")
-    return "\n".join(parts)
+    return "\n".join([*parts, *map(_bounds, figures["rooflines"])])
+
+
+def _roofline(figures: dict[str, Any]) -> str:
+    return f"## How close to the hardware\n\n{_bounds(figures)}"
+
+
+def _bounds(figures: dict[str, Any]) -> str:
+    peaks = figures["peaks"]
+    heads = ["network, batch", "GFLOP, plain form", "GFLOP by XLA", "GB, plain form", "GB by XLA"]
+    heads += ["s at the peak", "s measured", "share"]
+    counts = ("operations", "operations_xla", "bytes", "bytes_xla")
+    lines = []
+    for name, row in figures["rounds"].items():
+        counted = [f"{row[key] / 1e9:,.1f}" for key in counts]
+        times = [f"{row[key]:.4f}" for key in ("bound", "seconds")]
+        lines.append([name, *counted, *times, f"{row['bound'] / row['seconds']:.0%}"])
+    return (
+        f"In {figures['precision']} this device multiplies large matrices at "
+        f"{peaks['operations'] / 1e9:,.0f} GFLOP/s and copies {peaks['bytes'] / 1e9:,.0f} GB/s "
+        "(the best of five). For a round's dense layers and convolutions, counted by hand as if "
+        "plain, that is a least time, by operations or by bytes; the share is that time over the "
+        "measured one. XLA counts all operations of the program that runs, where convolutions may "
+        f"take fewer.\n\n{table(heads, lines)}"
+    )
 
 
 def _quality(figures: dict[str, Any]) -> str:
@@ -178,6 +202,11 @@ def _growth(figures: dict[str, Any]) -> str:
         for r in figures["epochs"]
     ]
     heads = ["epochs logged", "history, ms", "judge, ms", "JSON lines, ms"]
+    keys = ("seconds", "memory_mb", "lines_mb", "page_mb")
+    reports = [
+        [f"{r['epochs']:,}", *(f"{r[key]:,.1f}" for key in keys)] for r in figures["reports"]
+    ]
+    parts = ["epochs logged", "s", "memory, MB", "metrics.jsonl, MB", "report.html, MB"]
     return "\n".join(
         [
             "## Growth\n\n![Time against size](images/performance_growth.png)\n",
@@ -189,12 +218,15 @@ def _growth(figures: dict[str, Any]) -> str:
             size_table("images", "images"),
             "Host time for the last thousand epochs of so many:\n",
             table(heads, epochs),
+            "`run.py report` of a run of so many, a process with its start; the greatest memory:\n",
+            table(parts, reports),
         ]
     )
 
 
 SECTIONS = {
     "rounds": _rounds,
+    "roofline": _roofline,
     "quality": _quality,
     "host": _host,
     "start": _start,

@@ -11,7 +11,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.ticker import LogLocator
 
-OURS, THEIRS = "#2a6fbb", "#b9bec6"
+OURS, THEIRS, MEMORY = "#2a6fbb", "#b9bec6", "#c0803a"
 SHORT = {
     "ours": "wgan-jax",
     "torch": "PyTorch",
@@ -48,32 +48,51 @@ def _rounds(figures: dict[str, Any]) -> plt.Figure:
     return figure
 
 
+# part of the growth -> (its size, the times drawn, the memory drawn, what the times are of)
+GROWTH = {
+    "batch": ("batch", ("seconds",), "scratch_mb", "s a round"),
+    "resolution": ("resolution", ("seconds",), "scratch_mb", "s a round"),
+    "dataset": ("images", ("seconds",), "scratch_mb", "s a round"),
+    "epochs": ("epochs", ("history", "judge", "lines"), "", "s for the last 1,000 epochs"),
+    "reports": ("epochs", ("seconds",), "memory_mb", "s for a report"),
+}
+LABELS = {"images": "images in the dataset", "seconds": "time", "resolution": "height and width"}
+
+
 def _growth(figures: dict[str, Any]) -> plt.Figure:
-    """Time against size, both logarithmic, with what in proportion would be."""
-    figure, panels = plt.subplots(2, 2, figsize=(7, 5))
-    lines = {
-        "batch": ("batch", {"round": "seconds"}),
-        "resolution": ("resolution", {"round": "seconds"}),
-        "dataset": ("images", {"round": "seconds"}),
-        "epochs": ("epochs", {key: key for key in ("history", "judge", "lines")}),
-    }
-    for axes, (part, (key, series)) in zip(panels.flat, lines.items(), strict=True):
+    """Time and memory against size, all logarithmic, with what in proportion would be."""
+    figure, panels = plt.subplots(3, 2, figsize=(8, 7.5))
+    panels.flat[-1].set_visible(False)
+    for axes, (part, (key, times, memory, unit)) in zip(panels.flat, GROWTH.items(), strict=False):
         sizes = [row[key] for row in figures[part]]
-        for label, column in series.items():
-            axes.loglog(sizes, [row[column] for row in figures[part]], "o-", ms=4, label=label)
+        for name in times:
+            values = [row[name] for row in figures[part]]
+            axes.loglog(sizes, values, "o-", ms=4, label=LABELS.get(name, name))
         if part in ("batch", "resolution"):
             power = {"batch": 1, "resolution": 2}[part]
             first = figures[part][0]["seconds"]
             fair = [first * (size / sizes[0]) ** power for size in sizes]
             axes.loglog(sizes, fair, ":", color="#888", label="in proportion to pixels")
         _plain_scales(axes, sizes)
-        axes.set_xlabel({"images": "images in the dataset"}.get(key, key), fontsize=8)
-        seconds = "s for the last 1,000 epochs" if part == "epochs" else "s a round"
-        axes.set_ylabel(seconds, fontsize=8)
-        axes.legend(fontsize=7, frameon=False)
-        axes.tick_params(labelsize=7)
-        axes.spines[["top", "right"]].set_visible(False)
+        _dress(axes, LABELS.get(key, key), unit)
+        handles, labels = axes.get_legend_handles_labels()
+        if memory:
+            beside = axes.twinx()
+            values = [row[memory] for row in figures[part]]
+            handles += beside.loglog(sizes, values, "s--", ms=3, color=MEMORY, label="memory")
+            labels.append("memory")
+            _plain_scales(beside, sizes)
+            _dress(beside, "", "MB")
+        axes.legend(handles, labels, fontsize=7, frameon=False)
     return figure
+
+
+def _dress(axes: plt.Axes, below: str, beside: str) -> None:
+    if below:
+        axes.set_xlabel(below, fontsize=8)
+    axes.set_ylabel(beside, fontsize=8)
+    axes.tick_params(labelsize=7)
+    axes.spines["top"].set_visible(False)
 
 
 def _plain_scales(axes: plt.Axes, sizes: list[int]) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 
 import pytest
 
-from benchmarks import page
+from benchmarks import page, roofline
 from benchmarks.contest import Entrant, contest, summary
+from benchmarks.rounds import EXPERIMENTS
+from wgan_jax import experiment
+from wgan_jax.gan import conv
 
 SLEEPER = """
 import sys, time
@@ -47,6 +51,9 @@ def made_up() -> dict:
 
     sizes = [{"seconds": 0.1, "scratch_mb": 5.0, "images_mb": 1.0}] * 2
     logged = {"history": 0.1, "judge": 0.01, "lines": 0.2}
+    reported = {"seconds": 3.0, "memory_mb": 200.0, "lines_mb": 1.0, "page_mb": 0.5}
+    counts = dict.fromkeys(("operations", "operations_xla", "bytes", "bytes_xla"), 5e10)
+    counts |= {"seconds": 1.0, "bound": 0.25}
     figures = {
         "rounds": {"cifar_wgan 64": {"ours": row(1.0), "torch": row(1.2)}},
         "quality": {
@@ -56,13 +63,19 @@ def made_up() -> dict:
                 ("reference_root", "with_stored_root", "from_moments"), summary([1.5])
             ),
         },
-        "host": {"digits": {"epochs": 9, "ratio": summary([1.01]), "seconds": [(2.0, 1.9)]}},
+        "host": {"digits": {"epochs": 9, "ratio": summary([1.01]), "runs": [2.0, 2.1]}},
+        "roofline": {
+            "precision": "float32",
+            "peaks": {"operations": 2e11, "bytes": 1e10},
+            "rounds": {"cifar_wgan 64": counts},
+        },
         "start": dict.fromkeys(("help", "cold", "warm"), summary([4.0])),
         "growth": {
             "batch": [{"batch": n} | size for n, size in zip((16, 64), sizes, strict=True)],
             "resolution": [{"resolution": n} | sizes[0] for n in (32, 64)],
             "dataset": [{"images": n} | sizes[0] for n in (1000, 10_000)],
             "epochs": [{"epochs": n} | logged for n in (1000, 10_000)],
+            "reports": [{"epochs": n} | reported for n in (1000, 10_000)],
         },
     }
     about = {"cores": 2, "cpu": "C", "python": "3", "versions": {"jax": "0"}, "load_before": 0.5}
@@ -75,8 +88,27 @@ def test_the_page_has_every_part(tmp_path, monkeypatch):
     monkeypatch.setattr(page, "DOCS", tmp_path)
     text = page.write(made_up()).read_text()
     assert "| PyTorch eager | 1.200 | 2.40 | 1.25 (1.20 to 1.30) |" in text
+    assert "| cifar_wgan 64 | 50.0 | 50.0 | 50.0 | 50.0 | 0.2500 | 1.0000 | 25% |" in text
     assert "would take 3,125 s at this rate (computed, not" in text
     assert "2026-01-02, load before 0.5" in text
     assert "Not yet measured" in text  # on a GPU
     assert all(size.stat().st_size > 1000 for size in (tmp_path / "images").glob("*.png"))
     assert "## A round" not in page.write({}).read_text()
+
+
+def test_layers_are_counted_tap_by_tap():
+    settings = experiment.read(EXPERIMENTS / "cifar_wgan.py")
+    first, *_, last = roofline.critic_layers(settings, 3)
+    # 16 places, 5 taps, stride 2, one zero before: 80 pairs, of which the first place has one
+    # outside, and the last place two.
+    assert first.multiplications == 77 * 77 * 3 * first.result // 256
+    assert first.input == 32 * 32 * 3
+    assert (last.kernel, last.multiplications) == (last.input, last.input)
+
+
+@pytest.mark.parametrize("name", ["cifar_wgan", "cifar_wgan_gp", "lsun_dcgan64"])
+def test_the_count_by_hand_is_xlas_for_the_plain_form(name, monkeypatch):
+    monkeypatch.setattr(conv, "_canonical", lambda _: False)
+    settings = dataclasses.replace(experiment.read(EXPERIMENTS / f"{name}.py"), batch_size=2)
+    ours, xlas = roofline.by_hand(settings, 3), roofline.by_xla(settings, 3)
+    assert ours.operations == pytest.approx(xlas.operations, rel=0.1)

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from wgan_jax import history as histories
 from wgan_jax.history import History
 
 
@@ -60,3 +61,15 @@ def test_what_json_lines_hold(tmp_path):
     assert set(history.keys()) == {"a", "b"}
     np.testing.assert_array_equal(history["a"], [1, np.nan])
     np.testing.assert_array_equal(history["b"], [np.nan, -np.inf])
+
+
+def test_rows_are_read_in_batches_as_if_at_once(monkeypatch):
+    rows = [{"epoch": i, "d_loss": i / 8} for i in range(10)]
+    rows[7]["fid_score"] = 3.0  # a key of one batch only
+    at_once = History.from_rows(rows)
+    monkeypatch.setattr(histories, "_BATCH", 3)
+    batched = History.from_rows(iter(rows))
+    assert batched.keys() == at_once.keys() == ("d_loss", "fid_score")
+    assert len(batched) == 10
+    for key in at_once.keys():
+        np.testing.assert_array_equal(batched[key], at_once[key])

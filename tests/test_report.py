@@ -12,13 +12,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from tests.made_up_run import columns, make
 from wgan_jax import report
 from wgan_jax.errors import UserError
 from wgan_jax.keys import METRICS
-from wgan_jax.record import curves
+from wgan_jax.record import curves, panels
 from wgan_jax.record.pages import Page, Section, markdown, show
 from wgan_jax.record.sections import duration
 from wgan_jax.record.webpage import MAX_GRIDS, choose, webpage
@@ -257,3 +258,14 @@ def test_the_dashboard_is_drawn_at_any_length(tmp_path: Path, n: int) -> None:
         for column in range(3):
             part = pixels[160 + 300 * row : 400 + 300 * row, 90 + 480 * column : 480 + 480 * column]
             assert part.min() < 200
+
+
+def test_a_long_curve_is_thinned_and_shows_every_spike():
+    values = np.sin(np.arange(50_001) / 5_000)
+    values[[17, 33_333]] = 9.0, -9.0
+    axis = Figure().subplots()
+    panels.curve(axis, np.arange(50_001), values)
+    x, y = axis.lines[0].get_data()
+    assert len(x) == 2 * panels.STRETCHES
+    assert (y.max(), y.min()) == (9.0, -9.0)
+    assert abs(x[y.argmin()] - 33_333) < 50_001 / panels.STRETCHES

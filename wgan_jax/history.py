@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ Floats = NDArray[np.float64]
 
 # JSON has no such numbers; `record.writers` puts these texts in their place.
 NON_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
+
+_BATCH = 4096  # rows of a file held at a time
 
 
 class History:
@@ -96,23 +99,29 @@ class History:
     @classmethod
     def from_rows(cls, rows: Iterable[Mapping[str, object]]) -> History:
         """From dictionaries with an `epoch` each, as in `metrics.jsonl`; numbers are kept."""
-        kept = [row for row in rows if isinstance(row.get("epoch"), int)]
-        numbers: dict[str, Floats] = {}
-        for i, row in enumerate(kept):
-            for key, value in row.items():
-                number = NON_FINITE.get(value, value) if isinstance(value, str) else value
-                if key == "epoch" or isinstance(number, bool | str):
-                    continue
-                if isinstance(number, int | float):
-                    if key not in numbers:
-                        numbers[key] = np.full(len(kept), np.nan)
-                    numbers[key][i] = number
         history = cls()
-        history.extend(np.array([row["epoch"] for row in kept], np.int64), numbers)
+        kept = (row for row in rows if isinstance(row.get("epoch"), int))
+        while batch := list(itertools.islice(kept, _BATCH)):  # a row takes many times its numbers
+            history.extend(np.array([row["epoch"] for row in batch], np.int64), _numbers(batch))
         return history
 
     @classmethod
     def read(cls, path: Path) -> History:
         """From a `metrics.jsonl`. A last line cut short by a crash is left out."""
         with path.open(encoding="utf-8") as lines:
-            return cls.from_rows([json.loads(line) for line in lines if line.endswith("\n")])
+            return cls.from_rows(json.loads(line) for line in lines if line.endswith("\n"))
+
+
+def _numbers(rows: Sequence[Mapping[str, object]]) -> dict[str, Floats]:
+    """What is a number in some of the rows: key -> [rows], NaN where it is not."""
+    found: dict[str, Floats] = {}
+    for i, row in enumerate(rows):
+        for key, value in row.items():
+            number = NON_FINITE.get(value, value) if isinstance(value, str) else value
+            if key == "epoch" or isinstance(number, bool | str):
+                continue
+            if isinstance(number, int | float):
+                if key not in found:
+                    found[key] = np.full(len(rows), np.nan)
+                found[key][i] = number
+    return found

@@ -28,6 +28,7 @@ from wgan_jax.record.panels import (
     QUIET,
     WARN,
     WINDOW,
+    curve,
     dress,
     finish,
     panels,
@@ -116,7 +117,8 @@ def overlay(histories: Sequence[tuple[str, History]], path: Path, keys: Sequence
             epochs, values = history.measured(key)
             smooth = median_filter(values, WINDOW) if len(values) > MANY else values
             dot = "o" if len(values) <= 60 else ""
-            axis.plot(epochs, smooth, dot + "-", color=colour, markersize=4, label=_plain(name))
+            style = {"color": colour, "marker": dot, "markersize": 4, "label": _plain(name)}
+            curve(axis, epochs, smooth, **style)
     handles, labels = axes.flat[0].get_legend_handles_labels()
     figure.legend(
         handles, labels, loc="upper left", bbox_to_anchor=(0.045, 1.0), ncols=6, frameon=False,

@@ -6,6 +6,7 @@ Where there are many epochs, every one is drawn thin and pale and their running 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -24,6 +25,7 @@ CRITIC, GENERATOR, REAL, FAKE = "#1f5fa8", "#d2691e", "#6a9fd4", "#8a6fc0"
 INK, QUIET, GRID = "#222831", "#6b7480", "#e6e9ed"
 GOOD, WARN, BAD = "#2f8a55", "#b8860b", "#c8453b"
 WINDOW = 101  # of the running median, as in the WGAN authors' figures of W-dist
+STRETCHES = 2000  # of a long curve, several to a pixel
 MANY = 600  # epochs from which the running median is drawn over the single ones
 HALO = [withStroke(linewidth=2.5, foreground="white")]  # keeps words legible over curves
 
@@ -88,18 +90,42 @@ def finish(axis: Axes) -> None:
         )  # fmt: skip
 
 
+def curve(axis: Axes, epochs: NDArray[np.int64], values: Floats, **style: Any) -> None:
+    """A curve [n]; of a long one, the least and greatest value of each stretch: what is seen."""
+    if len(values) > 2 * STRETCHES:
+        epochs, low, high = _stretches(epochs, values, values)
+        epochs, values = epochs.repeat(2), np.stack([low, high], axis=1).ravel()
+    axis.plot(epochs, values, **style)
+
+
+def _between(
+    axis: Axes, epochs: NDArray[np.int64], low: Floats, high: Floats, **style: Any
+) -> None:
+    """The area between two curves [n]."""
+    if len(epochs) > 2 * STRETCHES:
+        epochs, low, high = _stretches(epochs, low, high)
+    axis.fill_between(epochs, low, high, alpha=0.15, linewidth=0, **style)
+
+
+def _stretches(
+    epochs: NDArray[np.int64], low: Floats, high: Floats
+) -> tuple[NDArray[np.int64], Floats, Floats]:
+    """First epoch, least and greatest value of stretches of nearly equal length; [`STRETCHES`]."""
+    first = np.linspace(0, len(epochs), STRETCHES, endpoint=False).astype(np.int64)
+    return epochs[first], np.minimum.reduceat(low, first), np.maximum.reduceat(high, first)
+
+
 def _line(axis: Axes, history: History, key: str, colour: str, label: str | None = None) -> None:
     """The finite values of a key: dots where they are few, a running median where they are many."""
     epochs, values = history.measured(key)
     epochs, values = epochs[np.isfinite(values)], values[np.isfinite(values)]
     if len(values) > MANY:
-        axis.plot(epochs, values, color=colour, linewidth=0.5, alpha=0.3)
+        curve(axis, epochs, values, color=colour, linewidth=0.5, alpha=0.3)
         values = median_filter(values, WINDOW)
     if len(values):
         dot = "o" if len(values) <= 60 else ""
-        axis.plot(
-            epochs, values, color=colour, linewidth=1.5, label=label, marker=dot, markersize=3.5
-        )
+        style = {"color": colour, "linewidth": 1.5, "marker": dot, "markersize": 3.5}
+        curve(axis, epochs, values, label=label, **style)
 
 
 def _band(axis: Axes, low: float, high: float, colour: str, label: str) -> None:
@@ -157,10 +183,10 @@ def _wasserstein(axis: Axes, history: History) -> None:
     epochs, values = epochs[np.isfinite(values)], values[np.isfinite(values)]
     if len(values) == 0:
         return
-    axis.plot(epochs, values, color=REAL, linewidth=0.6, alpha=0.55, label="every epoch")
+    curve(axis, epochs, values, color=REAL, linewidth=0.6, alpha=0.55, label="every epoch")
     smooth = median_filter(values, WINDOW)
     window = window_for(len(values), WINDOW)
-    axis.plot(epochs, smooth, color=CRITIC, linewidth=1.8, label=f"median of {window}")
+    curve(axis, epochs, smooth, color=CRITIC, linewidth=1.8, label=f"median of {window}")
     _focus(axis, values)
 
 
@@ -212,10 +238,8 @@ def _weights(player: str, colour: str) -> Panel:
         _, std = history.measured(f"{player}_weight_std")
         if len(mean) == 0 or len(mean) != len(std):
             return
-        axis.fill_between(
-            epochs, mean - std, mean + std, color=colour, alpha=0.15, linewidth=0, label="μ ± σ"
-        )
-        axis.plot(epochs, mean, color=colour, linewidth=1.4, label="μ")
+        _between(axis, epochs, mean - std, mean + std, color=colour, label="μ ± σ")
+        curve(axis, epochs, mean, color=colour, linewidth=1.4, label="μ")
 
     return draw
 
@@ -261,9 +285,7 @@ def _inception_score(inception: bool) -> Panel:
             return
         _line(axis, history, "inception_score_mean", CRITIC, "IS")
         if len(std) == len(mean):
-            axis.fill_between(
-                epochs, mean - std, mean + std, color=CRITIC, alpha=0.15, linewidth=0, label="± std"
-            )
+            _between(axis, epochs, mean - std, mean + std, color=CRITIC, label="± std")
         if inception:
             axis.set_ylim(1, max(4.5, float(mean.max()) * 1.1))
             _limit(axis, 2, WARN, "2: limited below")

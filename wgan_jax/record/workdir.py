@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from wgan_jax.errors import UserError
-from wgan_jax.history import History
-
-NON_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
+from wgan_jax.history import NON_FINITE, History
 
 
 @dataclass(frozen=True)
@@ -53,16 +51,18 @@ def read(workdir: Path) -> Run:
     if not (workdir / "metrics.jsonl").is_file():
         raise UserError(f"{workdir} is not a run folder: it has no metrics.jsonl.")
     faults: list[str] = []
-    rows = list(_increasing(_lines(workdir / "metrics.jsonl", faults)))
-    if not rows:
+    latest: dict[str, Any] = {}
+    rows = _increasing(_lines(workdir / "metrics.jsonl", faults))
+    history = History.from_rows(_noted(rows, latest))
+    if not len(history):
         raise UserError(f"{workdir / 'metrics.jsonl'} holds no epoch yet: nothing to report.")
     return Run(
         workdir=workdir,
         config=flatten(_object(workdir / "config.json", faults)),
         environment=_object(workdir / "environment.json", faults),
         summary=_object(workdir / "summary.json", faults),
-        history=History.from_rows(rows),
-        latest={k: v for row in rows for k, v in row.items() if isinstance(v, str | dict)},
+        history=history,
+        latest=latest,
         events=list(_lines(workdir / "events.jsonl", faults)),
         faults=faults,
     )
@@ -98,17 +98,27 @@ def _lines(path: Path, faults: list[str]) -> Iterator[dict[str, Any]]:
     if not path.exists():
         return
     bad = 0
-    for line in path.read_bytes().splitlines(keepends=True):
-        try:
-            found = json.loads(line) if line.endswith(b"\n") else None
-        except ValueError:
-            found = None
-        if isinstance(found, dict):
-            yield {k: NON_FINITE.get(v, v) if isinstance(v, str) else v for k, v in found.items()}
-        else:
-            bad += 1
+    with path.open("rb") as lines:
+        for line in lines:
+            try:
+                found = json.loads(line) if line.endswith(b"\n") else None
+            except ValueError:
+                found = None
+            if isinstance(found, dict):
+                yield {
+                    k: NON_FINITE.get(v, v) if isinstance(v, str) else v for k, v in found.items()
+                }
+            else:
+                bad += 1
     if bad:
         faults.append(f"{path.name} has {bad} damaged line{'s' * (bad > 1)}, left out.")
+
+
+def _noted(rows: Iterator[dict[str, Any]], latest: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The rows as they pass; `latest` keeps the last value of each key that is no number."""
+    for row in rows:
+        latest.update({k: v for k, v in row.items() if isinstance(v, str | dict)})
+        yield row
 
 
 def _increasing(rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:

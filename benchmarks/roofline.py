@@ -1,0 +1,209 @@
+"""How close a round is to the hardware: its arithmetic, counted, over what the device can do.
+
+The arithmetic is counted by hand for the plain form of every product (dense layers, convolutions;
+each reads two arrays and writes one), and by XLA for the form that runs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks.growth import played
+from benchmarks.rounds import EXPERIMENTS
+from wgan_jax import experiment
+from wgan_jax.backend import compiler_options
+from wgan_jax.config import Settings
+from wgan_jax.gan.networks import DTYPES, full_precision
+from wgan_jax.gan.state import new_game, root_key
+from wgan_jax.gan.steps import critic_step, generator_step
+
+CONTESTS = (("cifar_wgan", 64), ("cifar_wgan", 512), ("cifar_wgan_gp", 64), ("lsun_dcgan64", 64))
+MATRIX = {"cpu": 4096, "gpu": 16384}  # side of the product that shows the peak
+COPIED = {"cpu": 2**26, "gpu": 2**29}  # values of the array that shows the bandwidth
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One product of a network: values of its input and result per image, and of its kernel."""
+
+    input: int
+    result: int
+    kernel: int
+    multiplications: int  # per image
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a round costs: operations (two for each multiplication), and bytes moved."""
+
+    operations: float
+    bytes: float
+
+
+def measure(torch: str) -> dict[str, Any]:
+    """Every contest in float32, on the device that jax finds."""
+    del torch
+    return measured("float32")
+
+
+def measured(precision: str) -> dict[str, Any]:
+    """What the device can do, and for every contest what its round makes of that."""
+    device = peaks(precision)
+    rows = {f"{name} {batch}": shares(name, batch, precision, device) for name, batch in CONTESTS}
+    return {"precision": precision, "peaks": device, "rounds": rows}
+
+
+def shares(name: str, batch: int, precision: str, device: dict[str, float]) -> dict[str, float]:
+    """Seconds of a round, and those that its arithmetic takes at the device's peak."""
+    settings = experiment.read(EXPERIMENTS / f"{name}.py")
+    settings = dataclasses.replace(settings, batch_size=batch, precision=precision)
+    schedule = dataclasses.replace(settings.n_critic_schedule, warm_epochs=0, period=0)
+    settings = dataclasses.replace(settings, n_critic_schedule=schedule)
+    work, counted = by_hand(settings, 3), by_xla(settings, 3)
+    return {
+        "seconds": played(settings, 3, 2 * batch)["seconds"],
+        "operations": work.operations,
+        "bytes": work.bytes,
+        "operations_xla": counted.operations,
+        "bytes_xla": counted.bytes,
+        "bound": max(work.operations / device["operations"], work.bytes / device["bytes"]),
+    }
+
+
+def by_hand(settings: Settings, channels: int) -> Work:
+    """Products of the plain form, each with its two operands and its result moved once."""
+    size = jnp.dtype(DTYPES[settings.precision]).itemsize
+    total = Work(0.0, 0.0)
+    for layer, images in _products(settings, channels):
+        moved = images * (layer.input + layer.result) + layer.kernel
+        operations = 2.0 * images * layer.multiplications
+        total = Work(total.operations + operations, total.bytes + size * moved)
+    return total
+
+
+def by_xla(settings: Settings, channels: int) -> Work:
+    """XLA's count for the compiled updates; of a loop it would count one pass."""
+    game, key = new_game(settings, channels), root_key(0)
+    state = jax.eval_shape(game.new_state, key)
+    batch = jax.ShapeDtypeStruct((settings.batch_size, *game.image_shape), np.uint8)
+    options = compiler_options()
+
+    def cost(step: Callable[..., Any], *inputs: Any) -> Work:
+        compiled = jax.jit(step, compiler_options=options).lower(state, *inputs, key).compile()
+        found: Any = compiled.cost_analysis()
+        return Work(found["flops"], found["bytes accessed"])
+
+    critic = cost(lambda *inputs: critic_step(game, *inputs), batch)
+    generator = cost(lambda *inputs: generator_step(game, *inputs))
+    return Work(
+        settings.n_critic * critic.operations + generator.operations,
+        settings.n_critic * critic.bytes + generator.bytes,
+    )
+
+
+def _products(settings: Settings, channels: int) -> Iterator[tuple[Layer, int]]:
+    """Every product of a round, and the images it is of.
+
+    Forward, a layer is one product; so is the gradient of its kernel, and that of its input. The
+    last is not wanted of the first layer, where its input is an image or a latent.
+    """
+    critic, generator = critic_layers(settings, channels), generator_layers(settings, channels)
+    n = settings.batch_size
+    update = [(generator, n), (critic, 2 * n), (critic, 2 * n), (critic[1:], 2 * n)]
+    if settings.objective == "wgan_gp":
+        # A gradient of the input, by it those of kernels and of its own input, and where a norm
+        # makes the gradient depend on what went forward, those of the way forward too.
+        update += [(critic, n)] * 4
+        if settings.critic.normalization != "none":
+            update += [(critic, n), (critic[1:], n)]
+    for _ in range(settings.n_critic):
+        yield from ((layer, images) for layers, images in update for layer in layers)
+    update = [(generator, n), (generator, n), (generator[1:], n), (critic, n), (critic, n)]
+    yield from ((layer, images) for layers, images in update for layer in layers)
+
+
+def critic_layers(settings: Settings, channels: int) -> list[Layer]:
+    """From the image to the score."""
+    s, side, depth, found = settings.critic, settings.image_size, channels, list[Layer]()
+    for features, stride in zip(s.filters, s.strides, strict=True):
+        after = -(-side // stride)
+        pairs = _pairs(side, after, stride, s.kernel)
+        found.append(_convolution(s.kernel, (side, depth), (after, features), pairs))
+        side, depth = after, features
+    return [*found, _dense(side * side * depth, 1)]
+
+
+def generator_layers(settings: Settings, channels: int) -> list[Layer]:
+    """From the latent to the image."""
+    s = settings.generator
+    side, depth = settings.image_size >> (len(s.filters) + s.double_output), s.base_filters
+    found = [_dense(settings.latent_dim, side * side * depth)]
+    doubled = [True] * len(s.filters) + [s.double_output]
+    for features, double in zip((*s.filters, channels), doubled, strict=True):
+        after = 2 * side if double else side
+        # Nearest upsampling is followed by a convolution of the large image; a transposed
+        # convolution has the pairs of the one that it is the transpose of.
+        across = (after, side, 2) if double and s.upsampling != "nearest" else (after, after, 1)
+        pairs = _pairs(*across, s.kernel)
+        found.append(_convolution(s.kernel, (side, depth), (after, features), pairs))
+        side, depth = after, features
+    return found
+
+
+def _convolution(kernel: int, before: tuple[int, int], after: tuple[int, int], pairs: int) -> Layer:
+    (side, depth), (large, features) = before, after
+    return Layer(
+        input=side * side * depth,
+        result=large * large * features,
+        kernel=kernel * kernel * depth * features,
+        multiplications=pairs * pairs * depth * features,
+    )
+
+
+def _pairs(length: int, places: int, stride: int, kernel: int) -> int:
+    """Along an axis, pairs of a place of the kernel and a tap of it that lies in the image."""
+    low = max((places - 1) * stride + kernel - length, 0) // 2
+    taps = (stride * place + tap - low for place in range(places) for tap in range(kernel))
+    return sum(0 <= pixel < length for pixel in taps)
+
+
+def _dense(before: int, after: int) -> Layer:
+    return Layer(before, after, before * after, before * after)
+
+
+def peaks(precision: str) -> dict[str, float]:
+    """Operations a second of a large matrix product, and bytes a second of a copy; the best."""
+    platform = jax.default_backend()
+    side = MATRIX.get(platform, MATRIX["gpu"])
+    long = COPIED.get(platform, COPIED["gpu"])
+    matrix = jnp.ones((side, side), DTYPES[precision])
+    array = jnp.ones(long, jnp.float32)
+
+    @jax.jit
+    def product(a: jax.Array) -> jax.Array:
+        with full_precision(precision):
+            return a @ a
+
+    times = {
+        "operations": _least(product, matrix),
+        "bytes": _least(jax.jit(lambda a: a + 1), array),
+    }
+    return {"operations": 2.0 * side**3 / times["operations"], "bytes": 8.0 * long / times["bytes"]}
+
+
+def _least(work: Callable[[jax.Array], jax.Array], given: jax.Array) -> float:
+    jax.block_until_ready(work(given))
+    times = []
+    for _ in range(5):
+        clock = time.perf_counter()
+        jax.block_until_ready(work(given))
+        times.append(time.perf_counter() - clock)
+    return min(times)
