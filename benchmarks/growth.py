@@ -53,12 +53,15 @@ def measure(torch: str) -> dict[str, Any]:
 
 
 def played(settings: Settings, channels: int, images: int) -> dict[str, float]:
-    """Seconds of a round (the least of three chunks), and bytes the program needs beside them."""
+    """Seconds of a round (the least of three chunks), what its program needs beside the images,
+    and seconds to trace and compile it."""
     game, key = new_game(settings, channels), root_key(0)
     shape = (images, *game.image_shape)
     data = jnp.asarray(np.random.default_rng(0).integers(0, 256, shape, np.uint8))
     state = jax.jit(game.new_state)(key)
+    clock = time.perf_counter()
     program = chunk_program(game).lower(state, data, key, jnp.int32(1)).compile()
+    compiling = time.perf_counter() - clock
     memory: Any = program.memory_analysis()
     state, _ = jax.block_until_ready(program(state, data, key, jnp.int32(1)))
     times: list[float] = []
@@ -70,6 +73,7 @@ def played(settings: Settings, channels: int, images: int) -> dict[str, float]:
         rounds = max(1, min(200, int(1.0 / times[0])))
     return {
         "seconds": min(times),
+        "compiling": compiling,
         "scratch_mb": memory.temp_size_in_bytes / 1e6,
         "images_mb": data.nbytes / 1e6,
     }

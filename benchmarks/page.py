@@ -191,11 +191,11 @@ def _start(figures: dict[str, Any]) -> str:
 
 def _growth(figures: dict[str, Any]) -> str:
     def size_table(key: str, label: str) -> str:
-        rows = [
-            [f"{r[key]:,}", f"{1000 * r['seconds']:,.1f}", f"{r['scratch_mb']:,.0f}"]
-            for r in figures[{"images": "dataset"}.get(key, key)]
-        ]
-        return table([label, "ms a round", "scratch memory, MB"], rows)
+        rows = []
+        for r in figures[{"images": "dataset"}.get(key, key)]:
+            time, memory = f"{1000 * r['seconds']:,.1f}", f"{r['scratch_mb']:,.0f}"
+            rows.append([f"{r[key]:,}", time, memory, f"{r['compiling']:.1f}"])
+        return table([label, "ms a round", "scratch memory, MB", "compiling, s"], rows)
 
     epochs = [
         [f"{r['epochs']:,}", *(f"{1000 * r[key]:.1f}" for key in ("history", "judge", "lines"))]
@@ -210,7 +210,8 @@ def _growth(figures: dict[str, Any]) -> str:
     return "\n".join(
         [
             "## Growth\n\n![Time against size](images/performance_growth.png)\n",
-            "The guide's network; the least of a few chunks:\n",
+            "The guide's network; the least of a few chunks. Compiling is done once: a run finds "
+            "the program of an earlier one in the user's cache.\n",
             size_table("batch", "batch"),
             "With batch 16:\n",
             size_table("resolution", "height and width"),

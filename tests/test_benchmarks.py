@@ -49,7 +49,7 @@ def made_up() -> dict:
         ratio = summary([time, time + 0.1])
         return summary([time]) | {"about": about, "processor": [2 * time], "ratio": ratio}
 
-    sizes = [{"seconds": 0.1, "scratch_mb": 5.0, "images_mb": 1.0}] * 2
+    sizes = [{"seconds": 0.1, "scratch_mb": 5.0, "images_mb": 1.0, "compiling": 2.0}] * 2
     logged = {"history": 0.1, "judge": 0.01, "lines": 0.2}
     reported = {"seconds": 3.0, "memory_mb": 200.0, "lines_mb": 1.0, "page_mb": 0.5}
     counts = dict.fromkeys(("operations", "operations_xla", "bytes", "bytes_xla"), 5e10)
