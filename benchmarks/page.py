@@ -136,8 +136,9 @@ def _bounds(figures: dict[str, Any]) -> str:
         f"{peaks['operations'] / 1e9:,.0f} GFLOP/s and copies {peaks['bytes'] / 1e9:,.0f} GB/s "
         "(the best of five). For a round's dense layers and convolutions, counted by hand as if "
         "plain, that is a least time, by operations or by bytes; the share is that time over the "
-        "measured one. XLA counts all operations of the program that runs, where convolutions may "
-        f"take fewer.\n\n{table(heads, lines)}"
+        "measured one. It may exceed 100 %: XLA counts all operations of the program that runs, "
+        "and on the CPU convolutions take fewer (`wgan_jax/gan/conv.py`). XLA's bytes are those "
+        f"of each operation by itself, in caches or not.\n\n{table(heads, lines)}"
     )
 
 
@@ -219,7 +220,7 @@ def _growth(figures: dict[str, Any]) -> str:
             size_table("images", "images"),
             "Host time for the last thousand epochs of so many:\n",
             table(heads, epochs),
-            "`run.py report` of a run of so many, a process with its start; the greatest memory:\n",
+            "The report of so many, in a process of its own; memory at its greatest:\n",
             table(parts, reports),
         ]
     )

@@ -54,7 +54,7 @@ def made_up() -> dict:
     reported = {"seconds": 3.0, "memory_mb": 200.0, "lines_mb": 1.0, "page_mb": 0.5}
     counts = dict.fromkeys(("operations", "operations_xla", "bytes", "bytes_xla"), 5e10)
     counts |= {"seconds": 1.0, "bound": 0.25}
-    figures = {
+    figures: dict[str, dict] = {
         "rounds": {"cifar_wgan 64": {"ours": row(1.0), "torch": row(1.2)}},
         "quality": {
             "batch_size": 32,
@@ -78,6 +78,8 @@ def made_up() -> dict:
             "reports": [{"epochs": n} | reported for n in (1000, 10_000)],
         },
     }
+    contests = {"cifar_wgan 64": {"ours tf32": row(1.0), "torch eager tf32": row(1.5)}}
+    figures["gpu"] = {"contests": contests, "rooflines": [figures["roofline"]]}
     about = {"cores": 2, "cpu": "C", "python": "3", "versions": {"jax": "0"}, "load_before": 0.5}
     about["date"] = "2026-01-02T00:00"
     return {part: {"about": about, "figures": found} for part, found in figures.items()}
@@ -91,9 +93,11 @@ def test_the_page_has_every_part(tmp_path, monkeypatch):
     assert "| cifar_wgan 64 | 50.0 | 50.0 | 50.0 | 50.0 | 0.2500 | 1.0000 | 25% |" in text
     assert "would take 3,125 s at this rate (computed, not" in text
     assert "2026-01-02, load before 0.5" in text
-    assert "Not yet measured" in text  # on a GPU
+    assert "| torch eager tf32 | 1.50000 | 1.55 (1.50 to 1.60) |" in text
     assert all(size.stat().st_size > 1000 for size in (tmp_path / "images").glob("*.png"))
-    assert "## A round" not in page.write({}).read_text()
+    empty = page.write({}).read_text()
+    assert "Not yet measured" in empty  # on a GPU
+    assert "## A round" not in empty
 
 
 def test_layers_are_counted_tap_by_tap():

@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 
 from wgan_jax import train, training
+from wgan_jax.backend import compiling
 from wgan_jax.errors import Interrupted, RunFailed, UserError
 from wgan_jax.health.judge import Finding, Judge, Verdict
 from wgan_jax.history import History
@@ -456,3 +457,19 @@ def test_pictures_that_vanish_while_they_are_streamed_end_the_run(tiny, tmp_path
     Image.new("RGB", (8, 8)).save(pictures / "00.png")
     with pytest.raises(UserError, match=r"larger than the dataset|not those"):
         train(config, tmp_path / "run", quiet=True)
+
+
+def test_a_long_compilation_is_told_and_a_short_one_is_not():
+    said: list[str] = []
+    told = threading.Event()
+
+    def say(line: str) -> None:
+        said.append(line)
+        told.set()
+
+    with compiling(say, patience=60.0):
+        pass
+    with compiling(say, patience=0.0):
+        assert told.wait(10)
+    assert len(said) == 1
+    assert "cached" in said[0]

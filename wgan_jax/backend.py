@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from functools import cache
 
 import jax
@@ -27,6 +28,19 @@ def compiler_options() -> dict[str, str]:
     except (RuntimeError, ValueError):
         return {}
     return options
+
+
+@contextlib.contextmanager
+def compiling(say: Callable[[str], None], patience: float = 10.0) -> Iterator[None]:
+    """Say what is waited for, should it take more than `patience` seconds."""
+    line = "Compiling the program of the rounds; the next start on this machine finds it cached."
+    timer = threading.Timer(patience, say, (line,))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 @contextlib.contextmanager

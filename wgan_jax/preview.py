@@ -66,8 +66,7 @@ def _place(dataset: Dataset, given: Any) -> str:
 def round_operations(game: Game, state: GanState, key: jax.Array) -> float:
     """Floating-point operations of one usual round, as the compiler counts those of its updates.
 
-    Counted on the plain forms of the program, before this platform's rewriting of convolutions
-    could add to them or save some.
+    Counted of the form that this platform runs: on the CPU convolutions take fewer.
     """
     shape = (game.settings.batch_size, *game.image_shape)
     batch = jax.ShapeDtypeStruct(shape, jnp.uint8)

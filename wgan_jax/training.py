@@ -16,7 +16,7 @@ from jax import Array
 from numpy.typing import NDArray
 
 from wgan_jax import devices, hosts, interruption
-from wgan_jax.backend import enough_memory, use_compilation_cache
+from wgan_jax.backend import compiling, enough_memory, use_compilation_cache
 from wgan_jax.config import Settings, resolve
 from wgan_jax.data.dataset import Dataset, from_array, load
 from wgan_jax.errors import Interrupted, RunFailed, UserError
@@ -196,7 +196,8 @@ class Session:
         self.feed.start(self.state)
         program = chunk_program(self.game, self.feed.streamed)
         images, _ = self.feed.images(self.epoch)
-        compiled = program.lower(self.state, images, self.key, np.int32(1)).compile()
+        with compiling(self.say):
+            compiled = program.lower(self.state, images, self.key, np.int32(1)).compile()
         self.program: Callable[..., tuple[GanState, Chunk]] = compiled
         if self.profile:
             from wgan_jax.profiling import Traced
