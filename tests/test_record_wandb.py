@@ -276,7 +276,7 @@ def test_without_a_network_the_run_is_logged_offline(tmp_path: Path) -> None:
 KILL = """
 begun()
 log(mirror, 0, 99)
-found = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(os.getpid())],
+found = subprocess.run(["ps", "-ww", "-o", "pid=,args=", "--ppid", str(os.getpid())],
                        capture_output=True, text=True).stdout
 (core,) = [int(line.split()[0]) for line in found.splitlines() if "wandb-core" in line]
 os.kill(core, signal.SIG{how})
