@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks import roofline
 from benchmarks.contest import Entrant, contest
-from benchmarks.rounds import PEERS, settings_file
+from benchmarks.rounds import CONTESTS, PEERS, settings_file
 
 PRECISIONS = ("tf32", "bfloat16", "float32")
 MODES = ("eager", "compile", "graphs")
@@ -22,7 +22,7 @@ def measure(torch: str) -> dict[str, Any]:
     """
     found = {}
     with tempfile.TemporaryDirectory() as folder:
-        for name, batch in roofline.CONTESTS:
+        for name, batch, *_ in CONTESTS:
             settings = str(settings_file(name, Path(folder)))
             common = ("--settings", settings, "--batch_size", str(batch))
             ours = (sys.executable, str(PEERS / "jax_round.py"), *common, "--device", "cuda")

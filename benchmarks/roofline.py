@@ -8,24 +8,22 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from benchmarks.growth import played
-from benchmarks.rounds import EXPERIMENTS
+from benchmarks.rounds import CONTESTS, EXPERIMENTS
 from wgan_jax import experiment
 from wgan_jax.backend import compiler_options
 from wgan_jax.config import Settings
 from wgan_jax.gan.networks import DTYPES, full_precision
 from wgan_jax.gan.state import new_game, root_key
-from wgan_jax.gan.steps import critic_step, generator_step
+from wgan_jax.preview import updates
 
-CONTESTS = (("cifar_wgan", 64), ("cifar_wgan", 512), ("cifar_wgan_gp", 64), ("lsun_dcgan64", 64))
 MATRIX = {"cpu": 4096, "gpu": 16384}  # side of the product that shows the peak
 COPIED = {"cpu": 2**26, "gpu": 2**29}  # values of the array that shows the bandwidth
 
@@ -57,7 +55,9 @@ def measure(torch: str) -> dict[str, Any]:
 def measured(precision: str) -> dict[str, Any]:
     """What the device can do, and for every contest what its round makes of that."""
     device = peaks(precision)
-    rows = {f"{name} {batch}": shares(name, batch, precision, device) for name, batch in CONTESTS}
+    rows = {
+        f"{name} {batch}": shares(name, batch, precision, device) for name, batch, *_ in CONTESTS
+    }
     return {"precision": precision, "peaks": device, "rounds": rows}
 
 
@@ -92,21 +92,12 @@ def by_hand(settings: Settings, channels: int) -> Work:
 def by_xla(settings: Settings, channels: int) -> Work:
     """XLA's count for the compiled updates; of a loop it would count one pass."""
     game, key = new_game(settings, channels), root_key(0)
-    state = jax.eval_shape(game.new_state, key)
-    batch = jax.ShapeDtypeStruct((settings.batch_size, *game.image_shape), np.uint8)
-    options = compiler_options()
-
-    def cost(step: Callable[..., Any], *inputs: Any) -> Work:
-        compiled = jax.jit(step, compiler_options=options).lower(state, *inputs, key).compile()
-        found: Any = compiled.cost_analysis()
-        return Work(found["flops"], found["bytes accessed"])
-
-    critic = cost(lambda *inputs: critic_step(game, *inputs), batch)
-    generator = cost(lambda *inputs: generator_step(game, *inputs))
-    return Work(
-        settings.n_critic * critic.operations + generator.operations,
-        settings.n_critic * critic.bytes + generator.bytes,
-    )
+    total = Work(0.0, 0.0)
+    for times, update in updates(game, jax.eval_shape(game.new_state, key), key):
+        cost: Any = update.compile(compiler_options()).cost_analysis()
+        operations, moved = times * cost["flops"], times * cost["bytes accessed"]
+        total = Work(total.operations + operations, total.bytes + moved)
+    return total
 
 
 def _products(settings: Settings, channels: int) -> Iterator[tuple[Layer, int]]:

@@ -68,11 +68,18 @@ def round_operations(game: Game, state: GanState, key: jax.Array) -> float:
 
     Counted of the form that this platform runs: on the CPU convolutions take fewer.
     """
+    return sum(times * _flops(update) for times, update in updates(game, state, key))
+
+
+def updates(
+    game: Game, state: GanState, key: jax.Array
+) -> tuple[tuple[int, jax.stages.Lowered], tuple[int, jax.stages.Lowered]]:
+    """How often in a usual round, and what: the update of the critic, and that of the generator."""
     shape = (game.settings.batch_size, *game.image_shape)
     batch = jax.ShapeDtypeStruct(shape, jnp.uint8)
     critic = jax.jit(lambda s, b: critic_step(game, s, b, key)).lower(state, batch)
     generator = jax.jit(lambda s: generator_step(game, s, key)).lower(state)
-    return game.settings.n_critic * _flops(critic) + _flops(generator)
+    return (game.settings.n_critic, critic), (1, generator)
 
 
 def _flops(lowered: jax.stages.Lowered) -> float:

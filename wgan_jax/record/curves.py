@@ -49,9 +49,9 @@ def charts(history: History, encoder: str) -> dict[str, Any]:
     return {"x": [int(history.epochs[end - 1]) for end in edges[1:]], "charts": found}
 
 
-def stretches(n: int) -> NDArray[np.int64]:
-    """Borders [points + 1] of at most `POINTS` stretches of nearly equal length over n epochs."""
-    return np.linspace(0, n, min(n, POINTS) + 1).round().astype(np.int64)
+def stretches(n: int, most: int = POINTS) -> NDArray[np.int64]:
+    """Borders [points + 1] of at most `most` stretches of nearly equal length over n epochs."""
+    return np.linspace(0, n, min(n, most) + 1).round().astype(np.int64)
 
 
 def _series(

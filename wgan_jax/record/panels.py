@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from wgan_jax.history import History
 from wgan_jax.keys import BY_KEY
+from wgan_jax.record.curves import stretches
 from wgan_jax.record.stability import median_filter, window_for
 
 Floats = NDArray[np.float64]
@@ -111,7 +112,7 @@ def _stretches(
     epochs: NDArray[np.int64], low: Floats, high: Floats
 ) -> tuple[NDArray[np.int64], Floats, Floats]:
     """First epoch, least and greatest value of stretches of nearly equal length; [`STRETCHES`]."""
-    first = np.linspace(0, len(epochs), STRETCHES, endpoint=False).astype(np.int64)
+    first = stretches(len(epochs), STRETCHES)[:-1]
     return epochs[first], np.minimum.reduceat(low, first), np.maximum.reduceat(high, first)
 
 
