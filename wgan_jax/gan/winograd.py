@@ -20,7 +20,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache, partial, reduce
 from typing import Any
 
 import jax
@@ -87,6 +87,15 @@ class Maps:
     places: np.ndarray
 
 
+Form = Callable[[Array, Array, Place], Array]
+
+
+def _once(form: Form) -> Form:
+    """Traced once for each shape, not at every use: the maps are hundreds of operations."""
+    traced: Form = jax.jit(form, static_argnums=2)
+    return traced
+
+
 def pays(kernel: tuple[int, ...], place: Place, dtype: jnp.dtype) -> bool:
     """Whether this form is to be used; `kernel` is the shape [k, k, in, out].
 
@@ -97,6 +106,7 @@ def pays(kernel: tuple[int, ...], place: Place, dtype: jnp.dtype) -> bool:
     return large and dtype.itemsize >= 4 and all(_axis(place, i) for i in (0, 1))
 
 
+@_once
 def to_result(x: Array, kernel: Array, place: Place) -> Array:
     """Image [n, h, w, i], kernel [k, k, i, o] -> result [n, h', w', o]."""
     axes = _axes(place)
@@ -106,6 +116,7 @@ def to_result(x: Array, kernel: Array, place: Place) -> Array:
     return _transposed(partial(_of_places, axes=axes), shape, products)
 
 
+@_once
 def to_image(result: Array, kernel: Array, place: Place) -> Array:
     """Result [n, h', w', o], kernel [k, k, i, o] -> image [n, h, w, i]: the transpose."""
     axes = _axes(place)
@@ -115,6 +126,7 @@ def to_image(result: Array, kernel: Array, place: Place) -> Array:
     return _transposed(partial(_of_pixels, axes=axes), shape, products)
 
 
+@_once
 def to_kernel(x: Array, result: Array, place: Place) -> Array:
     """Image [n, h, w, i], result [n, h', w', o] -> kernel [k, k, i, o], summed over the batch."""
     axes = _axes(place)
@@ -223,7 +235,7 @@ def _windows(blocks: Array, axis: Axis, at: int) -> list[Array]:
 
 def _split(x: Array, axis: int) -> list[Array]:
     parts = lax.split(x, (1,) * x.shape[axis], axis)
-    return [jnp.squeeze(part, axis) for part in parts]
+    return [lax.squeeze(part, (axis,)) for part in parts]
 
 
 def _sums(weights: np.ndarray, values: Sequence[Array]) -> list[Array]:
@@ -231,9 +243,10 @@ def _sums(weights: np.ndarray, values: Sequence[Array]) -> list[Array]:
 
 
 def _sum(weights: np.ndarray, values: Sequence[Array]) -> Array:
+    """By `lax`, which traces faster than the operators of arrays."""
     terms = [
-        value if weight == 1 else -value if weight == -1 else weight * value
+        value if weight == 1 else lax.mul(value, lax.full_like(value, weight))
         for weight, value in zip(weights.tolist(), values, strict=True)
         if weight
     ]
-    return sum(terms[1:], terms[0])
+    return reduce(lax.add, terms)
