@@ -23,6 +23,7 @@ EXPERIMENTS = {
     "cifar_wgan_gp": "The same with gradient penalty",
     "lsun_dcgan64": "The paper's DCGAN, 64x64",
 }
+FORMS = ("plain", "winograd")  # of a convolution
 # A rate is the greatest where the time is the least.
 RATES = {"median": "median", "least": "greatest", "greatest": "least"}
 INTRO = """# Performance
@@ -157,12 +158,37 @@ def _quality(figures: dict[str, Any]) -> str:
     features = 50_000 * rows["ours"]["median"] / size
     share = matrix["with_stored_root"]["median"] / features
     fresh = matrix["from_moments"]["median"] / features
+    rate = figures["operations"] * size / rows["ours"]["median"]
     return (
         f"## Evaluation\n\n{table(heads, lines)}\n"
+        f"An image costs {figures['operations'] / 1e9:.1f} GFLOP by XLA's count. So this is "
+        f"{rate / 1e9:.0f} GFLOP/s, {rate / figures['peak']:.0%} of what large matrix products "
+        f"reach.\n\n"
         f"The features of 50,000 images would take {features:,.0f} s at this rate (computed, not "
         f"run). The matrix part of a FID then takes {spread(matrix['with_stored_root'], 2)} s with "
         f"the reference's stored root, {share:.2%} of that; {spread(matrix['from_moments'], 2)} s "
-        f"from moments alone, {fresh:.2%}.\n"
+        f"from moments alone, {fresh:.2%}.\n\n{_both_forms(figures['convolutions'], size)}"
+    )
+
+
+def _both_forms(convolutions: list[dict[str, Any]], batch_size: int) -> str:
+    lines = [
+        [
+            f"{row['size']} x {row['size']}, {' x '.join(map(str, row['kernel'][:2]))}, "
+            f"{row['kernel'][2]} to {row['kernel'][3]}",
+            str(row["times"]),
+            *(spread({key: 1000 * row[form][key] for key in RATES}, 1) for form in FORMS),
+            f"{row['difference']:.0e}",
+        ]
+        for row in convolutions
+    ]
+    plain, other = (sum(r["times"] * r[form]["median"] for r in convolutions) for form in FORMS)
+    heads = ["pixels, kernel, channels", "of them", "plain, ms", "Winograd, ms", "difference"]
+    return (
+        "Inception's convolutions are plain ones. Winograd's form, which a round's take, was tried "
+        f"on all that it could make, {batch_size} images at a time: together they take "
+        f"{other:.2f} s in it and {plain:.2f} s plain. The difference is the largest, over the "
+        f"largest value.\n\n{table(heads, lines)}"
     )
 
 

@@ -1,4 +1,8 @@
-"""How fast quality is measured: Inception features beside torch-fidelity's, and FID's matrices."""
+"""How fast quality is measured: Inception features beside torch-fidelity's, and FID's matrices.
+
+Also why Inception's convolutions are plain ones: each kind of them is timed in the form that a
+round has for it (`gan.winograd`) too.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,22 @@ import statistics
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from benchmarks.contest import Entrant, contest, summary
+from benchmarks.roofline import peaks
+from wgan_jax.backend import compiler_options
+from wgan_jax.gan import winograd
+from wgan_jax.gan.place import Place
 from wgan_jax.quality import distances, inception
 
 DIM, BATCH = 2048, 32
@@ -33,7 +46,14 @@ def measure(torch: str) -> dict[str, Any]:
     sums = [row["about"]["sum"] for row in rows.values()]
     if max(sums) - min(sums) > 1e-3 * abs(sums[0]):
         raise RuntimeError(f"not the same features: {sums}")
-    return {"batch_size": BATCH, "features": rows, "matrix_part": matrix_part(repeats=5)}
+    return {
+        "batch_size": BATCH,
+        "features": rows,
+        "operations": operations(),
+        "peak": peaks("float32")["operations"],
+        "convolutions": [in_both_forms(*kind, repeats=5) for kind in convolutions()],
+        "matrix_part": matrix_part(repeats=5),
+    }
 
 
 def random_weights() -> dict[str, np.ndarray]:
@@ -47,6 +67,77 @@ def random_weights() -> dict[str, np.ndarray]:
 
     tensors = {name: tensor(shape) for name, shape in inception.tensor_shapes().items()}
     return {name: values.astype(np.float32) for name, values in tensors.items()}
+
+
+def network() -> tuple[Callable[..., Any], Any, jax.ShapeDtypeStruct]:
+    """InceptionV3 and the shapes of its weights and of a batch."""
+    module = inception.InceptionV3()
+    images = jax.ShapeDtypeStruct((BATCH, inception.SIZE, inception.SIZE, 3), jnp.float32)
+    return module.apply, jax.eval_shape(module.init, jax.random.key(0), images), images
+
+
+def operations() -> float:
+    """What an image costs, by XLA's count; all convolutions are plain, and there is no loop."""
+    apply, weights, images = network()
+    cost: Any = jax.jit(apply).lower(weights, images).cost_analysis()
+    return float(cost["flops"]) / BATCH
+
+
+def convolutions() -> list[tuple[tuple[int, ...], tuple[int, ...], Place, int]]:
+    """Those that Winograd's form could make: shapes of image and kernel, place, how many."""
+    apply, weights, images = network()
+    found = Counter[tuple[Any, ...]]()
+    for step in jax.make_jaxpr(apply)(weights, images).eqns:
+        if step.primitive.name == "conv_general_dilated":
+            image, kernel = (variable.aval.shape for variable in step.invars)
+            if step.params["window_strides"] == (1, 1) and min(kernel[:2]) > 1:
+                result = tuple(-(-side // 4) * 4 for side in step.outvars[0].aval.shape[1:3])
+                low = tuple(before for before, _ in step.params["padding"])
+                found[image, kernel, Place(image[1:3], kernel[:2], result, 1, low)] += 1
+    return [(*kind, times) for kind, times in found.items()]
+
+
+def in_both_forms(
+    image: tuple[int, ...], kernel: tuple[int, ...], place: Place, times: int, repeats: int
+) -> dict[str, Any]:
+    """Seconds of one such convolution of a batch, plain and in Winograd's form, in turns.
+
+    The latter on whole tiles of 4 x 4: what they hold beyond the result is cut off.
+    """
+    rows, columns = (
+        length + 2 * low - taps + 1
+        for length, low, taps in zip(place.image, place.low, place.taps, strict=True)
+    )
+
+    def plain(x: Array, weights: Array) -> Array:
+        pads = [(low, low) for low in place.low]
+        layout = ("NHWC", "HWIO", "NHWC")
+        return jax.lax.conv_general_dilated(x, weights, (1, 1), pads, dimension_numbers=layout)
+
+    def tiled(x: Array, weights: Array) -> Array:
+        return winograd.to_result(x, weights, place)[:, :rows, :columns]
+
+    keys = jax.random.split(jax.random.key(0))
+    x, weights = jax.random.normal(keys[0], image), jax.random.normal(keys[1], kernel)
+    forms = [jax.jit(form, compiler_options=compiler_options()) for form in (plain, tiled)]
+    values = [form(x, weights) for form in forms]
+    off = float(jnp.abs(values[0] - values[1]).max() / jnp.abs(values[0]).max())
+    turns = [
+        [timed(partial(_wait, form, x, weights), 1)[0] for form in forms] for _ in range(repeats)
+    ]
+    plain_s, tiled_s = (summary(list(seconds)) for seconds in zip(*turns, strict=True))
+    return {
+        "size": place.image[0],
+        "kernel": kernel,
+        "times": times,
+        "plain": plain_s,
+        "winograd": tiled_s,
+        "difference": off,
+    }
+
+
+def _wait(form: Callable[..., Array], x: Array, weights: Array) -> None:
+    form(x, weights).block_until_ready()
 
 
 def matrix_part(repeats: int) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from benchmarks import page, roofline
+from benchmarks import page, quality, roofline
 from benchmarks.contest import Entrant, contest, summary
 from benchmarks.rounds import EXPERIMENTS
 from wgan_jax import experiment
@@ -59,6 +59,18 @@ def made_up() -> dict:
         "quality": {
             "batch_size": 32,
             "features": {"ours": row(2.0), "torch_fidelity": row(2.5)},
+            "operations": 1e10,
+            "peak": 2e11,
+            "convolutions": [
+                {
+                    "size": 35,
+                    "kernel": [3, 3, 64, 96],
+                    "times": 4,
+                    "plain": summary([0.02]),
+                    "winograd": summary([0.03]),
+                    "difference": 4e-6,
+                }
+            ],
             "matrix_part": dict.fromkeys(
                 ("reference_root", "with_stored_root", "from_moments"), summary([1.5])
             ),
@@ -92,12 +104,29 @@ def test_the_page_has_every_part(tmp_path, monkeypatch):
     assert "| PyTorch eager | 1.200 | 2.40 | 1.25 (1.20 to 1.30) |" in text
     assert "| cifar_wgan 64 | 50.0 | 50.0 | 50.0 | 50.0 | 0.2500 | 1.0000 | 25% |" in text
     assert "would take 3,125 s at this rate (computed, not" in text
+    assert "So this is 160 GFLOP/s, 80% of" in text
+    assert "| 35 x 35, 3 x 3, 64 to 96 | 4 | 20.0 | 30.0 | 4e-06 |" in text
+    assert "together they take 0.12 s in it and 0.08 s plain" in text
     assert "2026-01-02, load before 0.5" in text
     assert "| torch eager tf32 | 1.50000 | 1.55 (1.50 to 1.60) |" in text
     assert all(size.stat().st_size > 1000 for size in (tmp_path / "images").glob("*.png"))
     empty = page.write({}).read_text()
     assert "Not yet measured" in empty  # on a GPU
     assert "## A round" not in empty
+
+
+def test_inceptions_convolutions_are_found_and_equal_in_both_forms():
+    found = quality.convolutions()
+    assert sum(times for *_, times in found) == 15  # square kernels, stride 1, above 1x1
+    image, kernel, place, times = min(found, key=lambda kind: kind[2].image)
+    assert (image[1:], kernel, times) == ((8, 8, 448), (3, 3, 448, 384), 2)
+    row = quality.in_both_forms((1, *image[1:]), kernel, place, times, repeats=1)
+    assert row["difference"] < 1e-4
+    assert row["plain"]["median"] > 0
+
+
+def test_an_image_costs_inception_what_is_published():
+    assert quality.operations() == pytest.approx(11.4e9, rel=0.05)  # 5.7 G multiplications
 
 
 def test_layers_are_counted_tap_by_tap():

@@ -5,7 +5,8 @@ ports in pytorch-fid and torch-fidelity for what differs from the paper: average
 padding, the pool branch of the last block is a max pool, the classifier has 1008 outputs.
 
 Each batch norm is folded into its convolution when the weights are read, so that the graph is
-convolutions, pools and one matrix product.
+convolutions, pools and one matrix product. The convolutions are plain ones: they need no gradients,
+and Winograd's form (`gan.winograd`) is slower for all but a few of them (docs/performance.md).
 """
 
 from __future__ import annotations
