@@ -24,14 +24,14 @@ from wgan_jax.data.digits import read_labelled
 from wgan_jax.starting import new_state
 from wgan_jax.training import Session
 
-PASSES = 5
+PASSES = 9  # shorter ones and more of them: what else the machine does comes in bursts
 
-# name -> (experiment, overrides): a quarter of a minute of rounds, with samples and a checkpoint.
+# name -> (experiment, overrides): ten seconds of rounds, with samples and a checkpoint.
 RUNS = {
-    "digits_wgan": ("digits_wgan", {"epochs": 2_000}),
+    "digits_wgan": ("digits_wgan", {"epochs": 1_000, "checkpoint_every": 800}),
     "cifar_wgan 64": (
         "cifar_wgan",
-        {"epochs": 24, "batch_size": 64, "sample_every": 20, "checkpoint_every": 20},
+        {"epochs": 18, "batch_size": 64, "sample_every": 15, "checkpoint_every": 15},
     ),
 }
 

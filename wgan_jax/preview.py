@@ -37,7 +37,8 @@ def preview(settings: Settings, say: Callable[[str], None] = print) -> None:
     say(
         f"\nOperations per epoch   {operations / 1e9:.2f} GFLOP "
         f"({settings.n_critic} critic updates, 1 generator update, batch {settings.batch_size})"
-        f"\nDevice memory          {_megabytes(memory)} on {jax.devices()[0].device_kind}"
+        f"\nDevice memory          {_memory(memory, _next_block(game, images))} on "
+        f"{jax.devices()[0].device_kind}"
         f"\nDataset                {dataset.name}: {len(dataset):,} images of "
         f"{'x'.join(map(str, dataset.shape[1:]))}, {dataset.nbytes / 1e6:.1f} MB, "
         f"fingerprint {dataset.fingerprint[:8]}"
@@ -94,7 +95,12 @@ def _parameters(params: Any) -> str:
     return table
 
 
-def _megabytes(memory: Any) -> str:
+def _next_block(game: Game, given: Any) -> int:
+    """Bytes on each device of the block that comes in while the program works on this one."""
+    return given.batches.size // game.mesh.size if isinstance(given, Block) else 0
+
+
+def _memory(memory: Any, beside: int) -> str:
     if memory is None:
         return "not known"
     total = (
@@ -102,6 +108,7 @@ def _megabytes(memory: Any) -> str:
         + memory.output_size_in_bytes
         + memory.temp_size_in_bytes
         - memory.alias_size_in_bytes
+        + beside
     )
     return f"{total / 1e6:.0f} MB (with the images there)"
 
