@@ -43,6 +43,7 @@ print(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 def measure(torch: str) -> dict[str, Any]:
     """Five tables, each from small to large."""
     del torch
+    jax.config.update("jax_enable_compilation_cache", False)  # compiling is measured
     guide = experiment.read(EXPERIMENTS / "cifar_wgan.py")
     digits = experiment.read(EXPERIMENTS / "digits_wgan.py")
     found: dict[str, Any] = {}
@@ -62,6 +63,7 @@ def measure(torch: str) -> dict[str, Any]:
 def played(settings: Settings, channels: int, images: int) -> dict[str, float]:
     """Seconds of a round (the least of three chunks), what its program needs beside the images,
     and seconds to trace and compile it."""
+    jax.clear_caches()
     game, key = new_game(settings, channels), root_key(0)
     shape = (images, *game.image_shape)
     data = jnp.asarray(np.random.default_rng(0).integers(0, 256, shape, np.uint8))
