@@ -1,4 +1,4 @@
-"""What the host adds: wall time of a run's loop over that of its rounds alone, in turns."""
+"""What the host adds: wall time of a run's loop over that of its rounds alone, chunk by chunk."""
 
 from __future__ import annotations
 
@@ -7,40 +7,42 @@ import dataclasses
 import io
 import tempfile
 import time
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.contest import summary
 from benchmarks.rounds import EXPERIMENTS
 from wgan_jax import experiment, training
 from wgan_jax.config import Settings
 from wgan_jax.data.digits import read_labelled
-from wgan_jax.starting import new_state
 from wgan_jax.training import Session
 
-PASSES = 9  # shorter ones and more of them: what else the machine does comes in bursts
+PARTS = 10  # of a run, whose ratios show how far figures of ten seconds spread
 
-# name -> (experiment, overrides): ten seconds of rounds, with samples and a checkpoint.
+# name -> (experiment, overrides): over a minute of rounds, with samples and checkpoints.
 RUNS = {
-    "digits_wgan": ("digits_wgan", {"epochs": 1_000, "checkpoint_every": 800}),
+    "digits_wgan": ("digits_wgan", {"epochs": 8_000}),
     "cifar_wgan 64": (
         "cifar_wgan",
-        {"epochs": 18, "batch_size": 64, "sample_every": 15, "checkpoint_every": 15},
+        {"epochs": 120, "batch_size": 64, "sample_every": 50, "checkpoint_every": 50},
     ),
 }
 
 
 class Clocked(Session):
-    """A run that notes its chunks, and when the first after the warm-up began and the last ended.
+    """A run that plays every chunk twice: first alone, while the host does nothing, then its own.
 
-    The loop is timed without what comes once a run: compiling and W&B's start before it, the last
-    checkpoint and the report after it.
+    What else the machine does comes in bursts, which so fall on both. Left out is what comes once
+    a run: compiling and W&B's start before the second chunk, the end of the last and the report.
+
+    Attributes:
+      alone: seconds of each chunk by itself, its metrics brought to the host.
+      within: seconds from each chunk's beginning to the next one's, within the run.
     """
 
     last: Clocked
@@ -48,36 +50,21 @@ class Clocked(Session):
     def _open(self) -> None:
         super()._open()
         Clocked.last = self
-        self.lengths: list[int] = []
+        self.alone, self.within = list[float](), list[float]()
         self.inner, self.program = self.program, self._play
-        self.began = self.ended = 0.0
 
     def _play(self, state: Any, images: Any, key: Any, rounds: Any) -> Any:
-        self.resident = images
-        if self.began:
-            self.lengths.append(int(rounds))
-        else:  # the first chunk is one round, to learn how long rounds are
-            played = jax.block_until_ready(self.inner(state, images, key, rounds))
-            for writer in self.record._writer.writers:  # W&B begins on a thread of its own
-                writer._hand_over("flush").wait()
-            self.began = time.perf_counter()
-            return played
+        if self.alone:
+            self.within.append(time.perf_counter() - self.began)
+        for writer in self.record._writer.writers:
+            writer._hand_over("flush").wait()
+        twin = jax.block_until_ready(jax.tree.map(jnp.copy, state))  # the program takes its state
+        clock = time.perf_counter()
+        _, chunk = self.inner(twin, images, key, rounds)
+        jax.device_get(chunk)
+        self.began = time.perf_counter()
+        self.alone.append(self.began - clock)
         return self.inner(state, images, key, rounds)
-
-    def _end(self, signum: int) -> None:
-        del signum
-        self.record.record()
-        self.ended = time.perf_counter()
-
-    def alone(self) -> float:
-        """Seconds of the same chunks without the run."""
-        state = new_state(self.game, self.key)
-        state, _ = jax.block_until_ready(self.inner(state, self.resident, self.key, np.int32(1)))
-        began = time.perf_counter()
-        for rounds in self.lengths:
-            state, chunk = self.inner(state, self.resident, self.key, np.int32(rounds))
-            jax.device_get(chunk)
-        return time.perf_counter() - began
 
 
 def measure(torch: str) -> dict[str, Any]:
@@ -95,17 +82,27 @@ def measure(torch: str) -> dict[str, Any]:
 
 
 def compared(settings: Settings) -> dict[str, Any]:
-    """Seconds of runs, of the same chunks alone before and after each, and their ratios."""
-    images = pictures(settings)
-    warm = played(settings, images)  # what a process does only once is not timed
-    alone, runs = [warm.alone()], []
-    for _ in range(PASSES):
-        run = played(settings, images)
-        runs.append(run.ended - run.began)
-        alone.append(warm.alone())
-    around = [(before + after) / 2 for before, after in pairwise(alone)]
-    ratios = [run / beside for run, beside in zip(runs, around, strict=True)]
-    return {"epochs": settings.epochs, "ratio": summary(ratios), "runs": runs, "alone": alone}
+    """The run's time over that of its chunks alone: of the whole run, and of parts of it."""
+    # Twice the length: the loop takes both turns of a chunk for one.
+    with mock.patch.object(training, "CHUNK_SECONDS", 2 * training.CHUNK_SECONDS):
+        run = played(settings, pictures(settings))
+    # The first chunk is one round, to learn how long rounds are; the last has none after it.
+    pairs = np.array([run.within[1:], run.alone[1:-1]])
+    parts = [within / alone for within, alone in _sums(pairs)]
+    within, alone = pairs.sum(axis=1).tolist()
+    return {
+        "epochs": settings.epochs,
+        "chunks": pairs.shape[1],
+        "ratio": {"whole": within / alone, "least": min(parts), "greatest": max(parts)},
+        "within": within,
+        "alone": alone,
+    }
+
+
+def _sums(pairs: NDArray[np.float64]) -> list[list[float]]:
+    """Of each part of the run, seconds within and alone."""
+    parts = np.array_split(pairs, min(PARTS, pairs.shape[1]), axis=1)
+    return [part.sum(axis=1).tolist() for part in parts]
 
 
 def played(settings: Settings, images: NDArray[np.uint8]) -> Clocked:

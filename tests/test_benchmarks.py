@@ -7,10 +7,10 @@ import sys
 
 import pytest
 
-from benchmarks import page, quality, roofline
+from benchmarks import host, page, quality, roofline
 from benchmarks.contest import Entrant, contest, summary
 from benchmarks.rounds import EXPERIMENTS
-from wgan_jax import experiment
+from wgan_jax import experiment, training
 from wgan_jax.gan import conv
 
 SLEEPER = """
@@ -75,7 +75,14 @@ def made_up() -> dict:
                 ("reference_root", "with_stored_root", "from_moments"), summary([1.5])
             ),
         },
-        "host": {"digits": {"epochs": 9, "ratio": summary([1.01]), "runs": [2.0, 2.1]}},
+        "host": {
+            "digits": {
+                "epochs": 9,
+                "chunks": 3,
+                "ratio": {"whole": 1.01, "least": 0.9, "greatest": 1.1},
+                "within": 2.0,
+            }
+        },
         "roofline": {
             "precision": "float32",
             "peaks": {"operations": 2e11, "bytes": 1e10},
@@ -107,12 +114,25 @@ def test_the_page_has_every_part(tmp_path, monkeypatch):
     assert "So this is 160 GFLOP/s, 80% of" in text
     assert "| 35 x 35, 3 x 3, 64 to 96 | 4 | 20.0 | 30.0 | 4e-06 |" in text
     assert "together they take 0.12 s in it and 0.08 s plain" in text
+    assert "| digits | 9 | 3 | 1.010 (0.900 to 1.100) | 2.0 |" in text
     assert "2026-01-02, load before 0.5" in text
     assert "| torch eager tf32 | 1.50000 | 1.55 (1.50 to 1.60) |" in text
     assert all(size.stat().st_size > 1000 for size in (tmp_path / "images").glob("*.png"))
     empty = page.write({}).read_text()
     assert "Not yet measured" in empty  # on a GPU
     assert "## A round" not in empty
+
+
+def test_every_chunk_is_played_alone_and_within_the_run(monkeypatch):
+    monkeypatch.setattr(training, "CHUNK_SECONDS", 0.01)
+    settings = experiment.read(EXPERIMENTS / "digits_wgan.py")
+    off = dataclasses.replace(settings.wandb, mode="disabled")
+    settings = dataclasses.replace(settings, epochs=12, quality_every=0, wandb=off)
+    settings = dataclasses.replace(settings, sample_every=4, checkpoint_every=6)
+    found = host.compared(settings)
+    assert 3 <= found["chunks"] <= 10  # of 12 epochs, but for the first and the last
+    assert found["ratio"]["least"] <= found["ratio"]["whole"] <= found["ratio"]["greatest"]
+    assert found["ratio"]["whole"] == pytest.approx(found["within"] / found["alone"])
 
 
 def test_inceptions_convolutions_are_found_and_equal_in_both_forms():
