@@ -1,6 +1,6 @@
 """Measures what things cost, side by side with other libraries, and writes docs/performance.md.
 
-    python -m benchmarks --torch /path/to/torch/env/bin/python   all of it, about 50 minutes
+    python -m benchmarks --torch /path/to/torch/env/bin/python   all of it, about 40 minutes
     python -m benchmarks --only rounds                           a part; the others' figures stay
     python -m benchmarks --only gpu --torch ...                  rounds on an NVIDIA GPU
     python -m benchmarks --render                                only the page, from last figures

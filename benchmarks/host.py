@@ -37,8 +37,10 @@ RUNS = {
 class Clocked(Session):
     """A run that plays every chunk twice: first alone, while the host does nothing, then its own.
 
-    What else the machine does comes in bursts, which so fall on both. Left out is what comes once
-    a run: compiling and W&B's start before the second chunk, the end of the last and the report.
+    What else the machine does comes in bursts, which so fall on both. What the run does behind a
+    chunk is waited for and counts as the run's, although it would overlap with the next chunk. Left
+    out is what comes once a run: compiling and W&B's start before the second chunk, the end of the
+    last and the report.
 
     Attributes:
       alone: seconds of each chunk by itself, its metrics brought to the host.
@@ -54,10 +56,11 @@ class Clocked(Session):
         self.inner, self.program = self.program, self._play
 
     def _play(self, state: Any, images: Any, key: Any, rounds: Any) -> Any:
-        if self.alone:
-            self.within.append(time.perf_counter() - self.began)
         for writer in self.record._writer.writers:
             writer._hand_over("flush").wait()
+        self.checkpoints.wait()
+        if self.alone:
+            self.within.append(time.perf_counter() - self.began)
         twin = jax.block_until_ready(jax.tree.map(jnp.copy, state))  # the program takes its state
         clock = time.perf_counter()
         _, chunk = self.inner(twin, images, key, rounds)

@@ -204,8 +204,9 @@ def _host(figures: dict[str, Any]) -> str:
         "## What the host adds\n\nWall time of a run's loop (JSON lines, console, health, samples, "
         "checkpoints) over that of the same chunks of rounds without it. Every chunk is played "
         "twice, alone and then within the run, so that bursts of other work fall on both; in "
-        "brackets, the tenth of the run with the least ratio and that with the greatest. What "
-        "comes once a run is left out: compiling, W&B's start, the last checkpoint and the report."
+        "brackets, the tenth of the run with the least ratio and that with the greatest. Files "
+        "that are still being written when a chunk ends are waited for, and count. What comes once "
+        "a run is left out: compiling, W&B's start, the last checkpoint and the report."
         f"\n\n{table(heads, lines)}"
     )
 

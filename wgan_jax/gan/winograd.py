@@ -87,12 +87,12 @@ class Maps:
     places: np.ndarray
 
 
-Form = Callable[[Array, Array, Place], Array]
+_Form = Callable[[Array, Array, Place], Array]
 
 
-def _once(form: Form) -> Form:
+def _once(form: _Form) -> _Form:
     """Traced once for each shape, not at every use: the maps are hundreds of operations."""
-    traced: Form = jax.jit(form, static_argnums=2)
+    traced: _Form = jax.jit(form, static_argnums=2)
     return traced
 
 
