@@ -16,6 +16,7 @@ from jax.typing import DTypeLike
 
 from wgan_jax.config import CriticSettings, GeneratorSettings
 from wgan_jax.gan.conv import conv2d, conv_transpose2d, upconv2d
+from wgan_jax.gan.sums import over_places, spread
 
 # What products are computed in. Weights, running averages and what a norm sums are float32 always.
 DTYPES: dict[str, DTypeLike] = {
@@ -23,6 +24,7 @@ DTYPES: dict[str, DTypeLike] = {
     "tf32": jnp.float32,
     "bfloat16": jnp.bfloat16,
 }
+_EPSILON = 1e-5  # of a batch norm's variance, as in DCGAN
 
 
 def full_precision(precision: str) -> contextlib.AbstractContextManager[None]:
@@ -51,8 +53,40 @@ class Conv(nn.Module):
         y = self.form(x.astype(self.dtype), kernel.astype(self.dtype))
         if self.bias:
             bias = self.param("bias", nn.initializers.zeros, (self.features,))
-            y = y + bias.astype(self.dtype).reshape(1, 1, 1, -1)
+            y = y + spread(bias.astype(self.dtype), y.shape)
         return y
+
+
+class BatchNorm(nn.Module):
+    """Batch norm over batch and places (Ioffe and Szegedy 2015), [n, h, w, c] -> the same.
+
+    The variables and numbers of `flax.linen.BatchNorm`, by the sums of `gan.sums`. The running
+    averages keep `momentum` of themselves at each update, and are used where not in training.
+    """
+
+    momentum: float
+    dtype: DTypeLike
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        features = x.shape[-1:]
+        running_mean = self.variable("batch_stats", "mean", jnp.zeros, features, jnp.float32)
+        running_var = self.variable("batch_stats", "var", jnp.ones, features, jnp.float32)
+        scale = self.param("scale", nn.initializers.ones, features)
+        bias = self.param("bias", nn.initializers.zeros, features)
+        mean, variance = running_mean.value, running_var.value
+        x = x.astype(jnp.float32)
+        if train:
+            places = x.size // x.shape[-1]
+            mean = over_places(x) / places
+            variance = jnp.maximum(0.0, over_places(x * x) / places - mean**2)
+            if not self.is_initializing():
+                keep = self.momentum
+                running_mean.value = keep * running_mean.value + (1 - keep) * mean
+                running_var.value = keep * running_var.value + (1 - keep) * variance
+        factor = scale * jax.lax.rsqrt(variance + _EPSILON)
+        y = (x - spread(mean, x.shape)) * spread(factor, x.shape) + spread(bias, x.shape)
+        return y.astype(self.dtype)
 
 
 def _activation(name: str, leak: float) -> Callable[[Array], Array]:
@@ -84,7 +118,7 @@ class Critic(nn.Module):
             if layer and s.normalization == "layer":
                 x = nn.LayerNorm(reduction_axes=(1, 2, 3), feature_axes=-1, dtype=dtype)(x)
             elif layer and s.normalization == "batch":
-                x = nn.BatchNorm(use_running_average=not train, momentum=0.9, dtype=dtype)(x)
+                x = BatchNorm(0.9, dtype)(x, train=train)
             x = activate(x)
             x = nn.Dropout(s.dropout, deterministic=not train)(x)
         x = x.reshape(len(x), -1)
@@ -113,8 +147,7 @@ class Generator(nn.Module):
         def normalize(x: Array) -> Array:
             if s.normalization == "none":
                 return x
-            norm = nn.BatchNorm(not train, momentum=s.norm_momentum, dtype=dtype)
-            return jnp.asarray(norm(x))
+            return BatchNorm(s.norm_momentum, dtype)(x, train=train)
 
         side = self.image_size >> (len(s.filters) + s.double_output)
         init = nn.initializers.normal(s.init_std)

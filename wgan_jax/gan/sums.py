@@ -1,0 +1,50 @@
+"""Sums over a batch's places, and what they are the transpose of, in the form that runs fast.
+
+XLA's CPU backend adds up each channel by itself and so reads a cache line once for every number in
+it: 5 to 15 times slower than the memory. Here halves of the images are added until one place is
+left. That order of adding has the smaller round-off, too (pairwise summation: Higham 2002,
+"Accuracy and Stability of Numerical Algorithms", section 4.2).
+
+Each of the two functions is the other's gradient, so gradients of every order have this form. Where
+there is no CPU, or not much to add, the sum is a plain one.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+_MANY = 2**18  # numbers, below which nothing is won
+
+
+@jax.custom_vjp
+def over_places(x: Array) -> Array:
+    """[n, h, w, c] -> [c], float32: the sum over all but the channels."""
+    x = x.astype(jnp.float32)
+    if x.size < _MANY or jax.default_backend() != "cpu":
+        return jnp.sum(x, (0, 1, 2))
+    n, height, width, channels = x.shape
+    x = x.reshape(n, height * width, channels)  # never across images: devices share the batch
+    while x.shape[1] % 2 == 0:
+        half = x.shape[1] // 2
+        x = x[:, :half] + x[:, half:]
+    return jnp.sum(x, (0, 1))
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1,))
+def spread(values: Array, shape: tuple[int, ...]) -> Array:
+    """[c] -> [n, h, w, c] = `shape`, of the same type: the same at every place."""
+    return jnp.broadcast_to(values, shape)
+
+
+over_places.defvjp(
+    lambda x: (over_places(x), x),
+    lambda x, grad: (spread(grad, x.shape).astype(x.dtype),),
+)
+spread.defvjp(
+    lambda values, shape: (spread(values, shape), values),
+    lambda _, values, grad: (over_places(grad).astype(values.dtype),),
+)
