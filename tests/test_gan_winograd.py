@@ -106,3 +106,13 @@ def test_where_it_pays():
     assert not winograd.pays((7, 7, 64, 64), place(8, 7), float32)  # too many points
     assert not winograd.pays((3, 3, 128, 64), place(7, 3), float32)  # no whole tiles
     assert not winograd.pays((3, 3, 64, 64), place(8, 3), jnp.dtype(jnp.bfloat16))
+
+
+@pytest.mark.parametrize("form", ["to_result", "to_image", "to_kernel"])
+def test_what_the_rows_make_is_kept(form):
+    """A call each for both given arrays and for the third: nothing made again for each point."""
+    place = Place((8, 8), (3, 3), (8, 8), 1, (1, 1))
+    x, kernel, result = arrays(place, 4, 4, jnp.float32)
+    given = {"to_result": (x, kernel), "to_image": (result, kernel), "to_kernel": (x, result)}
+    program = jax.jit(getattr(winograd, form), static_argnums=2).lower(*given[form], place)
+    assert program.compile().as_text().count(" call(") == 3
