@@ -196,17 +196,18 @@ def _host(figures: dict[str, Any]) -> str:
     for name, row in figures.items():
         whole, least, greatest = (row["ratio"][key] for key in ("whole", "least", "greatest"))
         ratio = f"{whole:.3f} ({least:.3f} to {greatest:.3f})"
-        lines.append(
-            [name, f"{row['epochs']:,}", str(row["chunks"]), ratio, f"{row['within']:.1f}"]
-        )
-    heads = ["run", "epochs", "chunks", "loop over rounds alone", "s, the loop"]
+        counts = [f"{row['epochs']:,}", str(row["chunks"])]
+        lines.append([name, *counts, ratio, f"{row['without_bursts']:.3f}", f"{row['within']:.1f}"])
+    heads = ["run", "epochs", "chunks", "loop over rounds alone", "without bursts", "s, the loop"]
     return (
         "## What the host adds\n\nWall time of a run's loop (JSON lines, console, health, samples, "
         "checkpoints) over that of the same chunks of rounds without it. Every chunk is played "
         "twice, alone and then within the run, so that bursts of other work fall on both; in "
-        "brackets, the tenth of the run with the least ratio and that with the greatest. Files "
-        "that are still being written when a chunk ends are waited for, and count. What comes once "
-        "a run is left out: compiling, W&B's start, the last checkpoint and the report."
+        "brackets, the tenth of the run with the least ratio and that with the greatest. A burst "
+        "shorter than a pair falls on one of the two; *without bursts*, the difference of each "
+        "pair counts as the median of its kind: nothing due at its end, samples, or a checkpoint "
+        "too. Files that are still being written when a chunk ends are waited for, and count. What "
+        "comes once a run is left out: compiling, W&B's start, the last checkpoint and the report."
         f"\n\n{table(heads, lines)}"
     )
 

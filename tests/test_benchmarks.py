@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 
+import numpy as np
 import pytest
 
 from benchmarks import host, page, quality, roofline
@@ -80,6 +81,7 @@ def made_up() -> dict:
                 "epochs": 9,
                 "chunks": 3,
                 "ratio": {"whole": 1.01, "least": 0.9, "greatest": 1.1},
+                "without_bursts": 1.02,
                 "within": 2.0,
             }
         },
@@ -114,7 +116,7 @@ def test_the_page_has_every_part(tmp_path, monkeypatch):
     assert "So this is 160 GFLOP/s, 80% of" in text
     assert "| 35 x 35, 3 x 3, 64 to 96 | 4 | 20.0 | 30.0 | 4e-06 |" in text
     assert "together they take 0.12 s in it and 0.08 s plain" in text
-    assert "| digits | 9 | 3 | 1.010 (0.900 to 1.100) | 2.0 |" in text
+    assert "| digits | 9 | 3 | 1.010 (0.900 to 1.100) | 1.020 | 2.0 |" in text
     assert "2026-01-02, load before 0.5" in text
     assert "| torch eager tf32 | 1.50000 | 1.55 (1.50 to 1.60) |" in text
     assert all(size.stat().st_size > 1000 for size in (tmp_path / "images").glob("*.png"))
@@ -133,6 +135,12 @@ def test_every_chunk_is_played_alone_and_within_the_run(monkeypatch):
     assert 3 <= found["chunks"] <= 10  # of 12 epochs, but for the first and the last
     assert found["ratio"]["least"] <= found["ratio"]["whole"] <= found["ratio"]["greatest"]
     assert found["ratio"]["whole"] == pytest.approx(found["within"] / found["alone"])
+
+
+def test_a_burst_counts_for_nothing_and_a_checkpoint_for_what_it_takes():
+    seconds = np.array([0.01, 0.02, 0.5, 9.0, 0.01, 0.7])
+    due = np.array([0, 0, 2, 0, 0, 2])
+    assert host._usual_sum(seconds, due) == pytest.approx(4 * 0.015 + 2 * 0.6)
 
 
 def test_inceptions_convolutions_are_found_and_equal_in_both_forms():
