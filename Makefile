@@ -19,7 +19,7 @@ test: $(VENV)/installed-dev
 fast: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -m "not slow"
 
-# The full table of failures made on purpose, 5 seeds each; about a quarter of an hour.
+# The full table of failures made on purpose, 5 seeds each; about five minutes.
 failures: $(VENV)/installed-dev
 	$(BIN)/python -m tests.failures --seeds 5 --out benchmarks/results/failures.json
 

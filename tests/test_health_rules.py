@@ -187,6 +187,18 @@ def test_good_samples_overrule_what_the_losses_say() -> None:
     assert judge(history(**columns, fid_score=fid), "hinge").verdict == "warning"
 
 
+@pytest.mark.parametrize(
+    ("last_fid", "wide", "grown"),
+    [(60, "failing", "failing"), (35, "warning", "failing"), (15, "warning", "warning")],
+)
+def test_samples_must_be_better_to_overrule_weights_that_grew(last_fid, wide, grown) -> None:
+    fid = sparse(ROWS, 20, np.linspace(100, last_fid, 50))
+    for sigma, expected in ((np.full(ROWS, 1.5), wide), (np.linspace(1.1, 2.0, ROWS), grown)):
+        columns = {**healthy_wgan(), "generator_weight_std": sigma, "fid_score": fid}
+        verdict = judge(history(**columns), "wgan")
+        assert (verdict.verdict, verdict.causes) == (expected, ("learning rate too high",))
+
+
 def test_inception_score_that_falls_is_a_collapse() -> None:
     score = np.concatenate([np.linspace(2, 8, 30), np.full(20, 5.0)])
     columns = {**healthy_hinge(), "inception_score_mean": sparse(ROWS, 20, score)}
@@ -256,6 +268,8 @@ def test_weights_are_watched() -> None:
     assert "divergence" in judge(history(**growing), "wgan").causes
     large = {**sound, "generator_weight_std": np.full(ROWS, 5.0)}
     assert judge(history(**large), "wgan").causes == ("learning rate too high",)
+    grown = {**sound, "generator_weight_std": np.linspace(1.1, 2.0, ROWS)}
+    assert judge(history(**grown), "wgan").causes == ("learning rate too high",)
     unclipped = {**sound, "critic_weight_std": np.linspace(0.005, 0.02, ROWS)}
     verdict = judge(history(**unclipped), "wgan", clip=0.01)
     assert verdict.causes == ("clipping broken",)

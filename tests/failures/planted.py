@@ -75,6 +75,7 @@ PLANTS: dict[str, Plant] = {
     "learning_rate": Plant(
         "learning rates 100 times too high", _rates(0.5), ("learning rate too high", "divergence")
     ),
+    "wide_start": Plant("a generator that starts with σ 1.5", {"generator.init_std": 1.5}),
     "batch_norm": Plant(
         "a critic with clipped batch norm", {"critic.normalization": "batch"}, ("dead critic",)
     ),

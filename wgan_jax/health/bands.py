@@ -20,6 +20,7 @@ INCEPTION = "inception"
 LOG_LOSS = "nsgan"
 PINNED = 0.95  # share of the critic's weights at the boundary that leaves it no freedom
 LARGE = 1.0  # weight σ at which a layer multiplies its input by the root of its fan-in, 10 or more
+GREW = 1.25  # times their start, from which large weights are no matter of the initialisation
 STARVED = 1e-8  # eps of RMSProp and Adam: a gradient as small is no longer scaled up to a step
 
 
@@ -181,16 +182,27 @@ def weights_grew(past: Past) -> Sign | None:
 
 
 def weights_large(past: Past) -> Sign | None:
-    """Generator weights of a size that no sound initialisation or training gives them."""
+    """Generator weights far wider than usual, from the start on."""
+    sign, grew = _large(past)
+    return None if grew else sign
+
+
+def weights_grew_large(past: Past) -> Sign | None:
+    """Generator weights that training made so wide; from the start they might be sound."""
+    sign, grew = _large(past)
+    return sign if grew else None
+
+
+def _large(past: Past) -> tuple[Sign | None, bool]:
+    """That the generator's weights are large, and whether they have grown by a quarter."""
     w = past.windows("generator_weight_std")
-    if w is None:
-        return None
-    onset = since(w.middle > LARGE, at_least=2)
-    if onset is None:
-        return None
-    return Sign(
-        f"generator σ {number(w.middle[-1])}, where 0.02 to 0.2 is usual", int(w.start[onset])
-    )
+    onset = None if w is None else since(w.middle > LARGE, at_least=2)
+    if w is None or onset is None:
+        return None, False
+    now, start = float(w.middle[-1]), float(w.middle[0])
+    grew = now > GREW * start
+    evidence = f"generator σ {number(now)}, where 0.02 to 0.2 is usual"
+    return Sign(f"{evidence}; was {number(start)}" if grew else evidence, int(w.start[onset])), grew
 
 
 def stuck_at_chance(past: Past) -> Sign | None:

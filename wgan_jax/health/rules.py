@@ -98,6 +98,13 @@ RULES: tuple[Rule, ...] = (
         bands.weights_large, yields=0.5,
     ),
     Rule(
+        "weights_grew_large", "generator_weight_std", "above 1, and 1.25 times their start",
+        "learning rate too high", "failing",
+        "Lower both learning rates, tenfold first.",
+        "He et al. 2015, section 2.2; of the failures on purpose none with such weights did well",
+        bands.weights_grew_large, yields=0.2,
+    ),
+    Rule(
         "critic_dead", "wasserstein_distance or d_loss",
         "gap (Wasserstein) or variation below 1/1000 of its past",
         "dead critic", "failing",
