@@ -1,13 +1,16 @@
 """Convolutions in the form that the platform runs fast: equal values, equal gradients.
 
-XLA's CPU backend hands a convolution to its fast library only in the canonical form (NHWC x HWIO,
-nothing reversed). The ones that autodiff writes for gradients are not canonical, and inside a
-device loop they run 10 to 100 times slower; so on the CPU gradients are written here.
+Everywhere, upsampling is folded into the kernel, and a kernel with more taps than places (5x5 on a
+4x4 image) is laid out so that image and kernel keep their parts. XLA would else exchange the two
+and multiply by the zeros between strided places: eight times the operations of that gradient.
 
+On the CPU, gradients are written here too. XLA's backend hands a convolution to its fast library
+only in the canonical form (NHWC x HWIO, nothing reversed). The ones that autodiff writes for
+gradients are not canonical, and inside a device loop they run 10 to 100 times slower.
 Image, kernel and result enter a convolution's gradients alike: with any two of them given,
 `_to_result`, `_to_image` and `_to_kernel` make the third, and the gradients of each function are
 the other two. So gradients of every order are canonical. Where there are channels enough, all three
-are made with fewer multiplications, by `gan.winograd`. Elsewhere convolutions are plain ones.
+are made with fewer multiplications, by `gan.winograd`.
 
 All arrays: images [batch, height, width, channels], kernels [k, k, in, out], padding "SAME".
 """
@@ -29,14 +32,16 @@ _LAYOUT = ("NHWC", "HWIO", "NHWC")
 _FEW = 4  # output channels for which the library is badly used
 
 
-def conv2d(x: Array, kernel: Array, stride: int = 1, *, canonical: bool | None = None) -> Array:
+def conv2d(x: Array, kernel: Array, stride: int = 1, *, platform: str | None = None) -> Array:
     """SAME convolution [n, h, w, i] -> [n, ceil(h / stride), ceil(w / stride), o].
 
-    `canonical` chooses the form; by default the one for the platform.
+    The form is that for `platform`, by default the one that jax uses.
     """
     place = _same(x, kernel, stride)
-    if not _canonical(canonical):
-        return _library(x, kernel, place)
+    if not _is_cpu(platform):
+        if stride > 1 and _has_few_places(place):
+            x, kernel, place = _of_phases(x, kernel, place)
+        return _by_xla(x, kernel, place)
     block = _block(place) if kernel.shape[3] <= _FEW else 1
     if block == 1:
         return _to_result(x, kernel, place)
@@ -47,31 +52,29 @@ def conv2d(x: Array, kernel: Array, stride: int = 1, *, canonical: bool | None =
     return _depth_to_space(_to_result(x, wide, place), block)
 
 
-def upconv2d(x: Array, kernel: Array, *, canonical: bool | None = None) -> Array:
+def upconv2d(x: Array, kernel: Array, *, platform: str | None = None) -> Array:
     """Nearest 2x upsampling, then SAME convolution: [n, h, w, i] -> [n, 2h, 2w, o].
 
     Each 2x2 block of the result sees few distinct pixels, so that a small convolution to 4 o
     channels, and depth-to-space, give the same with 2.7 times fewer operations (k = 5).
     """
-    if not _canonical(canonical):
-        doubled = jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)
-        return conv2d(doubled, kernel, canonical=False)
     phases = kernel
     for axis in (0, 1):
         phases, low = _folded(phases, axis)
     phases = phases.reshape(*phases.shape[:3], -1)  # [taps, taps, i, 2 2 o]
     size, taps = x.shape[1:3], phases.shape[:2]
-    return _depth_to_space(_to_result(x, phases, Place(size, taps, size, 1, (low, low))), 2)
+    convolution = _to_result if _is_cpu(platform) else _by_xla
+    return _depth_to_space(convolution(x, phases, Place(size, taps, size, 1, (low, low))), 2)
 
 
-def conv_transpose2d(x: Array, kernel: Array, *, canonical: bool | None = None) -> Array:
+def conv_transpose2d(x: Array, kernel: Array, *, platform: str | None = None) -> Array:
     """Transpose of the SAME stride-2 convolution: [n, h, w, i] -> [n, 2h, 2w, o].
 
     out[2y + a - low] += x[y] kernel[a], as PyTorch's ConvTranspose2d(k, 2, padding=low).
     """
     size, (rows, columns) = kernel.shape[0], x.shape[1:3]
     low = max(size - 2, 0) // 2
-    if not _canonical(canonical):
+    if not _is_cpu(platform):
         flipped = kernel[::-1, ::-1]
         pad = (size - 1 - low, size - 1 - (max(size - 2, 0) - low))
         return lax.conv_general_dilated(x, flipped, (1, 1), (pad, pad), (2, 2), None, _LAYOUT)
@@ -79,8 +82,8 @@ def conv_transpose2d(x: Array, kernel: Array, *, canonical: bool | None = None) 
     return _to_image(x, kernel.transpose(0, 1, 3, 2), place)
 
 
-def _canonical(choice: bool | None) -> bool:
-    return jax.default_backend() == "cpu" if choice is None else choice
+def _is_cpu(platform: str | None) -> bool:
+    return (platform or jax.default_backend()) == "cpu"
 
 
 def _same(x: Array, kernel: Array, stride: int) -> Place:
@@ -97,9 +100,7 @@ def _to_result(x: Array, kernel: Array, place: Place) -> Array:
     """The convolution: image [n, h, w, i], kernel [k, k, i, o] -> result [n, h', w', o]."""
     if winograd.pays(kernel.shape, place, x.dtype):
         return winograd.to_result(x, kernel, place)
-    if place.stride == 1 and math.prod(place.taps) > math.prod(place.image):
-        return _as_product(x, kernel, place)
-    return _library(x, kernel, place)
+    return _by_xla(x, kernel, place)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -171,9 +172,15 @@ _to_kernel.defvjp(
 )
 
 
-def _library(x: Array, kernel: Array, place: Place) -> Array:
+def _by_xla(x: Array, kernel: Array, place: Place) -> Array:
+    if place.stride == 1 and _has_few_places(place):
+        return _as_product(x, kernel, place)
     strides = (place.stride, place.stride)
     return lax.conv_general_dilated(x, kernel, strides, place.pads, dimension_numbers=_LAYOUT)
+
+
+def _has_few_places(place: Place) -> bool:
+    return math.prod(place.taps) > math.prod(place.result)
 
 
 @dataclass(frozen=True)
@@ -256,6 +263,27 @@ def _slid(kernel: Array, place: Place, axis: int) -> Array:
     return jnp.stack(
         [lax.slice_in_dim(padded, start, start + length, axis=axis) for start in starts], axis=-2
     )
+
+
+def _of_phases(x: Array, kernel: Array, place: Place) -> tuple[Array, Array, Place]:
+    """Image, kernel and place of the same convolution with stride 1.
+
+    The pixels of a block of the stride become channels, and so do the kernel's taps.
+    """
+    s = place.stride
+    taps = tuple(-(-size // s) for size in place.taps)
+    blocks = tuple(places + reach - 1 for places, reach in zip(place.result, taps, strict=True))
+    pads = [
+        (low, s * count - low - length, 0)
+        for low, count, length in zip(place.low, blocks, place.image, strict=True)
+    ]
+    x = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *pads, (0, 0, 0)])
+    x = x.reshape(len(x), blocks[0], s, blocks[1], s, -1).transpose(0, 1, 3, 2, 4, 5)
+    rest = [(0, s * reach - size) for reach, size in zip(taps, place.taps, strict=True)]
+    kernel = jnp.pad(kernel, (*rest, (0, 0), (0, 0)))
+    kernel = kernel.reshape(taps[0], s, taps[1], s, *kernel.shape[2:]).transpose(0, 2, 1, 3, 4, 5)
+    x, kernel = x.reshape(len(x), *blocks, -1), kernel.reshape(*taps, -1, kernel.shape[-1])
+    return x, kernel, Place(blocks, taps, place.result, 1, (0, 0))
 
 
 def _depth_to_space(x: Array, block: int) -> Array:
