@@ -8,7 +8,7 @@ and the bits of a run do not depend on how it was cut into chunks.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -161,27 +161,28 @@ def updates_in(settings: Settings, first: int, rounds: int) -> int:
 
 
 def _critic_phase(game: Game, state: GanState, draw: Draw, key: Array) -> tuple[GanState, Metrics]:
-    """The critic updates of a round; the metrics are those of the last."""
+    """The critic updates of a round, scanned; the metrics are those of the last."""
 
-    def step(state: GanState) -> tuple[GanState, Metrics]:
-        state, batch = draw(state)
+    def update(_: Any, carry: tuple[GanState, Metrics]) -> tuple[GanState, Metrics]:
+        state, batch = draw(carry[0])
         return critic_step(game, state, batch, key)
 
-    schedule = game.settings.n_critic_schedule
-    if not schedule.warm_epochs and not schedule.period:
-        state, stacked = lax.scan(
-            lambda state, _: step(state), state, None, length=game.settings.n_critic
-        )
-        return state, jax.tree.map(lambda values: values[-1], stacked)
-    # Phases of two lengths in one program: the same step, a traced number of times.
-    is_long = state.epoch < schedule.warm_epochs
-    if schedule.period:
-        is_long |= state.epoch % schedule.period == 0
-    updates = jnp.where(is_long, schedule.long, game.settings.n_critic)
-    played: tuple[GanState, Metrics] = lax.fori_loop(
-        1, updates, lambda _, carry: step(carry[0]), step(state)
-    )
+    _, measured = jax.eval_shape(update, 0, (state, {}))
+    blank = jax.tree.map(jnp.zeros_like, measured)
+    updates = _critic_updates(game.settings, state.epoch)
+    played: tuple[GanState, Metrics] = lax.fori_loop(0, updates, update, (state, blank))
     return played
+
+
+def _critic_updates(settings: Settings, epoch: Array) -> int | Array:
+    """How many the round of this epoch has; traced where rounds differ."""
+    schedule = settings.n_critic_schedule
+    if not schedule.warm_epochs and not schedule.period:
+        return settings.n_critic
+    is_long = epoch < schedule.warm_epochs
+    if schedule.period:
+        is_long |= epoch % schedule.period == 0
+    return jnp.where(is_long, schedule.long, settings.n_critic)
 
 
 def _drawn_resident(state: GanState, images: Array, key: Array, batch_size: int) -> Array:
