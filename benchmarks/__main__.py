@@ -3,6 +3,7 @@
     python -m benchmarks --torch /path/to/torch/env/bin/python   all of it, about 40 minutes
     python -m benchmarks --only rounds                           a part; the others' figures stay
     python -m benchmarks --only gpu --torch ...                  rounds on an NVIDIA GPU
+    python -m benchmarks --only ahead                            what one would run, without one
     python -m benchmarks --render                                only the page, from last figures
 
 PyTorch lives in an environment of its own: `pip install torch numpy`, and for the features
@@ -27,7 +28,7 @@ from wgan_jax.files import replace_bytes
 
 # Each a module of this package with `measure(torch) -> what JSON holds`.
 PARTS = ("rounds", "roofline", "quality", "host", "start", "growth")
-ASKED = ("gpu",)  # parts for machines that have what they need
+ASKED = ("gpu", "ahead")  # parts for machines and environments that have what they need
 OUT = Path(__file__).resolve().parent / "results" / "performance.json"
 
 

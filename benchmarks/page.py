@@ -117,6 +117,30 @@ def _gpu(figures: dict[str, Any]) -> str:
     return "\n".join([*parts, *map(_bounds, figures["rooflines"])])
 
 
+def _ahead(figures: dict[str, Any]) -> str:
+    heads = ["network, batch, precision", "GFLOP, plain form", "GFLOP", "GB, plain form", "GB"]
+    heads += ["kernels", "scratch memory, MB", "compiling, s"]
+    counts = ("operations_plain", "operations", "bytes_plain", "bytes")
+    lines = [
+        [
+            name,
+            *(f"{row[key] / 1e9:,.1f}" for key in counts),
+            f"{row['kernels']:,}",
+            f"{row['scratch_mb']:,.0f}",
+            f"{row['compiling']:.1f}",
+        ]
+        for name, row in figures.items()
+    ]
+    return (
+        "## Compiled for an H100, not run\n\nXLA compiles for a GPU that is only described to it: "
+        "`python -m benchmarks --only ahead`, with jax's CUDA plugin and without a GPU. What a "
+        "round would run there, counted in the compiled program: operations of convolutions and "
+        "matrix products, bytes of every kernel's operands and results, kernels started. The plain "
+        "form is counted by hand, as above. Of the seconds of a round this says nothing.\n\n"
+        f"{table(heads, lines)}"
+    )
+
+
 def _roofline(figures: dict[str, Any]) -> str:
     return f"## How close to the hardware\n\n{_bounds(figures)}"
 
@@ -137,7 +161,7 @@ def _bounds(figures: dict[str, Any]) -> str:
         "(the best of five). For a round's dense layers and convolutions, counted by hand as if "
         "plain, that is a least time, by operations or by bytes; the share is that time over the "
         "measured one. It may exceed 100 %: XLA counts all operations of the program that runs, "
-        "and on the CPU convolutions take fewer (`wgan_jax/gan/conv.py`). XLA's bytes are those "
+        "and convolutions take fewer (`wgan_jax/gan/conv.py`). XLA's bytes are those "
         f"of each operation by itself, in caches or not.\n\n{table(heads, lines)}"
     )
 
@@ -265,5 +289,6 @@ SECTIONS = {
     "host": _host,
     "start": _start,
     "growth": _growth,
+    "ahead": _ahead,
     "gpu": _gpu,
 }

@@ -16,8 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from benchmarks.growth import played
-from benchmarks.rounds import CONTESTS, EXPERIMENTS
-from wgan_jax import experiment
+from benchmarks.rounds import CONTESTS, settings_of
 from wgan_jax.backend import compiler_options
 from wgan_jax.config import Settings
 from wgan_jax.gan.networks import DTYPES, full_precision
@@ -63,10 +62,7 @@ def measured(precision: str) -> dict[str, Any]:
 
 def shares(name: str, batch: int, precision: str, device: dict[str, float]) -> dict[str, float]:
     """Seconds of a round, and those that its arithmetic takes at the device's peak."""
-    settings = experiment.read(EXPERIMENTS / f"{name}.py")
-    settings = dataclasses.replace(settings, batch_size=batch, precision=precision)
-    schedule = dataclasses.replace(settings.n_critic_schedule, warm_epochs=0, period=0)
-    settings = dataclasses.replace(settings, n_critic_schedule=schedule)
+    settings = dataclasses.replace(settings_of(name), batch_size=batch, precision=precision)
     work, counted = by_hand(settings, 3), by_xla(settings, 3)
     return {
         "seconds": played(settings, 3, 2 * batch)["seconds"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 import tempfile
@@ -11,7 +12,7 @@ from typing import Any
 
 from benchmarks.contest import Entrant, contest
 from wgan_jax import experiment
-from wgan_jax.config import to_dict
+from wgan_jax.config import Settings, to_dict
 
 PEERS = Path(__file__).resolve().parent / "peers"
 EXPERIMENTS = Path(__file__).resolve().parent.parent / "experiments"
@@ -38,12 +39,17 @@ def entrant(name: str, torch: str, *arguments: str) -> Entrant:
     return Entrant(name, (python, str(PEERS / script), *flags, *arguments))
 
 
+def settings_of(name: str) -> Settings:
+    """An experiment's settings; every critic phase of the usual length."""
+    settings = experiment.read(EXPERIMENTS / f"{name}.py")
+    schedule = dataclasses.replace(settings.n_critic_schedule, warm_epochs=0, period=0)
+    return dataclasses.replace(settings, n_critic_schedule=schedule)
+
+
 def settings_file(name: str, folder: Path, overrides: Mapping[str, Any] | None = None) -> Path:
-    """An experiment's settings as the peers read them; every critic phase of the usual length."""
-    settings = to_dict(experiment.read(EXPERIMENTS / f"{name}.py"))
-    settings["n_critic_schedule"] |= {"warm_epochs": 0, "period": 0}
+    """The same as the peers read them."""
     path = folder / f"{name}.json"
-    path.write_text(json.dumps(settings | dict(overrides or {})))
+    path.write_text(json.dumps(to_dict(settings_of(name)) | dict(overrides or {})))
     return path
 
 

@@ -1,0 +1,118 @@
+"""What an H100 would run: the rounds compiled for one, ahead of time, on a machine that has none.
+
+    python -m benchmarks --only ahead      where jax has its CUDA plugin (requirements-gpu.txt)
+
+Nothing runs, so nothing is timed: kernels, operations and bytes are counted in the program. XLA
+tunes kernels by trying them, so that a program compiled on the GPU itself may differ in details.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import time
+from typing import Any
+from unittest import mock
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.experimental import topologies
+from jax.sharding import Mesh
+
+from benchmarks import hlo, roofline
+from benchmarks.rounds import CONTESTS, settings_of
+from wgan_jax import devices
+from wgan_jax.config import Settings
+from wgan_jax.gan.rounds import chunk_program
+from wgan_jax.gan.state import new_game, root_key
+
+PRECISIONS = ("tf32", "bfloat16")
+# An NVIDIA H100 SXM as XLA is told of it: its public data sheet, and CUDA's limits for it.
+H100 = """
+platform_name: "CUDA"
+device_description_str: "NVIDIA H100 80GB HBM3"
+dnn_version_info { major: 9 minor: 10 }
+runtime_version { major: 13 }
+gpu_device_info {
+  cuda_compute_capability { major: 9 }
+  core_count: 132
+  fpus_per_core: 128
+  clock_rate_ghz: 1.98
+  device_memory_size: 85899345920
+  memory_bandwidth: 3352000000000
+  l2_cache_size: 52428800
+  shared_memory_per_core: 233472
+  shared_memory_per_block: 49152
+  shared_memory_per_block_optin: 232448
+  registers_per_core_limit: 65536
+  registers_per_block_limit: 65536
+  threads_per_warp: 32
+  threads_per_block_limit: 1024
+  threads_per_core_limit: 2048
+  block_dim_limit_x: 2147483647
+  block_dim_limit_y: 65535
+  block_dim_limit_z: 65535
+}
+"""
+
+
+def measure(torch: str) -> dict[str, Any]:
+    """For every contest and precision, what is counted in the program and what plain layers take.
+
+    Raises:
+      RuntimeError: jax's CUDA plugin is not installed.
+    """
+    del torch
+    mesh = described(H100)
+    found = {}
+    for name, batch, *_ in CONTESTS:
+        for precision in PRECISIONS:
+            settings = dataclasses.replace(settings_of(name), batch_size=batch, precision=precision)
+            work = roofline.by_hand(settings, 3)
+            plain = {"operations_plain": work.operations, "bytes_plain": work.bytes}
+            found[f"{name} {batch} {precision}"] = plain | counted(settings, 3, mesh)
+    return found
+
+
+def described(target: str) -> Mesh:
+    """A mesh of one GPU that is only described, to compile for."""
+    # The plugin's own check looks for a driver.
+    os.environ.setdefault("JAX_SKIP_CUDA_CONSTRAINTS_CHECK", "1")
+    try:
+        topology = topologies.get_topology_desc(
+            "one", "cuda", target_config=target, topology="1x1x1"
+        )
+    except NotImplementedError as error:
+        raise RuntimeError(
+            "jax's CUDA plugin is needed: pip install -r requirements-gpu.txt"
+        ) from error
+    ours = devices.mesh()
+    return Mesh(np.array(topology.devices).reshape(ours.devices.shape), ours.axis_names)
+
+
+def counted(settings: Settings, channels: int, mesh: Mesh) -> dict[str, float]:
+    """Kernels, operations and bytes of a round; scratch memory; seconds of compiling."""
+
+    def put(tree: Any) -> Any:
+        everywhere = devices.everywhere(mesh)
+        return jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=everywhere), tree
+        )
+
+    game, key = new_game(settings, channels, mesh), root_key(0)
+    images = jax.ShapeDtypeStruct((2 * settings.batch_size, *game.image_shape), jnp.uint8)
+    arguments = put((jax.eval_shape(game.new_state, key), images, key, jnp.int32(1)))
+    clock = time.perf_counter()
+    # Layers ask for the platform when they are traced.
+    with mock.patch.object(jax, "default_backend", return_value="gpu"):
+        program = chunk_program(game).lower(*arguments).compile()
+    compiling = time.perf_counter() - clock
+    kernels = hlo.kernels_of_a_round(program.as_text())
+    return {
+        "kernels": sum(kernel.times for kernel in kernels),
+        "operations": sum(kernel.times * kernel.operations for kernel in kernels),
+        "bytes": sum(kernel.times * kernel.bytes for kernel in kernels),
+        "scratch_mb": program.memory_analysis().temp_size_in_bytes / 1e6,
+        "compiling": compiling,
+    }

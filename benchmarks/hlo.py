@@ -1,0 +1,144 @@
+"""Kernels of a compiled GPU program, counted in XLA's own text of it (HLO, after all passes)."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+# name, type, operation, operands and attributes
+_INSTRUCTION = re.compile(
+    r"^\s+(?:ROOT )?%([\w.\-]+) = (\((?:[^()]|\([^()]*\))*\)|\S+) ([\w\-]+)\((.*)$"
+)
+_COMPUTATION = re.compile(r"^(ENTRY )?%([\w.\-]+) \(.*\{$")
+_ARRAY = re.compile(r"\b([a-z]+\d*)\[([\d,]*)\]")
+_BITS = {"pred": 8} | {f"{kind}{n}": n for kind in ("s", "u", "f", "bf") for n in (8, 16, 32, 64)}
+# What moves nothing.
+_FREE = {"parameter", "tuple", "get-tuple-element", "bitcast", "constant", "after-all"}
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel, or a library's.
+
+    Attributes:
+      name: the library's function, or the operation.
+      times: how often it runs.
+      operations: of matrix products and convolutions, two for each multiplication; each time.
+      bytes: of operands and results, each time.
+    """
+
+    name: str
+    times: int
+    operations: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """A line of a computation."""
+
+    name: str
+    type: str
+    operation: str
+    rest: str  # operands, then attributes
+
+    @property
+    def operands(self) -> list[str]:
+        return re.findall(r"%([\w.\-]+)", self.rest.partition(")")[0])
+
+    def attribute(self, pattern: str) -> str:
+        """What the pattern's group finds; "" for nothing."""
+        match = re.search(pattern, self.rest)
+        return match[1] if match else ""
+
+
+Program = dict[str, list[Instruction]]
+
+
+def kernels_of_a_round(text: str) -> list[Kernel]:
+    """Those within the program's outermost loop, once through it; loops in it count in full.
+
+    Raises:
+      ValueError: the program has no loop, or one within it whose length XLA does not know.
+    """
+    program, entry = _program(text)
+    loops = [line for line in program[entry] if line.operation == "while"]
+    if len(loops) != 1:
+        raise ValueError(f"{len(loops)} outermost loops in the program, not one")
+    return list(_kernels(program, loops[0].attribute(r"body=%([\w.\-]+)"), 1))
+
+
+def _program(text: str) -> tuple[Program, str]:
+    program, entry, lines = Program(), "", list[Instruction]()
+    for line in text.splitlines():
+        if head := _COMPUTATION.match(line):
+            lines = program[head[2]] = []
+            entry = head[2] if head[1] else entry
+        elif found := _INSTRUCTION.match(re.sub(r"/\*.*?\*/", "", line)):
+            lines.append(Instruction(*found.groups()))
+    return program, entry
+
+
+def _kernels(program: Program, computation: str, times: int) -> Iterator[Kernel]:
+    types = {line.name: line.type for line in program[computation]}
+    for line in program[computation]:
+        if line.operation == "while":
+            length = line.attribute(r'"known_trip_count":\{"n":"(\d+)"')
+            if not length:
+                raise ValueError(f"XLA does not know how often {line.name} goes round")
+            body = line.attribute(r"body=%([\w.\-]+)")
+            yield from _kernels(program, body, times * int(length))
+        elif line.operation == "call":
+            yield from _kernels(program, line.attribute(r"to_apply=%([\w.\-]+)"), times)
+        elif line.operation not in _FREE and not line.operation.endswith("-done"):
+            moved = [line.type, *(types[name] for name in line.operands)]
+            name = line.attribute(r'custom_call_target="([^"]+)"') or line.operation
+            operations = _operations(program, line, types)
+            yield Kernel(name, times, operations, sum(map(_size, moved)))
+
+
+def _operations(program: Program, line: Instruction, types: dict[str, str]) -> int:
+    target = line.attribute(r'custom_call_target="([^"]+)"')
+    if target.startswith("__cudnn$conv"):
+        return _of_convolution(target, line, types)
+    if target:
+        raise ValueError(f"how much work {target} is, is not known here")
+    inner = program.get(line.attribute(r"calls=%([\w.\-]+)"), [])
+    within = {each.name: each.type for each in inner}
+    return sum(_of_product(each, within) for each in inner if each.operation == "dot")
+
+
+def _of_convolution(target: str, line: Instruction, types: dict[str, str]) -> int:
+    """Each place with each tap of the window, zeros of padding and dilation included."""
+    first, _, result = line.attribute(r"dim_labels=(\w+->\w+)").replace("->", "_").split("_")
+    taps = math.prod(map(int, line.attribute(r"size=([\dx]+)").split("x")))
+    image, other = (_shape(types[name]) for name in line.operands[:2])
+    made = _shape(line.type)
+    if target == "__cudnn$convBackwardInput":  # image: the result's gradient; made: the image's
+        return 2 * math.prod(image) * taps * made[result.index("f")]
+    if target == "__cudnn$convBackwardFilter":  # other: the result's gradient
+        return 2 * math.prod(other) * taps * image[first.index("f")]
+    return 2 * math.prod(made) * taps * image[first.index("f")]
+
+
+def _of_product(line: Instruction, types: dict[str, str]) -> int:
+    left = _shape(types[line.operands[0]])
+    summed = line.attribute(r"lhs_contracting_dims=\{([\d,]+)\}").split(",")
+    return 2 * math.prod(_shape(line.type)) * math.prod(left[int(axis)] for axis in summed)
+
+
+def _shape(type_: str) -> list[int]:
+    """Of an array, or of a tuple's first."""
+    match = _ARRAY.search(type_)
+    assert match
+    return [int(length) for length in match[2].split(",") if length]
+
+
+def _size(type_: str) -> int:
+    """Bytes of an array, or of all those of a tuple."""
+    return sum(
+        _BITS[kind] // 8 * math.prod(int(length) for length in lengths.split(",") if length)
+        for kind, lengths in _ARRAY.findall(type_)
+    )

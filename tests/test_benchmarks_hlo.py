@@ -1,0 +1,36 @@
+"""Kernels, operations and bytes counted in a compiled program's text, by hand."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks import hlo
+
+TEXT = (Path(__file__).parent / "golden" / "small_round.hlo").read_text()
+
+
+def test_kernels_are_counted_once_through_the_outermost_loop():
+    forward, filter_, input_, total, gemm = hlo.kernels_of_a_round(TEXT)
+    # 8 images of 16 x 16 places, 5 x 5 taps, 3 to 16 channels, two operations each.
+    multiplications = 8 * 16 * 16 * 5 * 5 * 3 * 16
+    assert [each.operations for each in (forward, filter_, input_)] == [2 * multiplications] * 3
+    image, kernel, result = 4 * 8 * 32 * 32 * 3, 4 * 16 * 5 * 5 * 3, 4 * 8 * 16 * 16 * 16
+    assert forward == hlo.Kernel(
+        "__cudnn$convForward", 1, 2 * multiplications, image + kernel + result + 64
+    )
+    assert input_.bytes == image + kernel + result
+    assert total == hlo.Kernel("fusion", 1, 0, 2 * 4 * 64 * 32)
+    assert gemm == hlo.Kernel("fusion", 5, 2 * 64 * 100 * 32, 2 * (64 * 100 + 100 * 32 + 64 * 32))
+
+
+@pytest.mark.parametrize(
+    ("part", "other", "word"),
+    [
+        ("known_trip_count", "unknown", "does not know how often loop goes round"),
+        ("__cudnn$convForward", "fft", "how much work fft is"),
+        ("%rounds = (s32[], bf16[64,100]{1,0}) while", "%rounds = (s32[]) tuple", "0 outermost"),
+    ],
+)
+def test_what_cannot_be_counted_is_not_passed_over(part, other, word):
+    with pytest.raises(ValueError, match=word):
+        hlo.kernels_of_a_round(TEXT.replace(part, other))

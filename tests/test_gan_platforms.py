@@ -1,0 +1,55 @@
+"""The program of a run as it is handed to other platforms' compilers, seen from a CPU."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from wgan_jax import experiment
+from wgan_jax.gan.rounds import chunk_program
+from wgan_jax.gan.state import new_game, root_key
+
+EXPERIMENTS = Path(__file__).parent.parent / "experiments"
+PRODUCT = re.compile(r"stablehlo\.(?:convolution|dot_general).* : \((.*)\) -> ")
+
+
+def lowered(monkeypatch, name: str, platform: str, precision: str) -> tuple[str, int]:
+    """The program's text, and of how many arrays the state is."""
+    monkeypatch.setattr(jax, "default_backend", lambda: platform)
+    settings = experiment.read(EXPERIMENTS / f"{name}.py")
+    settings = dataclasses.replace(settings, batch_size=8, precision=precision)
+    game, key = new_game(settings, 3), root_key(0)
+    state = jax.eval_shape(game.new_state, key)
+    images = jax.ShapeDtypeStruct((16, *game.image_shape), jnp.uint8)
+    traced = chunk_program(game).trace(state, images, key, jax.ShapeDtypeStruct((), jnp.int32))
+    low = traced.lower(lowering_platforms=({"gpu": "cuda"}.get(platform, platform),))
+    return low.as_text(), len(jax.tree.leaves(state))
+
+
+@pytest.mark.parametrize("platform", ["gpu", "tpu"])
+@pytest.mark.parametrize("name", ["cifar_wgan", "cifar_wgan_gp", "cifar_nsgan", "lsun_dcgan64"])
+def test_the_program_stays_on_the_device_and_updates_the_state_in_place(
+    name, platform, monkeypatch
+):
+    text, leaves = lowered(monkeypatch, name, platform, "tf32")
+    assert text.count("tf.aliasing_output") == leaves
+    assert "custom_call" not in text  # no callback, no library of the CPU's
+    assert "HIGHEST" not in text
+
+
+@pytest.mark.parametrize("name", ["cifar_wgan", "cifar_wgan_gp", "lsun_dcgan64"])
+def test_with_bfloat16_every_product_is_of_such_numbers(name, monkeypatch):
+    text, _ = lowered(monkeypatch, name, "gpu", "bfloat16")
+    operands = PRODUCT.findall(text)
+    assert len(operands) > 30
+    assert [types for types in operands if "xf32" in types] == []
+
+
+def test_with_float32_every_product_asks_for_all_digits(monkeypatch):
+    text, _ = lowered(monkeypatch, "cifar_wgan", "gpu", "float32")
+    products = [line for line in text.splitlines() if PRODUCT.search(line)]
+    assert products
+    assert all("HIGHEST" in line for line in products)
