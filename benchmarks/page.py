@@ -231,7 +231,9 @@ def _host(figures: dict[str, Any]) -> str:
         "shorter than a pair falls on one of the two; *without bursts*, the difference of each "
         "pair counts as the median of its kind: nothing due at its end, samples, or a checkpoint "
         "too. Files that are still being written when a chunk ends are waited for, and count. What "
-        "comes once a run is left out: compiling, W&B's start, the last checkpoint and the report."
+        "comes once a run is left out: compiling, W&B's start, the last checkpoint and the report. "
+        "W&B gets every tenth epoch of the digits demo (`config.mirror_every`), every one of the "
+        "other."
         f"\n\n{table(heads, lines)}"
     )
 

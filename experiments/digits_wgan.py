@@ -40,4 +40,5 @@ def get_config() -> ConfigDict:
     config.sample_every = 500
     config.quality_every = 2_000
     config.checkpoint_every = 2_000
+    config.mirror_every = 10  # to W&B, which takes 4 % of an epoch for a row
     return config

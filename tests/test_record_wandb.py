@@ -143,6 +143,20 @@ mirror.write_summary({"verdict": "stable", "report": Path("run/report.md")})
     assert "report.md" in text
 
 
+def test_a_run_sends_the_last_of_each_few_epochs_where_asked_to(
+    tmp_path: Path, tiny: dict[str, Any]
+) -> None:
+    config = tiny | {"epochs": 10, "mirror_every": 4, "wandb": {"mode": "offline"}}
+    code = f"""
+import numpy as np
+from wgan_jax import train
+train({config!r}, "run", np.zeros((16, 8, 8, 1), np.uint8), quiet=True)
+"""
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, env=env)
+    assert [row["epoch"] for row in history(run_file(tmp_path)) if "d_loss" in row] == [3, 7]
+
+
 def test_a_resumed_run_is_the_same_run(tmp_path: Path) -> None:
     for first in (0, 10):
         play(tmp_path, "offline", f"log(mirror, {first}, {first + 9})")

@@ -17,7 +17,7 @@ import pytest
 from wgan_jax.errors import UserError
 from wgan_jax.history import History
 from wgan_jax.record.background import InBackground
-from wgan_jax.record.writers import JsonLinesWriter, MultiWriter
+from wgan_jax.record.writers import JsonLinesWriter, MultiWriter, rows
 
 
 def write(writer: Any, first: int, last: int, **columns: Any) -> None:
@@ -46,6 +46,13 @@ def test_a_chunk_becomes_one_line_per_epoch(tmp_path: Path) -> None:
         {"epoch": 4, "g_loss": 1.5, "verdict": "healthy"},
         {"epoch": 5, "g_loss": -2.0, "verdict": "unstable", "fid_score": 333.1, "protocol": "tf1"},
     ]
+
+
+def test_mirrors_may_get_the_last_of_each_few_epochs_and_those_with_more_to_say() -> None:
+    epochs, columns = np.arange(5, 13), {"d_loss": np.arange(8.0)}
+    found = rows(epochs, columns, {7: {"fid": 3.0}}, every=5)
+    assert found == [{"epoch": 7, "d_loss": 2.0, "fid": 3.0}, {"epoch": 9, "d_loss": 4.0}]
+    assert len(rows(epochs, columns, {})) == 8
 
 
 def test_the_history_reads_back_the_very_floats(tmp_path: Path) -> None:

@@ -159,6 +159,9 @@ class Settings:
     )
     keep_checkpoints: int = _field(3, "newest checkpoints kept, beside the best", result=False)
     tensorboard: bool = _field(False, "write TensorBoard events too", result=False)
+    mirror_every: int = _field(
+        1, "epochs between rows for W&B and TensorBoard; metrics.jsonl has all", result=False
+    )
     data: DataSettings = _group(DataSettings, "images")
     critic: CriticSettings = _group(CriticSettings, "critic network")
     generator: GeneratorSettings = _group(GeneratorSettings, "generator network")

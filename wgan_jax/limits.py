@@ -37,6 +37,7 @@ _AT_LEAST_ONE = [
     "latent_dim",
     "image_size",
     "keep_checkpoints",
+    "mirror_every",
     "critic.kernel",
     "generator.kernel",
     "generator.base_filters",

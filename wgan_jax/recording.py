@@ -211,13 +211,19 @@ class Recorder:
 
             w = s.wandb
             mirror = wandb_mirror(
-                w.mode, self.place.name, w.project, w.entity, self.place, self.say
+                w.mode,
+                self.place.name,
+                w.project,
+                w.entity,
+                self.place,
+                self.say,
+                every=s.mirror_every,
             )
             found += [mirror] if mirror else []
         if s.tensorboard:
             from wgan_jax.record.tensorboard import tensorboard_mirror
 
-            found.append(tensorboard_mirror(self.place, self.say))
+            found.append(tensorboard_mirror(self.place, self.say, every=s.mirror_every))
         return found
 
 

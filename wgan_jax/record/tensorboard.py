@@ -16,19 +16,23 @@ from wgan_jax.record.writers import Columns, Extras, rows
 
 
 class TensorBoardWriter:
-    """Writes the numbers and pictures of a run as TensorBoard events, under the same keys."""
+    """Writes the numbers and pictures of a run as TensorBoard events, under the same keys.
 
-    def __init__(self, logdir: Path) -> None:
+    Of each `every` epochs it writes the last, and those with more than the usual to say.
+    """
+
+    def __init__(self, logdir: Path, every: int = 1) -> None:
         """Imports TensorFlow, which takes seconds: make it on the writer's own thread."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # TensorFlow's and clu's own imports
             from clu import metric_writers
 
             self._writer = metric_writers.SummaryWriter(str(logdir))
+        self._every = every
 
     def write_chunk(self, epochs: NDArray[np.int64], columns: Columns, extras: Extras) -> None:
         """Texts (verdict, protocol) are left out: TensorBoard plots numbers."""
-        for row in rows(epochs, columns, extras):
+        for row in rows(epochs, columns, extras, self._every):
             step = row.pop("epoch")
             scalars = {
                 name: value for name, value in row.items() if isinstance(value, numbers.Real)
@@ -56,7 +60,9 @@ class TensorBoardWriter:
         self._writer.close()
 
 
-def tensorboard_mirror(workdir: Path, say: Callable[[str], None]) -> InBackground:
+def tensorboard_mirror(
+    workdir: Path, say: Callable[[str], None], *, every: int = 1
+) -> InBackground:
     """The TensorBoard mirror of a run, on its own thread; events go to `<workdir>/tensorboard`.
 
     A failure (no TensorFlow, a full disk) is said once, and training goes on.
@@ -66,5 +72,5 @@ def tensorboard_mirror(workdir: Path, say: Callable[[str], None]) -> InBackgroun
         say(f"TensorBoard failed and training goes on without it ({first_line(error)}).")
 
     return InBackground(
-        lambda: TensorBoardWriter(workdir / "tensorboard"), on_error=tell, patience=60.0
+        lambda: TensorBoardWriter(workdir / "tensorboard", every), on_error=tell, patience=60.0
     )

@@ -188,10 +188,13 @@ def read_run(workdir: Path) -> dict[str, str]:
 
 
 class WandbWriter:
-    """Writes into one W&B run. The 23 keys keep their plain names, others get `PREFIX`."""
+    """Writes into one W&B run. The 23 keys keep their plain names, others get `PREFIX`.
 
-    def __init__(self, run: Any) -> None:
-        self._run = run
+    Of each `every` epochs it writes the last, and those with more than the usual to say.
+    """
+
+    def __init__(self, run: Any, every: int = 1) -> None:
+        self._run, self._every = run, every
         define_wgan_charts(run)
         run.define_metric(PREFIX + "*", step_metric="epoch")
 
@@ -202,7 +205,7 @@ class WandbWriter:
         """
         if shutil.disk_usage(self._run.dir).free < ROOM:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        for row in rows(epochs, columns, extras):
+        for row in rows(epochs, columns, extras, self._every):
             self._run.log({named(key): value for key, value in row.items()})
 
     def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
@@ -245,7 +248,14 @@ def _abandon() -> None:
 
 
 def wandb_mirror(
-    mode: str, name: str, project: str, entity: str, workdir: Path, say: Say = _say
+    mode: str,
+    name: str,
+    project: str,
+    entity: str,
+    workdir: Path,
+    say: Say = _say,
+    *,
+    every: int = 1,
 ) -> InBackground | None:
     """The W&B mirror of a run, on its own thread; None where the mode is disabled.
 
@@ -262,9 +272,8 @@ def wandb_mirror(
         threading.Thread(target=_abandon, daemon=True).start()
 
     def make() -> WandbWriter:
-        return WandbWriter(
-            init_wandb(name, None, project, entity=entity, mode=mode, workdir=workdir, say=say)
-        )
+        run = init_wandb(name, None, project, entity=entity, mode=mode, workdir=workdir, say=say)
+        return WandbWriter(run, every)
 
     patience = INIT_SECONDS + FINISH_SECONDS + SPARE_SECONDS
     return InBackground(make, on_error=tell, patience=patience)

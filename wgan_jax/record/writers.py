@@ -56,8 +56,13 @@ class Writer(Protocol):
         """Flush and end; no call may follow."""
 
 
-def rows(epochs: NDArray[np.int64], columns: Columns, extras: Extras) -> list[dict[str, object]]:
-    """One plain dictionary per epoch of a chunk: `epoch`, the columns' values, the extras."""
+def rows(
+    epochs: NDArray[np.int64], columns: Columns, extras: Extras, every: int = 1
+) -> list[dict[str, object]]:
+    """One plain dictionary per epoch of a chunk: `epoch`, the columns' values, the extras.
+
+    Of each `every` epochs the last, and those that have extras.
+    """
     lists = {
         name: values.tolist() if isinstance(values, np.ndarray) else list(values)
         for name, values in columns.items()
@@ -69,6 +74,7 @@ def rows(epochs: NDArray[np.int64], columns: Columns, extras: Extras) -> list[di
             **extras.get(epoch, {}),
         }
         for i, epoch in enumerate(epochs.tolist())
+        if (epoch + 1) % every == 0 or epoch in extras
     ]
 
 
