@@ -1,10 +1,11 @@
 """Convolutions in the form that the platform runs fast: equal values, equal gradients.
 
-Everywhere, upsampling is folded into the kernel, and a kernel with more taps than places (5x5 on a
-4x4 image) is laid out so that image and kernel keep their parts. XLA would else exchange the two
-and multiply by the zeros between strided places: eight times the operations of that gradient.
+Everywhere, upsampling is folded into the kernel. On GPUs and TPUs gradients are left to XLA. Where a
+strided kernel has more taps than places (5x5 at 4x4), it would exchange image and kernel in them
+and multiply by the zeros between the places, up to eight times the operations; so such a
+convolution is given to it with stride 1.
 
-On the CPU, gradients are written here too. XLA's backend hands a convolution to its fast library
+On the CPU gradients are written here. XLA's backend hands a convolution to its fast library
 only in the canonical form (NHWC x HWIO, nothing reversed). The ones that autodiff writes for
 gradients are not canonical, and inside a device loop they run 10 to 100 times slower.
 Image, kernel and result enter a convolution's gradients alike: with any two of them given,
@@ -41,7 +42,7 @@ def conv2d(x: Array, kernel: Array, stride: int = 1, *, platform: str | None = N
     if not _is_cpu(platform):
         if stride > 1 and _has_few_places(place):
             x, kernel, place = _of_phases(x, kernel, place)
-        return _by_xla(x, kernel, place)
+        return _library(x, kernel, place)
     block = _block(place) if kernel.shape[3] <= _FEW else 1
     if block == 1:
         return _to_result(x, kernel, place)
@@ -63,7 +64,7 @@ def upconv2d(x: Array, kernel: Array, *, platform: str | None = None) -> Array:
         phases, low = _folded(phases, axis)
     phases = phases.reshape(*phases.shape[:3], -1)  # [taps, taps, i, 2 2 o]
     size, taps = x.shape[1:3], phases.shape[:2]
-    convolution = _to_result if _is_cpu(platform) else _by_xla
+    convolution = _to_result if _is_cpu(platform) else _library
     return _depth_to_space(convolution(x, phases, Place(size, taps, size, 1, (low, low))), 2)
 
 
@@ -100,7 +101,9 @@ def _to_result(x: Array, kernel: Array, place: Place) -> Array:
     """The convolution: image [n, h, w, i], kernel [k, k, i, o] -> result [n, h', w', o]."""
     if winograd.pays(kernel.shape, place, x.dtype):
         return winograd.to_result(x, kernel, place)
-    return _by_xla(x, kernel, place)
+    if place.stride == 1 and _has_few_places(place):
+        return _as_product(x, kernel, place)
+    return _library(x, kernel, place)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -172,9 +175,7 @@ _to_kernel.defvjp(
 )
 
 
-def _by_xla(x: Array, kernel: Array, place: Place) -> Array:
-    if place.stride == 1 and _has_few_places(place):
-        return _as_product(x, kernel, place)
+def _library(x: Array, kernel: Array, place: Place) -> Array:
     strides = (place.stride, place.stride)
     return lax.conv_general_dilated(x, kernel, strides, place.pads, dimension_numbers=_LAYOUT)
 
