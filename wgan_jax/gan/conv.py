@@ -1,7 +1,7 @@
 """Convolutions in the form that the platform runs fast: equal values, equal gradients.
 
-Everywhere, upsampling is folded into the kernel. On GPUs and TPUs gradients are left to XLA. Where a
-strided kernel has more taps than places (5x5 at 4x4), it would exchange image and kernel in them
+Everywhere, upsampling is folded into the kernel. On GPUs and TPUs gradients are left to XLA. Where
+a strided kernel has more taps than places (5x5 at 4x4), it would exchange image and kernel in them
 and multiply by the zeros between the places, up to eight times the operations; so such a
 convolution is given to it with stride 1.
 
