@@ -53,15 +53,20 @@ print("WRITTEN", written)
 """
 
 
+def environment(**more: str) -> dict[str, str]:
+    """This process's, without W&B's settings and the process of its that others here began."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("WANDB_")}
+    return kept | more
+
+
 def play(folder: Path, mode: str, body: str, launcher: tuple[str, ...] = (), **env: str) -> Any:
     """Run a script around `body` in `folder`; its result has `seconds` spent before `close`."""
     script = f"MODE = {mode!r}\n{HEADER}\n{body}\n{FOOTER}"
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("WANDB_")}
     paths = {"PYTHONPATH": str(ROOT), "HOME": str(folder), "NETRC": str(folder / "none")}
     done = subprocess.run(
         [*launcher, sys.executable, "-W", "error", "-c", script],
         cwd=folder,
-        env={**kept, **paths, **env},
+        env=environment(**paths, **env),
         capture_output=True,
         text=True,
         timeout=100,
@@ -152,9 +157,26 @@ import numpy as np
 from wgan_jax import train
 train({config!r}, "run", np.zeros((16, 8, 8, 1), np.uint8), quiet=True)
 """
-    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    env = environment(PYTHONPATH=str(ROOT))
     subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, env=env)
     assert [row["epoch"] for row in history(run_file(tmp_path)) if "d_loss" in row] == [3, 7]
+
+
+def test_the_run_lies_in_its_workdir_though_wandb_was_started_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    code = """
+import os, wandb
+from wgan_jax.record import wandb as ours
+os.chdir("elsewhere")
+wandb.setup()
+os.chdir("..")
+run = ours.init_wandb("digits", mode="offline", workdir="run")
+run.log({"d_loss": 1.0, "epoch": 0})
+run.finish()
+"""
+    env = environment(PYTHONPATH=str(ROOT))
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, env=env)
+    assert [row["epoch"] for row in history(run_file(tmp_path))] == [0]
 
 
 def test_a_resumed_run_is_the_same_run(tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def init_wandb(
         "entity": entity or None,
         "name": name,
         "id": str(known.get("id") or secrets.token_hex(4)),
-        "dir": str(workdir),
+        "dir": str(workdir.resolve()),  # W&B's process may have been started elsewhere
         "config": dict(config or {}),
     }
     workdir.mkdir(parents=True, exist_ok=True)
