@@ -2,15 +2,18 @@
 
     python -m benchmarks --only ahead      where jax has its CUDA plugin (requirements-gpu.txt)
 
-Nothing runs, so nothing is timed: kernels, operations and bytes are counted in the program. XLA
-tunes kernels by trying them, so that a program compiled on the GPU itself may differ in details.
+Nothing runs, so nothing is timed: kernels, operations, bytes, and what the host starts are counted
+in the program. XLA tunes kernels by trying them, so that a program compiled on the GPU itself may
+differ in details.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import os
+import tempfile
 import time
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -35,6 +38,9 @@ device_description_str: "NVIDIA H100 80GB HBM3"
 dnn_version_info { major: 9 minor: 10 }
 runtime_version { major: 13 }
 gpu_device_info {
+  driver_version: "13.0.0"
+  runtime_version: "13.0.0"
+  compile_time_toolkit_version: "13.0.0"
   cuda_compute_capability { major: 9 }
   core_count: 132
   fpus_per_core: 128
@@ -71,7 +77,9 @@ def measure(torch: str) -> dict[str, Any]:
             settings = dataclasses.replace(settings_of(name), batch_size=batch, precision=precision)
             work = roofline.by_hand(settings, 3)
             plain = {"operations_plain": work.operations, "bytes_plain": work.bytes}
-            found[f"{name} {batch} {precision}"] = plain | counted(settings, 3, mesh)
+            row = found[f"{name} {batch} {precision}"] = plain | counted(settings, 3, mesh)
+            graph = dataclasses.replace(settings, gpu_graph=True)
+            row["launches_with_graph"] = counted(graph, 3, mesh)["launches"]
     return found
 
 
@@ -92,7 +100,7 @@ def described(target: str) -> Mesh:
 
 
 def counted(settings: Settings, channels: int, mesh: Mesh) -> dict[str, float]:
-    """Kernels, operations and bytes of a round; scratch memory; seconds of compiling."""
+    """Kernels, operations, bytes and launches of a round; scratch memory; seconds of compiling."""
 
     def put(tree: Any) -> Any:
         everywhere = devices.everywhere(mesh)
@@ -103,14 +111,20 @@ def counted(settings: Settings, channels: int, mesh: Mesh) -> dict[str, float]:
     game, key = new_game(settings, channels, mesh), root_key(0)
     images = jax.ShapeDtypeStruct((2 * settings.batch_size, *game.image_shape), jnp.uint8)
     arguments = put((jax.eval_shape(game.new_state, key), images, key, jnp.int32(1)))
-    clock = time.perf_counter()
     # Layers ask for the platform when they are traced.
-    with mock.patch.object(jax, "default_backend", return_value="gpu"):
-        program = chunk_program(game).lower(*arguments).compile()
-    compiling = time.perf_counter() - clock
+    with (
+        mock.patch.object(jax, "default_backend", return_value="gpu"),
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        clock = time.perf_counter()
+        program = chunk_program(game).lower(*arguments).compile({"xla_dump_to": folder})
+        compiling = time.perf_counter() - clock
+        (dumped,) = Path(folder).glob("*.jit_play_chunk.thunk_sequence_after_thunk_passes.txt")
+        thunks = dumped.read_text()
     kernels = hlo.kernels_of_a_round(program.as_text())
     return {
         "kernels": sum(kernel.times for kernel in kernels),
+        "launches": hlo.launches_of_a_round(thunks, settings.n_critic),
         "operations": sum(kernel.times * kernel.operations for kernel in kernels),
         "bytes": sum(kernel.times * kernel.bytes for kernel in kernels),
         "scratch_mb": program.memory_analysis().temp_size_in_bytes / 1e6,

@@ -27,7 +27,11 @@ def measure(torch: str) -> dict[str, Any]:
             common = ("--settings", settings, "--batch_size", str(batch))
             ours = (sys.executable, str(PEERS / "jax_round.py"), *common, "--device", "cuda")
             theirs = (torch, str(PEERS / "torch_round.py"), *common, "--device", "cuda")
-            entrants = [Entrant(f"ours {p}", (*ours, "--precision", p)) for p in PRECISIONS]
+            entrants = [
+                Entrant(f"ours{name} {p}", (*ours, *flags, "--precision", p))
+                for name, flags in (("", ()), (", one graph", ("--gpu_graph",)))
+                for p in PRECISIONS
+            ]
             entrants += [
                 Entrant(f"torch {mode} {p}", (*theirs, "--mode", mode, "--precision", p))
                 for mode in MODES

@@ -43,8 +43,9 @@ Not yet measured. With jax for CUDA here, and PyTorch for CUDA in an environment
 python -m benchmarks --only gpu --torch PYTHON
 ```
 
-It plays our rounds and PyTorch's (eager, `torch.compile`, CUDA graphs) in turns, each in TF32,
-bfloat16 and float32, at batch 64 and 512, and writes this section.
+It plays our rounds (as they are, and with `--config.gpu_graph=True`) and PyTorch's (eager,
+`torch.compile`, CUDA graphs) in turns, each in TF32, bfloat16 and float32, at batch 64 and 512, and
+writes this section.
 """
 
 
@@ -119,13 +120,13 @@ def _gpu(figures: dict[str, Any]) -> str:
 
 def _ahead(figures: dict[str, Any]) -> str:
     heads = ["network, batch, precision", "GFLOP, plain form", "GFLOP", "GB, plain form", "GB"]
-    heads += ["kernels", "scratch memory, MB", "compiling, s"]
+    heads += ["kernels", "starts", "starts, one graph", "scratch memory, MB", "compiling, s"]
     counts = ("operations_plain", "operations", "bytes_plain", "bytes")
     lines = [
         [
             name,
             *(f"{row[key] / 1e9:,.1f}" for key in counts),
-            f"{row['kernels']:,}",
+            *(f"{row[key]:,}" for key in ("kernels", "launches", "launches_with_graph")),
             f"{row['scratch_mb']:,.0f}",
             f"{row['compiling']:.1f}",
         ]
@@ -135,8 +136,10 @@ def _ahead(figures: dict[str, Any]) -> str:
         "## Compiled for an H100, not run\n\nXLA compiles for a GPU that is only described to it: "
         "`python -m benchmarks --only ahead`, with jax's CUDA plugin and without a GPU. What a "
         "round would run there, counted in the compiled program: operations of convolutions and "
-        "matrix products, bytes of every kernel's operands and results, kernels started. The plain "
-        "form is counted by hand, as above. Of the seconds of a round this says nothing.\n\n"
+        "matrix products, bytes of every kernel's operands and results, kernels. *Starts* are what "
+        "the host starts a round: a kernel, or several recorded as a CUDA graph; with "
+        "`--config.gpu_graph=True` all rounds of a chunk are one graph. The plain form is counted "
+        "by hand, as above. Of the seconds of a round this says nothing.\n\n"
         f"{table(heads, lines)}"
     )
 

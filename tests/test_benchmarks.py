@@ -102,6 +102,7 @@ def made_up() -> dict:
     }
     ahead = dict.fromkeys(("operations_plain", "operations", "bytes_plain", "bytes"), 5e9)
     ahead |= {"kernels": 1234, "scratch_mb": 67.0, "compiling": 9.0}
+    ahead |= {"launches": 56, "launches_with_graph": 0}
     contests = {"cifar_wgan 64": {"ours tf32": row(1.0), "torch eager tf32": row(1.5)}}
     figures["ahead"] = {"cifar_wgan 64 tf32": ahead}
     figures["gpu"] = {"contests": contests, "rooflines": [figures["roofline"]]}
@@ -122,7 +123,7 @@ def test_the_page_has_every_part(tmp_path, monkeypatch):
     assert "together they take 0.12 s in it and 0.08 s plain" in text
     assert "| digits | 9 | 3 | 1.010 (0.900 to 1.100) | 1.020 | 2.0 |" in text
     assert "2026-01-02, load before 0.5" in text
-    assert "| cifar_wgan 64 tf32 | 5.0 | 5.0 | 5.0 | 5.0 | 1,234 | 67 | 9.0 |" in text
+    assert "| cifar_wgan 64 tf32 | 5.0 | 5.0 | 5.0 | 5.0 | 1,234 | 56 | 0 | 67 | 9.0 |" in text
     assert "| torch eager tf32 | 1.50000 | 1.55 (1.50 to 1.60) |" in text
     assert all(size.stat().st_size > 1000 for size in (tmp_path / "images").glob("*.png"))
     empty = page.write({}).read_text()

@@ -33,6 +33,7 @@ def main() -> None:
     parser.add_argument("--batch_size", type=int, default=64)
     parser.add_argument("--channels", type=int, default=3)
     parser.add_argument("--precision", default="tf32")
+    parser.add_argument("--gpu_graph", action="store_true", help="a chunk as one CUDA graph")
     parser.add_argument("--device", default="cpu", help="the platform: cpu, cuda or tpu")
     options = parser.parse_args()
     jax.config.update("jax_platforms", options.device)
@@ -40,7 +41,10 @@ def main() -> None:
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     settings = resolve(json.loads(options.settings.read_text()))
     settings = dataclasses.replace(
-        settings, batch_size=options.batch_size, precision=options.precision
+        settings,
+        batch_size=options.batch_size,
+        precision=options.precision,
+        gpu_graph=options.gpu_graph,
     )
     game, key = new_game(settings, options.channels), root_key(settings.seed)
     shape = (2 * settings.batch_size, *game.image_shape)
