@@ -33,10 +33,8 @@ numbers of weights, checked), the same optimisers, batch and images. All are pro
 turns, so that a ratio compares turns of the same minute; figures are medians over turns, with the
 least and greatest. A round is 5 critic updates and one generator update.
 
-Our rounds lean on the processor's caches more than the peers' do. On the shared machine of these
-figures they have two speeds, for seconds to minutes at a time: in the slow one a round takes up to
-1.65 times as long, element-wise operations two to five times and matrix products 1.2 times, while
-large products and copies alone run as before. The ranges show it.
+Some turns of ours take up to 1.6 times as long as the others, for seconds to minutes at a time;
+what slows them is not known. Medians and ranges hold them too.
 
 `python run.py --config FILE --profile` says where the time of your own run goes.
 """
@@ -125,7 +123,7 @@ def _gpu(figures: dict[str, Any]) -> str:
 
 def _ahead(figures: dict[str, Any]) -> str:
     heads = ["network, batch, precision", "GFLOP, plain form", "GFLOP", "GB, plain form", "GB"]
-    heads += ["kernels", "starts", "starts, one graph", "scratch memory, MB", "compiling, s"]
+    heads += ["kernels", "launches", "launches, one graph", "scratch memory, MB", "compiling, s"]
     counts = ("operations_plain", "operations", "bytes_plain", "bytes")
     lines = [
         [
@@ -141,8 +139,8 @@ def _ahead(figures: dict[str, Any]) -> str:
         "## Compiled for an H100, not run\n\nXLA compiles for a GPU that is only described to it: "
         "`python -m benchmarks --only ahead`, with jax's CUDA plugin and without a GPU. What a "
         "round would run there, counted in the compiled program: operations of convolutions and "
-        "matrix products, bytes of every kernel's operands and results, kernels. *Starts* are what "
-        "the host starts a round: a kernel, or several recorded as a CUDA graph; with "
+        "matrix products, bytes of every kernel's operands and results, kernels. *Launches* are "
+        "what the host starts a round: a kernel, or several recorded as a CUDA graph; with "
         "`--config.gpu_graph=True` all rounds of a chunk are one graph. The plain form is counted "
         "by hand, as above. Of the seconds of a round this says nothing.\n\n"
         f"{table(heads, lines)}"

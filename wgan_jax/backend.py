@@ -35,23 +35,27 @@ def compiler_options(*, graph: bool = False) -> dict[str, str]:
       UserError: it is to be one, and the installed XLA does not know how.
     """
     platform = jax.default_backend()
-    if platform == "cpu" and _is_known(*_LIBRARY_PRODUCTS):
-        return dict([_LIBRARY_PRODUCTS])
-    if platform == "gpu" and graph:
-        if not _is_known(*_GRAPH):
-            raise UserError(f"config.gpu_graph: jax {jax.__version__} does not know how; leave it.")
-        return dict([_GRAPH])
-    return {}
+    if platform == "cpu":
+        return _known(*_LIBRARY_PRODUCTS)
+    if platform != "gpu" or not graph:
+        return {}
+    if not (options := _known(*_GRAPH)):
+        raise UserError(f"config.gpu_graph: jax {jax.__version__} does not know how; leave it.")
+    return options
 
 
 @cache
-def _is_known(option: str, value: str) -> bool:
-    """Tried on a trivial program: such options are experimental, and come and go."""
+def _known(option: str, value: str) -> dict[str, str]:
+    """The option, tried on a trivial program; nothing where XLA does not know it.
+
+    Such options are experimental: they come and go.
+    """
+    options = {option: value}
     try:
-        jax.jit(lambda x: x + 1, compiler_options={option: value}).lower(0.0).compile()
+        jax.jit(lambda x: x + 1, compiler_options=options).lower(0.0).compile()
     except (RuntimeError, ValueError):
-        return False
-    return True
+        return {}
+    return options
 
 
 @contextlib.contextmanager
