@@ -150,7 +150,12 @@ def test_inception_score_does_not_depend_on_batches(size: int) -> None:
     assert parts.result() == pytest.approx(whole.result(), rel=1e-12)
 
 
-def test_inception_score_of_fewer_images_than_splits_is_a_number() -> None:
-    score = InceptionScore(3, 4)
-    score.add(np.random.default_rng(0).normal(size=(3, 4)))
-    assert score.result() == pytest.approx((1, 0))  # each split has one image
+def test_inception_score_needs_two_images_in_each_split() -> None:
+    """A split of one image would score 1, whatever the image."""
+    for n in (1, 9, 19):
+        score = InceptionScore(n, 10)
+        score.add(100 * np.eye(10)[np.arange(n) % 10])
+        assert np.isnan(score.result()).all()
+    score = InceptionScore(20, 10)
+    score.add(100 * np.eye(10)[np.arange(20) % 10])
+    assert score.result() == pytest.approx((2, 0))

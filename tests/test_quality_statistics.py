@@ -136,6 +136,8 @@ def test_enough_images_give_every_number_and_no_caveat() -> None:
         (6, set(), "singular"),
         (3, {"precision", "recall"}, "no precision and recall"),
         (1, {"fid_score", "kid_mean", "precision"}, "a covariance needs 2"),
+        (19, {"inception_score_mean"}, "no IS: it needs 20 images"),
+        (20, set(), "IS is biased downwards: a split of 2 images scores 2 at most"),
     ],
 )
 def test_few_images_give_a_caveat_for_what_is_missing(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from wgan_jax.errors import UserError
 from wgan_jax.quality.distances import (
+    IS_SPLITS,
     KID_SUBSET_SIZE,
     NEIGHBOURS,
     frechet_distance,
@@ -14,6 +15,8 @@ from wgan_jax.quality.distances import (
     precision_recall,
 )
 from wgan_jax.quality.statistics import Protocol, Statistics
+
+_ENOUGH = 100  # images in a split, however many classes there are
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ def compare(images: Statistics, reference: Statistics, *, samples: bool = True) 
             f"{len(images.mu)}: they were not made by the same encoder."
         )
     values: dict[str, float] = {}
-    caveats = _few(images) + _few(reference)
+    caveats = _few(images) + _few(reference) + _few_to_score(images)
     values["fid_score"] = frechet_distance(
         images.mu, images.sigma, reference.mu, reference.sigma, reference.root
     )
@@ -78,6 +81,19 @@ def _few(side: Statistics) -> list[str]:
             f"{side.source} has {side.n} images, not above the {dim} feature dimensions: "
             "its covariance is singular and FID is biased upwards"
         ]
+    return []
+
+
+def _few_to_score(images: Statistics) -> list[str]:
+    """The caveat for an Inception Score of splits with fewer images than they need."""
+    if images.score is None:
+        return []
+    if not images.scores():
+        return [f"no IS: it needs {2 * IS_SPLITS} images, two in each of {IS_SPLITS} splits"]
+    classes = _ENOUGH if images.class_shares is None else len(images.class_shares)
+    split = images.n // IS_SPLITS
+    if split < min(classes, _ENOUGH):
+        return [f"IS is biased downwards: a split of {split} images scores {split} at most"]
     return []
 
 

@@ -163,16 +163,17 @@ class InceptionScore:
     """Inception Score of logits that come in batches (Salimans et al. 2016).
 
     exp of the mean KL divergence of p(y|x) from p(y), for each of ten splits taken in order, as
-    mean and population std over the splits. Keeps [splits, classes] sums, not the logits; the
-    number of images must be known, for it says where the splits end.
+    mean and population std over the splits. A split of k images scores k at most: with fewer than
+    two in each it is NaN. Keeps [splits, classes] sums, not the logits; the number of images must
+    be known, for it says where the splits end.
     """
 
-    def __init__(self, n: int, classes: int, splits: int = IS_SPLITS) -> None:
-        self.splits = min(splits, n)
-        self._ends = np.array([(i + 1) * n // self.splits for i in range(self.splits)])
+    def __init__(self, n: int, classes: int) -> None:
+        self._n = n
+        self._ends = np.array([(i + 1) * n // IS_SPLITS for i in range(IS_SPLITS)])
         self._seen = 0
-        self._marginal = np.zeros((self.splits, classes))
-        self._entropy = np.zeros(self.splits)  # sum of p log p
+        self._marginal = np.zeros((IS_SPLITS, classes))
+        self._entropy = np.zeros(IS_SPLITS)  # sum of p log p
         self._counts = np.zeros(classes, np.int64)
 
     def add(self, logits: AnyFloats) -> None:
@@ -190,6 +191,8 @@ class InceptionScore:
 
     def result(self) -> tuple[float, float]:
         """(mean, std) over the splits, once all `n` images are in."""
+        if self._n < 2 * IS_SPLITS:
+            return float("nan"), float("nan")
         sizes = np.diff(self._ends, prepend=0)
         mean = self._marginal / sizes[:, None]
         # 0 log 0 is 0: a class that no image of a split could be adds nothing.

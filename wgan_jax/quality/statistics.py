@@ -162,9 +162,11 @@ class Statistics:
         return replace(self, root=covariance_root(self.sigma))
 
     def scores(self) -> dict[str, float]:
-        """The Inception Score by its keys; empty where it was not measured."""
+        """The Inception Score by its keys; empty where it was not measured, or cannot be had."""
+        if self.score is None or not np.isfinite(self.score).all():
+            return {}
         keys = ("inception_score_mean", "inception_score_std")
-        return dict(zip(keys, self.score, strict=True)) if self.score else {}
+        return dict(zip(keys, self.score, strict=True))
 
     def save(self, path: Path) -> None:
         """Write an `.npz`, whole or not at all; `mu` and `sigma` are read by other tools too."""
