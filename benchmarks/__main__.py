@@ -3,6 +3,7 @@
     python -m benchmarks --torch /path/to/torch/env/bin/python   all of it, about 40 minutes
     python -m benchmarks --only rounds                           a part; the others' figures stay
     python -m benchmarks --only gpu --torch ...                  rounds on an NVIDIA GPU
+    python -m benchmarks --only gpu:cifar_wgan:64 --torch ...    one of these contests
     python -m benchmarks --only ahead                            what one would run, without one
     python -m benchmarks --render                                only the page, from last figures
 
@@ -24,11 +25,14 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import machine
+from benchmarks.rounds import CONTESTS
 from wgan_jax.files import replace_bytes
 
-# Each a module of this package with `measure(torch) -> what JSON holds`.
+# Each a module of this package with `measure(torch) -> what JSON holds`; what follows a colon is
+# given to it, too.
 PARTS = ("rounds", "roofline", "quality", "host", "start", "growth")
-ASKED = ("gpu", "ahead")  # parts for machines and environments that have what they need
+GPU = tuple(f"gpu:{name}:{batch}" for name, batch, *_ in CONTESTS)
+ASKED = (*GPU, "ahead")  # parts for machines and environments that have what they need
 OUT = Path(__file__).resolve().parent / "results" / "performance.json"
 
 
@@ -39,7 +43,7 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--only", choices=PARTS + ASKED, action="append", help="a part; may be repeated"
+        "--only", choices=(*PARTS, *ASKED, "gpu"), action="append", help="a part; may be repeated"
     )
     parser.add_argument("--render", action="store_true", help="measure nothing")
     parser.add_argument(
@@ -51,6 +55,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=OUT, help="JSON; what it has is kept")
     options = parser.parse_args()
     parts = () if options.render else options.only or PARTS
+    if "gpu" in parts:
+        parts = (*(part for part in parts if part != "gpu"), *GPU)
     if len(parts) > 1:  # each in a process of its own: none finds what another compiled
         for part in parts:
             given = ("--only", part, "--torch", options.torch, "--out", str(options.out))
@@ -60,7 +66,9 @@ def main() -> None:
     for part in parts:
         print(f"{part} ...", flush=True)
         about, clock = machine.about(), time.perf_counter()
-        figures = importlib.import_module(f"benchmarks.{part}").measure(options.torch)
+        module, *which = part.split(":")
+        measure = importlib.import_module(f"benchmarks.{module}").measure
+        figures = measure(options.torch, *which)
         about["seconds"] = round(time.perf_counter() - clock)
         found[part] = {"about": about, "figures": figures}
         options.out.parent.mkdir(parents=True, exist_ok=True)

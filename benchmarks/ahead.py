@@ -121,12 +121,8 @@ def counted(settings: Settings, channels: int, mesh: Mesh) -> dict[str, float]:
         compiling = time.perf_counter() - clock
         (dumped,) = Path(folder).glob("*.jit_play_chunk.thunk_sequence_after_thunk_passes.txt")
         thunks = dumped.read_text()
-    kernels = hlo.kernels_of_a_round(program.as_text())
-    return {
-        "kernels": sum(kernel.times for kernel in kernels),
+    return hlo.total(program.as_text()) | {
         "launches": hlo.launches_of_a_round(thunks, settings.n_critic),
-        "operations": sum(kernel.times * kernel.operations for kernel in kernels),
-        "bytes": sum(kernel.times * kernel.bytes for kernel in kernels),
         "scratch_mb": program.memory_analysis().temp_size_in_bytes / 1e6,
         "compiling": compiling,
     }

@@ -6,6 +6,8 @@ import contextlib
 import json
 import statistics
 import subprocess
+import sys
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,38 +20,61 @@ class Entrant:
     command: tuple[str, ...]
 
 
-def contest(entrants: list[Entrant], passes: int, seconds: float) -> dict[str, Any]:
+class GaveUp(RuntimeError):
+    """A contestant ended, or was not waited for any longer."""
+
+
+def contest(
+    entrants: list[Entrant],
+    passes: int,
+    seconds: float,
+    *,
+    patience: float = 3600,
+    all_needed: bool = True,
+) -> dict[str, Any]:
     """Time the entrants in turns, pass by pass.
 
     Args:
       entrants: the first is what the others are compared with.
       passes: turns each takes.
       seconds: about how long a turn lasts; at least one round.
+      patience: seconds until an entrant that does not answer is ended.
+      all_needed: whether the contest ends with any entrant, or with the first alone.
 
     Returns:
       name -> its own words (`about`), seconds a round of each pass, their median, least and
       greatest, and `ratio`: the median over passes of its time over the first entrant's in the same
-      pass, with its least and greatest.
+      pass, with its least and greatest. Of an entrant that gave up, `gave_up`: why.
+
+    Raises:
+      GaveUp: an entrant that is needed did.
     """
     found: dict[str, Any] = {}
     with contextlib.ExitStack() as held:
-        processes = {}
-        for entrant in entrants:
-            process = processes[entrant.name] = held.enter_context(_start(entrant))
-            about = json.loads(_answer(entrant, process))  # one starts when the last is ready
-            one, _ = _turn(entrant, process, 1)
-            rounds = max(1, round(seconds / one))
-            found[entrant.name] = {"about": about, "rounds": rounds, "times": [], "processor": []}
-        for _ in range(passes):
-            for entrant in entrants:
-                row = found[entrant.name]
-                wall, processor = _turn(entrant, processes[entrant.name], row["rounds"])
-                row["times"].append(wall / row["rounds"])
-                row["processor"].append(processor / row["rounds"])
-    first = found[entrants[0].name]["times"]
-    for row in found.values():
+        playing = [held.enter_context(_Contestant(entrant, patience)) for entrant in entrants]
+        needed = playing if all_needed else playing[:1]
+
+        def tried(contestant: _Contestant) -> None:
+            name = contestant.entrant.name
+            try:
+                if name not in found:
+                    found[name] = contestant.started(seconds)
+                else:
+                    contestant.play_a_turn(found[name])
+            except GaveUp as error:
+                if contestant in needed:
+                    raise
+                print(error, file=sys.stderr)
+                found[name] = {"gave_up": str(error)}
+                playing.remove(contestant)
+
+        for _ in range(1 + passes):
+            for contestant in tuple(playing):
+                tried(contestant)
+    rows = [row for row in found.values() if "times" in row]
+    for row in rows:
         row |= summary(row["times"])
-        ratios = [mine / theirs for mine, theirs in zip(row["times"], first, strict=True)]
+        ratios = [mine / first for mine, first in zip(row["times"], rows[0]["times"], strict=True)]
         row["ratio"] = summary(ratios)
     return found
 
@@ -59,22 +84,57 @@ def summary(values: list[float]) -> dict[str, float]:
     return {"median": statistics.median(values), "least": min(values), "greatest": max(values)}
 
 
-def _start(entrant: Entrant) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        entrant.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+class _Contestant:
+    """An entrant's process, once it is its turn for the first time: none disturbs another."""
 
+    def __init__(self, entrant: Entrant, patience: float) -> None:
+        self.entrant = entrant
+        self._patience = patience
+        self._process: subprocess.Popen[str] | None = None
 
-def _turn(entrant: Entrant, process: subprocess.Popen[str], rounds: int) -> list[float]:
-    assert process.stdin
-    process.stdin.write(f"{rounds}\n")
-    process.stdin.flush()
-    return [float(word) for word in _answer(entrant, process).split()]
+    def __enter__(self) -> _Contestant:
+        return self
 
+    def __exit__(self, *_: object) -> None:
+        if self._process is None:
+            return
+        try:
+            self._process.communicate(timeout=10)  # closes its input, and so ends it
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.communicate()
 
-def _answer(entrant: Entrant, process: subprocess.Popen[str]) -> str:
-    assert process.stdout
-    line = process.stdout.readline()
-    if not line:
-        raise RuntimeError(f"{entrant.name} ended: {' '.join(entrant.command)}")
-    return line
+    def started(self, seconds: float) -> dict[str, Any]:
+        """An empty row: what it says of itself, and the rounds that take so many seconds."""
+        self._process = subprocess.Popen(
+            self.entrant.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        about = json.loads(self._answer())
+        one, _ = self._turn(1)
+        rounds = max(1, round(seconds / one))
+        return {"about": about, "rounds": rounds, "times": [], "processor": []}
+
+    def play_a_turn(self, row: dict[str, Any]) -> None:
+        """Add its seconds a round."""
+        wall, processor = self._turn(row["rounds"])
+        row["times"].append(wall / row["rounds"])
+        row["processor"].append(processor / row["rounds"])
+
+    def _turn(self, rounds: int) -> list[float]:
+        assert self._process
+        assert self._process.stdin
+        with contextlib.suppress(BrokenPipeError):  # the answer will tell
+            self._process.stdin.write(f"{rounds}\n")
+            self._process.stdin.flush()
+        return [float(word) for word in self._answer().split()]
+
+    def _answer(self) -> str:
+        assert self._process
+        assert self._process.stdout
+        watch = threading.Timer(self._patience, self._process.kill)
+        watch.start()
+        line = self._process.stdout.readline()
+        watch.cancel()
+        if not line:
+            raise GaveUp(f"{self.entrant.name} gave up: {' '.join(self.entrant.command)}")
+        return line

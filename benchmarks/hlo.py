@@ -74,6 +74,16 @@ def kernels_of_a_round(text: str) -> list[Kernel]:
     return list(_kernels(program, loops[0].attribute(r"body=%([\w.\-]+)"), 1))
 
 
+def total(text: str) -> dict[str, float]:
+    """Of a round: how many kernels, their operations and their bytes."""
+    kernels = kernels_of_a_round(text)
+    return {
+        "kernels": sum(kernel.times for kernel in kernels),
+        "operations": sum(kernel.times * kernel.operations for kernel in kernels),
+        "bytes": sum(kernel.times * kernel.bytes for kernel in kernels),
+    }
+
+
 def launches_of_a_round(thunks: str, critic_updates: int) -> int:
     """How often the host starts something in a round; a graph (command buffer) is started at once.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,13 @@ EXPERIMENTS = {
     "cifar_wgan": "The guide's network (clipping, 32x32)",
     "cifar_wgan_gp": "The same with gradient penalty",
     "lsun_dcgan64": "The paper's DCGAN, 64x64",
+}
+ON_GPU = {
+    "ours": "wgan-jax",
+    "ours, one graph": "wgan-jax, `config.gpu_graph`",
+    "torch": "PyTorch eager",
+    "torch compiled": "PyTorch, `torch.compile`",
+    "torch graphs": "PyTorch, CUDA graphs",
 }
 FORMS = ("plain", "winograd")  # of a convolution
 # A rate is the greatest where the time is the least.
@@ -48,19 +56,19 @@ python -m benchmarks --only gpu --torch PYTHON
 
 It plays our rounds (as they are, and with `--config.gpu_graph=True`) and PyTorch's (eager,
 `torch.compile`, CUDA graphs) in turns, each in TF32, bfloat16 and float32, at batch 64 and 512, and
-writes this section.
+writes this section; `--only gpu:cifar_wgan:64` plays one of the contests, in about eight minutes.
 """
 
 
 def write(found: dict[str, Any]) -> Path:
     """The page and its plots; parts that were not measured are left out."""
     parts = [INTRO]
-    for part, section in SECTIONS.items():
-        if part in found:
-            parts.append(section(found[part]["figures"]) + "\n" + _about(found[part]["about"]))
+    for kind, section in SECTIONS.items():
+        of_kind = [row for part, row in found.items() if part.partition(":")[0] == kind]
+        parts += [f"{section(row['figures'])}\n{_about(row['about'])}" for row in of_kind]
     plots.draw(found, DOCS / "images")
     path = DOCS / "performance.md"
-    if "gpu" not in found:
+    if not any(part.startswith("gpu:") for part in found):
         parts.append(NO_GPU)
     path.write_text("\n".join(parts))
     return path
@@ -114,11 +122,55 @@ def _rounds(figures: dict[str, Any]) -> str:
 
 
 def _gpu(figures: dict[str, Any]) -> str:
-    parts = ["## GPU\n"]
-    for name, rows in figures["contests"].items():
-        lines = [[each, spread(row, 5), spread(row["ratio"], 2)] for each, row in rows.items()]
-        parts.append(f"**{name}**\n\n{table(['', 's a round', 'times the first'], lines)}")
-    return "\n".join([*parts, *map(_bounds, figures["rooflines"])])
+    rows, hardware = figures["rows"], figures["hardware"]
+    lines = []
+    for who, name in ON_GPU.items():
+        found = [rows.get(f"{who} {precision}", {}) for precision in hardware]
+        lines.append([name, *(_milliseconds(row) for row in found)])
+    best = {precision: _best(rows, precision) for precision in hardware}
+    compared = [f"{theirs / ours:.2f}" for ours, theirs in best.values()]
+    lines.append(["PyTorch's best over our best", *compared])
+    heads = ["", "GFLOP, plain form", "GFLOP", "GB, plain form", "GB", "kernels"]
+    heads += ["peak TFLOP/s", "peak TB/s", "ms at the peak", "share"]
+    bounds = []
+    for precision, of in hardware.items():
+        run, peaks = rows[f"ours {precision}"].get("about", {}).get("counted", {}), of["peaks"]
+        counts = (of["operations"], run.get("operations"), of["bytes"], run.get("bytes"))
+        bounds.append(
+            [
+                precision,
+                *(f"{count / 1e9:,.1f}" if count else "" for count in counts),
+                f"{run.get('kernels', '')}",
+                *(f"{peaks[key] / 1e12:,.1f}" for key in ("operations", "bytes")),
+                f"{1000 * of['bound']:.2f}",
+                f"{of['bound'] / best[precision][0]:.0%}",
+            ]
+        )
+    return (
+        f"## On a GPU: {figures['name']}, batch {figures['batch']}\n\n"
+        f"{table(['ms a round', *hardware], lines)}\n"
+        "The plain form is counted by hand, the other in the program that runs. Peaks are those of "
+        "a large matrix product and of a copy; the share is the plain form's least time by them "
+        f"over our best.\n\n{table(heads, bounds)}"
+    )
+
+
+def _milliseconds(row: dict[str, Any]) -> str:
+    if "median" not in row:
+        return "failed" if row else ""
+    return spread({key: 1000 * row[key] for key in RATES}, 2)
+
+
+def _best(rows: dict[str, Any], precision: str) -> tuple[float, float]:
+    """Seconds a round: our best, and that of the others; NaN where nobody played."""
+
+    def least(ours: bool) -> float:
+        names = [f"{who} {precision}" for who in ON_GPU if who.startswith("ours") == ours]
+        return min(
+            (rows[n]["median"] for n in names if "median" in rows.get(n, {})), default=math.nan
+        )
+
+    return least(True), least(False)
 
 
 def _ahead(figures: dict[str, Any]) -> str:

@@ -44,25 +44,22 @@ class Work:
     operations: float
     bytes: float
 
+    def seconds(self, peaks: dict[str, float]) -> float:
+        """The least time on a device of these peaks: by operations or by bytes."""
+        return max(self.operations / peaks["operations"], self.bytes / peaks["bytes"])
+
 
 def measure(torch: str) -> dict[str, Any]:
-    """Every contest in float32, on the device that jax finds."""
+    """What this device can do in float32, and what the round of every contest makes of that."""
     del torch
-    return measured("float32")
+    device = peaks("float32")
+    rows = {f"{name} {batch}": shares(name, batch, device) for name, batch, *_ in CONTESTS}
+    return {"precision": "float32", "peaks": device, "rounds": rows}
 
 
-def measured(precision: str) -> dict[str, Any]:
-    """What the device can do, and for every contest what its round makes of that."""
-    device = peaks(precision)
-    rows = {
-        f"{name} {batch}": shares(name, batch, precision, device) for name, batch, *_ in CONTESTS
-    }
-    return {"precision": precision, "peaks": device, "rounds": rows}
-
-
-def shares(name: str, batch: int, precision: str, device: dict[str, float]) -> dict[str, float]:
+def shares(name: str, batch: int, device: dict[str, float]) -> dict[str, float]:
     """Seconds of a round, and those that its arithmetic takes at the device's peak."""
-    settings = dataclasses.replace(settings_of(name), batch_size=batch, precision=precision)
+    settings = dataclasses.replace(settings_of(name), batch_size=batch, precision="float32")
     work, counted = by_hand(settings, 3), by_xla(settings, 3)
     return {
         "seconds": played(settings, 3, 2 * batch)["seconds"],
@@ -70,7 +67,7 @@ def shares(name: str, batch: int, precision: str, device: dict[str, float]) -> d
         "bytes": work.bytes,
         "operations_xla": counted.operations,
         "bytes_xla": counted.bytes,
-        "bound": max(work.operations / device["operations"], work.bytes / device["bytes"]),
+        "bound": work.seconds(device),
     }
 
 

@@ -8,8 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from benchmarks import host, page, quality, roofline
-from benchmarks.contest import Entrant, contest, summary
+from benchmarks import gpu, host, page, quality, roofline
+from benchmarks.contest import Entrant, GaveUp, contest, summary
 from benchmarks.rounds import EXPERIMENTS
 from tests import plain_conv
 from wgan_jax import experiment, training
@@ -39,8 +39,34 @@ def test_contestants_take_turns_and_are_compared():
 
 
 def test_a_contestant_that_ends_is_named():
-    with pytest.raises(RuntimeError, match="torch ended"):
+    with pytest.raises(GaveUp, match="torch gave up: "):
         contest([Entrant("torch", (sys.executable, "-c", ""))], passes=1, seconds=0.1)
+
+
+def test_who_is_not_needed_may_fail_or_hang():
+    entrants = [
+        sleeper("ours", 0.01),
+        Entrant("fails", (sys.executable, "-c", "raise SystemExit('no such mode')")),
+        Entrant("hangs", (sys.executable, "-c", "import time; time.sleep(60)")),
+        sleeper("torch", 0.02),
+    ]
+    found = contest(entrants, passes=1, seconds=0.01, patience=2, all_needed=False)
+    assert list(found) == ["ours", "fails", "hangs", "torch"]
+    assert found["torch"]["ratio"]["median"] > 1
+    assert found["fails"].keys() == found["hangs"].keys() == {"gave_up"}
+
+
+def test_a_contest_on_a_gpu_goes_on_without_those_that_fail(monkeypatch):
+    """Here all of PyTorch's do, without one; ours play on a CPU as if it were the GPU."""
+    monkeypatch.setattr(gpu, "PRECISIONS", ("tf32",))
+    monkeypatch.setattr(gpu, "DEVICE", "cpu")
+    monkeypatch.setattr(gpu, "OURS", {"ours": ()})
+    monkeypatch.setitem(roofline.MATRIX, "cpu", 64)
+    monkeypatch.setitem(roofline.COPIED, "cpu", 64)
+    found = gpu.measure(sys.executable, "cifar_wgan", "2")
+    assert found["rows"]["ours tf32"]["median"] > 0
+    assert all("gave_up" in found["rows"][f"{who} tf32"] for who in gpu.THEIRS)
+    assert found["hardware"]["tf32"]["bound"] > 0
 
 
 def made_up() -> dict:
@@ -103,9 +129,16 @@ def made_up() -> dict:
     ahead = dict.fromkeys(("operations_plain", "operations", "bytes_plain", "bytes"), 5e9)
     ahead |= {"kernels": 1234, "scratch_mb": 67.0, "compiling": 9.0}
     ahead |= {"launches": 56, "launches_with_graph": 0}
-    contests = {"cifar_wgan 64": {"ours tf32": row(1.0), "torch eager tf32": row(1.5)}}
     figures["ahead"] = {"cifar_wgan 64 tf32": ahead}
-    figures["gpu"] = {"contests": contests, "rooflines": [figures["roofline"]]}
+    ours, theirs = row(0.002), {"torch tf32": row(0.003), "torch graphs tf32": {"gave_up": "why"}}
+    ours["about"] |= {"counted": {"operations": 4e9, "bytes": 3e9, "kernels": 478}}
+    tf32 = {"operations": 5e9, "bytes": 2e9, "peaks": {"operations": 4e14, "bytes": 3e12}}
+    figures["gpu:cifar_wgan:64"] = {
+        "name": "cifar_wgan",
+        "batch": 64,
+        "rows": {"ours tf32": ours} | theirs,
+        "hardware": {"tf32": tf32 | {"bound": 0.001}},
+    }
     about = {"cores": 2, "cpu": "C", "python": "3", "versions": {"jax": "0"}, "load_before": 0.5}
     about["date"] = "2026-01-02T00:00"
     return {part: {"about": about, "figures": found} for part, found in figures.items()}
@@ -124,7 +157,11 @@ def test_the_page_has_every_part(tmp_path, monkeypatch):
     assert "| digits | 9 | 3 | 1.010 (0.900 to 1.100) | 1.020 | 2.0 |" in text
     assert "2026-01-02, load before 0.5" in text
     assert "| cifar_wgan 64 tf32 | 5.0 | 5.0 | 5.0 | 5.0 | 1,234 | 56 | 0 | 67 | 9.0 |" in text
-    assert "| torch eager tf32 | 1.50000 | 1.55 (1.50 to 1.60) |" in text
+    assert "## On a GPU: cifar_wgan, batch 64" in text
+    assert "| PyTorch eager | 3.00 |" in text
+    assert "| PyTorch, CUDA graphs | failed |" in text
+    assert "| PyTorch's best over our best | 1.50 |" in text
+    assert "| tf32 | 5.0 | 4.0 | 2.0 | 3.0 | 478 | 400.0 | 3.0 | 1.00 | 50% |" in text
     assert all(size.stat().st_size > 1000 for size in (tmp_path / "images").glob("*.png"))
     empty = page.write({}).read_text()
     assert "Not yet measured" in empty  # on a GPU

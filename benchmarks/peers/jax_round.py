@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from serve import serve
 
+from benchmarks import hlo
 from wgan_jax import devices
 from wgan_jax.config import resolve
 from wgan_jax.gan.rounds import chunk_program
@@ -62,7 +63,10 @@ def main() -> None:
         state, chunk = program(state, images, key, jnp.int32(n))
         jax.device_get(chunk)
 
-    serve(play, {"versions": {"jax": jax.__version__}, "parameters": parameters})
+    about = {"versions": {"jax": jax.__version__}, "parameters": parameters}
+    if options.device == "cuda":
+        about["counted"] = hlo.total(program.as_text())
+    serve(play, about)
 
 
 if __name__ == "__main__":
