@@ -260,7 +260,7 @@ class Session:
 
     def _grid(self, state: GanState, key: Array) -> Array:
         """The same latents' samples at every epoch, uint8 [GRID, h, w, c]."""
-        latents = self.game.latents(jax.random.fold_in(key, Stream.SAMPLES), GRID)
+        latents = self.game.latents(jax.random.fold_in(key, Stream.GRID), GRID)
         return self.game.pictures(state, latents)
 
     def _new_evaluator(self) -> Evaluator:

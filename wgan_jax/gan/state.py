@@ -35,6 +35,7 @@ class Stream(IntEnum):
     GENERATOR = 4
     SAMPLES = 5
     EVALUATION = 6
+    GRID = 7
 
 
 def root_key(seed: int) -> Array:
