@@ -63,7 +63,7 @@ def test_a_contest_on_a_gpu_goes_on_without_those_that_fail(monkeypatch):
     monkeypatch.setattr(gpu, "OURS", {"ours": ()})
     monkeypatch.setitem(roofline.MATRIX, "cpu", 64)
     monkeypatch.setitem(roofline.COPIED, "cpu", 64)
-    found = gpu.measure(sys.executable, "cifar_wgan", "2")
+    found = gpu.measure(sys.executable, "digits_wgan", "2")
     assert found["rows"]["ours tf32"]["median"] > 0
     assert all("gave_up" in found["rows"][f"{who} tf32"] for who in gpu.THEIRS)
     assert found["hardware"]["tf32"]["bound"] > 0

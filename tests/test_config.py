@@ -5,10 +5,12 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from wgan_jax import config as configs
 from wgan_jax import experiment
-from wgan_jax.config import Settings, base, difference, flat, resolve
+from wgan_jax.config import Settings, base, critic_updates, difference, flat, resolve
 from wgan_jax.errors import UserError
 
 EXPERIMENTS = sorted(Path("experiments").glob("*.py"))
@@ -138,3 +140,28 @@ def test_bad_experiment_files(tmp_path, text, says):
 def test_no_experiment_file(tmp_path):
     with pytest.raises(UserError, match="is not a file"):
         experiment.read(tmp_path / "none.py")
+
+
+@given(
+    st.integers(0, 30), st.integers(0, 9), st.integers(1, 9), st.integers(0, 60), st.integers(0, 60)
+)
+def test_critic_updates_are_what_the_schedule_plays(warm, period, long, first, count):
+    schedule = {"warm_epochs": warm, "period": period, "long": long}
+    settings = resolve({"n_critic": 3, "n_critic_schedule": schedule})
+    by_hand = sum(
+        long if epoch < warm or (period and epoch % period == 0) else 3
+        for epoch in range(first, first + count)
+    )
+    assert critic_updates(settings, first, count) == by_hand
+
+
+def test_more_critic_updates_than_their_counter_holds_are_refused():
+    schedule = {"period": 1, "long": 10**4}
+    for config in (
+        {"epochs": 10**8, "n_critic": 100},
+        {"epochs": 10**8, "n_critic": 1, "n_critic_schedule": schedule},
+        {"critic_optimizer": {"decay_epochs": 10**8}, "n_critic": 100},
+    ):
+        with pytest.raises(UserError, match="critic updates, above 2147483647: lower them"):
+            resolve(config)
+    resolve({"epochs": 10**8, "n_critic": 5, "n_critic_schedule": {"period": 500, "long": 100}})

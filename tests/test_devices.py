@@ -18,6 +18,7 @@ from wgan_jax.training import train
 # Eight simulated devices have to be asked for before jax starts: hence a process of its own.
 SCRIPT = """
 import json, sys
+from unittest import mock
 import jax, numpy as np
 from wgan_jax import devices
 from wgan_jax.config import resolve
@@ -58,6 +59,11 @@ game = new_game(resolve(config | {"critic": plain}), 1)
 state, images = (devices.put(x, devices.everywhere(game.mesh)) for x in (state, images))
 program = rounds.chunk_program(game).lower(state, images, key, np.int32(20)).compile()
 found["one pass"] = {"program": program.as_text()}
+# In the form of GPUs.
+with mock.patch.object(jax, "default_backend", return_value="gpu"):
+    game = new_game(resolve(config), 1)
+    program = rounds.chunk_program(game).lower(state, images, key, np.int32(20)).compile()
+found["on GPUs"] = {"program": program.as_text()}
 quality = {"encoder": "digits", "n": 64, "batch_size": 32}
 for count in (1, 4):
     c = config | {"devices": count, "quality_every": 3, "quality": quality, "epochs": 3}
@@ -101,7 +107,7 @@ def test_the_result_does_not_depend_on_the_number_of_devices(found, count):
     assert np.ptp(found["1"]["metrics"], axis=0).max() > 0.01  # they did learn something
 
 
-@pytest.mark.parametrize("count", ["2", "4", "8", "one pass"])
+@pytest.mark.parametrize("count", ["2", "4", "8", "one pass", "on GPUs"])
 def test_devices_exchange_sums_and_never_images_or_features(found, count):
     exchanges = set(
         re.findall(r"all-(?:gather|reduce|to-all)|collective-permute", found[count]["program"])

@@ -141,7 +141,9 @@ def test_precision_is_asked_of_the_compiler(tiny, precision, asked):
     game = new_game(resolve(tiny | {"precision": precision}), 1)
     state = jax.eval_shape(game.new_state, root_key(0))
     images = jnp.zeros((8, 8, 8, 1), jnp.uint8)
-    lowered = jax.jit(lambda s: critic_step(game, s, images, root_key(0))[0]).lower(state)
+    fakes = jnp.zeros((8, 8, 8, 1))
+    step = jax.jit(lambda s: critic_step(game, s, images, fakes, root_key(0))[0])
+    lowered = step.lower(state)
     products = [line for line in lowered.as_text().splitlines() if "convolution(" in line]
     assert any(asked in line for line in products)
     assert any("HIGHEST" in line for line in products) == (precision == "float32")

@@ -10,14 +10,26 @@ import pytest
 from wgan_jax.config import resolve
 from wgan_jax.gan.objectives import OBJECTIVES
 from wgan_jax.gan.state import Game, GanState, Stream, new_game, root_key
-from wgan_jax.gan.steps import _flip, _score, _score_both, critic_step, generator_step
+from wgan_jax.gan.steps import (
+    _flip,
+    _score,
+    _score_both,
+    critic_step,
+    fakes_for_critic,
+    generator_step,
+)
 
 KEY = root_key(0)
 
 
 def critic_update(game: Game, state: GanState):
     """One critic update on the test's batch, compiled."""
-    return jax.jit(lambda state: critic_step(game, state, batch(), KEY))(state)
+
+    def update(state: GanState):
+        fake = fakes_for_critic(game, state, state.critic_updates, KEY)
+        return critic_step(game, state, batch(), fake, KEY)
+
+    return jax.jit(update)(state)
 
 
 def generator_update(game: Game, state: GanState):
@@ -69,9 +81,8 @@ def test_critic_step_by_hand(tiny):
 def test_weights_stay_in_the_box_exactly(tiny):
     config = tiny | {"clip": 0.01, "critic_optimizer": {"learning_rate": 1.0}}
     game, state = game_and_state(config)
-    step = jax.jit(lambda state: critic_step(game, state, batch(), KEY)[0])
     for _ in range(3):
-        state = step(state)
+        state, _ = critic_update(game, state)
         largest = max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(state.critic.params))
         assert largest == float(np.float32(0.01))
 
@@ -103,6 +114,19 @@ def test_rate_factor_zero_freezes_the_weights(tiny):
     frozen = state.replace(rate_factor=jnp.float32(0))
     new, _ = critic_update(game, frozen)
     assert jax.tree.all(jax.tree.map(jnp.array_equal, new.critic.params, state.critic.params))
+
+
+def test_the_critics_rate_falls_to_zero_with_its_last_update(tiny):
+    """In 6 epochs, of which 3 are long: 27 updates."""
+    config = tiny | {"n_critic_schedule": {"warm_epochs": 2, "period": 4, "long": 7}}
+    config |= {"clip": 10.0, "critic_optimizer": {"name": "sgd", "learning_rate": 1.0}}
+    config["critic_optimizer"]["schedule"] = "linear"
+    tx, weight = game_and_state(config)[0].critic_optimizer, jnp.float32(0)
+    state, moved = tx.init(weight), []
+    for _ in range(28):
+        update, state = tx.update(jnp.float32(1), state, weight)
+        moved.append(float(update))
+    np.testing.assert_allclose(moved, -np.arange(27, -1, -1) / 27, atol=1e-6)
 
 
 def test_ema_by_hand(tiny):

@@ -41,7 +41,7 @@ def test_projection_holds_where_the_transform_alone_may_not():
 def test_rmsprop_is_the_authors():
     """torch's: v = .99 v + .01 g^2; p -= lr g / (sqrt v + 1e-8)"""
     lr, gradients = 5e-5, (1e-4, -3e-5, 1e-7)
-    tx = optimizer(OptimizerSettings(), 10, 5)
+    tx = optimizer(OptimizerSettings(), 50)
     params, v, expected = jnp.float32(0.5), 0.0, 0.5
     state = tx.init(params)
     for g in gradients:
@@ -56,14 +56,14 @@ def test_rmsprop_is_the_authors():
 
 def test_adam_by_hand():
     settings = OptimizerSettings(name="adam", learning_rate=1e-3, b1=0.0, b2=0.9)
-    tx = optimizer(settings, 10, 1)
+    tx = optimizer(settings, 10)
     update, _ = tx.update(jnp.float32(2.0), tx.init(jnp.float32(0.0)), jnp.float32(0.0))
     np.testing.assert_allclose(update, -1e-3, rtol=1e-5)  # corrected moments: 2 / sqrt(4)
 
 
 def test_sgd_with_momentum():
     settings = OptimizerSettings(name="sgd", learning_rate=0.1, b1=0.5)
-    tx = optimizer(settings, 10, 1)
+    tx = optimizer(settings, 10)
     state = tx.init(jnp.float32(0.0))
     first, state = tx.update(jnp.float32(1.0), state)
     second, _ = tx.update(jnp.float32(1.0), state)
@@ -72,13 +72,25 @@ def test_sgd_with_momentum():
 
 @pytest.mark.parametrize(("schedule", "half"), [("linear", 0.5), ("cosine", 0.5)])
 def test_schedules_count_the_players_own_updates(schedule, half):
-    rate = learning_rate(OptimizerSettings(schedule=schedule, learning_rate=1.0), 10, 5)
+    rate = learning_rate(OptimizerSettings(schedule=schedule, learning_rate=1.0), 50)
     np.testing.assert_allclose([rate(0), rate(25), rate(50)], [1.0, half, 0.0], atol=1e-6)
 
 
-def test_a_schedule_of_its_own_length():
-    settings = OptimizerSettings(schedule="linear", learning_rate=1.0, decay_epochs=4)
-    np.testing.assert_allclose(learning_rate(settings, 1000, 1)(2), 0.5)
+@pytest.mark.parametrize(("name", "rate"), [("rmsprop", 1e-3), ("adam", 0.01), ("sgd", 0.01)])
+def test_a_rate_factor_is_a_lower_rate_up_to_the_box(name, rate):
+    """Half of the way of an update that ends at the box may end there, too."""
+    clip, rng = 0.01, np.random.default_rng(0)
+    params = jnp.asarray(rng.uniform(-clip, clip, 1000), jnp.float32)
+    grads = jnp.asarray(rng.normal(size=1000), jnp.float32)
+
+    def moved(rate: float, **factor: float):
+        settings = OptimizerSettings(name=name, learning_rate=rate)
+        tx = optax.chain(optimizer(settings, 10), clip_weights(clip))
+        return tx.update(grads, tx.init(params), params, **factor)[0]
+
+    by_factor = moved(rate, rate_factor=0.5)
+    np.testing.assert_allclose(by_factor, moved(rate / 2), rtol=1e-5)
+    assert 0.1 < float(jnp.mean(jnp.abs(params + by_factor) > 0.999 * clip)) < 0.9
 
 
 def test_project_keeps_structure():

@@ -18,7 +18,7 @@ from typing import Any, get_type_hints
 from ml_collections import ConfigDict
 
 from wgan_jax.errors import UserError
-from wgan_jax.limits import check
+from wgan_jax.limits import MOST_UPDATES, check
 
 
 def _field(default: Any, meaning: str, *, result: bool = True) -> Any:
@@ -201,7 +201,24 @@ def resolve(config: Mapping[str, Any] | ConfigDict | Settings) -> Settings:
         given = config.to_dict() if isinstance(config, ConfigDict) else config
         settings = _build(Settings, given, "")
     check(flat(settings))
+    _check_updates(settings)
     return settings
+
+
+def critic_updates(settings: Settings, first: int, rounds: int) -> int:
+    """Critic updates in so many rounds from the epoch `first` on."""
+    schedule = settings.n_critic_schedule
+
+    def long_ones(end: int) -> int:
+        """Long epochs among 0 ... end - 1."""
+        warm = min(schedule.warm_epochs, end)
+        if not schedule.period:
+            return warm
+        late = -(-end // schedule.period) - -(-warm // schedule.period)
+        return warm + late
+
+    long = long_ones(first + rounds) - long_ones(first)
+    return long * schedule.long + (rounds - long) * settings.n_critic
 
 
 def flat(settings: Settings) -> dict[str, Any]:
@@ -224,6 +241,18 @@ def describe() -> list[tuple[str, Any, str]]:
     return [
         (name, value, field.metadata["meaning"]) for name, value, field in _walk(Settings(), "")
     ]
+
+
+def _check_updates(settings: Settings) -> None:
+    """Refuse more critic updates than their counter holds."""
+    epochs = max(settings.epochs, settings.critic_optimizer.decay_epochs)
+    updates = critic_updates(settings, 0, epochs)
+    if updates > MOST_UPDATES:
+        raise UserError(
+            f"{epochs} epochs, of config.epochs or config.critic_optimizer.decay_epochs, have "
+            f"{updates} critic updates, above {MOST_UPDATES}: lower them, config.n_critic or "
+            "config.n_critic_schedule."
+        )
 
 
 def _walk(settings: Any, prefix: str) -> list[tuple[str, Any, dataclasses.Field[Any]]]:

@@ -11,9 +11,10 @@ import numpy as np
 from jax import Array
 
 from wgan_jax import devices
+from wgan_jax.config import critic_updates
 from wgan_jax.data.dataset import Dataset
 from wgan_jax.gan import state as gan
-from wgan_jax.gan.rounds import CHUNK, Block, updates_in
+from wgan_jax.gan.rounds import CHUNK, Block
 
 BLOCK_BYTES = 128 * 2**20  # of images in a block; two of them lie on the devices at a time
 
@@ -126,9 +127,9 @@ class Streamed:
     def _order(self, rounds: int) -> None:
         """Begin to build the next block: so many rounds, or as many as it can hold."""
         epoch = self._epoch + self._rounds
-        while updates_in(self._settings, epoch, rounds) > self._shape[0]:
+        while critic_updates(self._settings, epoch, rounds) > self._shape[0]:
             rounds -= 1
-        updates = updates_in(self._settings, epoch, rounds)
+        updates = critic_updates(self._settings, epoch, rounds)
         self._coming = self._pool.submit(self._build, self._update, updates)
         self._ordered, self._update = rounds, self._update + updates
 

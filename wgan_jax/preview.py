@@ -14,7 +14,7 @@ from wgan_jax.data.dataset import Dataset
 from wgan_jax.feeding import updates_in_block
 from wgan_jax.gan.rounds import Block, chunk_program
 from wgan_jax.gan.state import Game, GanState, new_game, root_key
-from wgan_jax.gan.steps import critic_step, generator_step
+from wgan_jax.gan.steps import Metrics, critic_step, fakes_for_critic, generator_step
 from wgan_jax.training import read_images
 
 
@@ -78,7 +78,12 @@ def updates(
     """How often in a usual round, and what: the update of the critic, and that of the generator."""
     shape = (game.settings.batch_size, *game.image_shape)
     batch = jax.ShapeDtypeStruct(shape, jnp.uint8)
-    critic = jax.jit(lambda s, b: critic_step(game, s, b, key)).lower(state, batch)
+
+    def update(state: GanState, batch: jax.Array) -> tuple[GanState, Metrics]:
+        fake = fakes_for_critic(game, state, state.critic_updates, key)
+        return critic_step(game, state, batch, fake, key)
+
+    critic = jax.jit(update).lower(state, batch)
     generator = jax.jit(lambda s: generator_step(game, s, key)).lower(state)
     return (game.settings.n_critic, critic), (1, generator)
 

@@ -33,11 +33,7 @@ def _as_one(params: optax.Params) -> Array:
 
 def windowed_variance(recent: Array, count: Array) -> Array:
     """Population variance of the first `count` values of `recent` [window]; 0 for one value."""
-    filled = jnp.arange(len(recent)) < count
-    n = jnp.maximum(count, 1).astype(recent.dtype)
-    mean = jnp.sum(jnp.where(filled, recent, 0)) / n
-    variance: Array = jnp.sum(jnp.where(filled, (recent - mean) ** 2, 0)) / n
-    return variance
+    return jnp.var(recent, where=jnp.arange(len(recent)) < count)
 
 
 def loss_ratio(d_loss: Array, g_loss: Array) -> Array:

@@ -8,7 +8,7 @@ and the bits of a run do not depend on how it was cut into chunks.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +25,7 @@ from wgan_jax.gan.metrics import (
     windowed_variance,
 )
 from wgan_jax.gan.state import Game, GanState, Stream
-from wgan_jax.gan.steps import Metrics, critic_step, generator_step
+from wgan_jax.gan.steps import Metrics, critic_step, fakes_for_critic, generator_step
 from wgan_jax.order import drawn
 
 CHUNK = 1024  # rounds per chunk at most: the length of the buffer of metrics
@@ -144,34 +144,32 @@ def chunk_program(game: Game, streamed: int = 0) -> jax.stages.Wrapped:
     )
 
 
-def updates_in(settings: Settings, first: int, rounds: int) -> int:
-    """Critic updates in so many rounds from the epoch `first` on."""
-    schedule = settings.n_critic_schedule
-
-    def long_ones(end: int) -> int:
-        """Long epochs among 0 ... end - 1."""
-        warm = min(schedule.warm_epochs, end)
-        if not schedule.period:
-            return warm
-        late = -(-end // schedule.period) - -(-warm // schedule.period)
-        return warm + late
-
-    long = long_ones(first + rounds) - long_ones(first)
-    return long * schedule.long + (rounds - long) * settings.n_critic
-
-
 def _critic_phase(game: Game, state: GanState, draw: Draw, key: Array) -> tuple[GanState, Metrics]:
     """The critic updates of a round, scanned; the metrics are those of the last."""
+    updates, fakes = _critic_updates(game.settings, state.epoch), None
+    if isinstance(updates, int) and _makes_fakes_at_once(game):
+        numbers = state.critic_updates + jnp.arange(updates)
+        fakes = jax.vmap(lambda number: fakes_for_critic(game, state, number, key))(numbers)
 
-    def update(_: Any, carry: tuple[GanState, Metrics]) -> tuple[GanState, Metrics]:
+    def update(i: Array, carry: tuple[GanState, Metrics]) -> tuple[GanState, Metrics]:
         state, batch = draw(carry[0])
-        return critic_step(game, state, batch, key)
+        number = state.critic_updates
+        fake = fakes_for_critic(game, state, number, key) if fakes is None else fakes[i]
+        return critic_step(game, state, batch, fake, key)
 
-    _, measured = jax.eval_shape(update, 0, (state, {}))
+    _, measured = jax.eval_shape(update, jnp.int32(0), (state, {}))
     blank = jax.tree.map(jnp.zeros_like, measured)
-    updates = _critic_updates(game.settings, state.epoch)
     played: tuple[GanState, Metrics] = lax.fori_loop(0, updates, update, (state, blank))
     return played
+
+
+def _makes_fakes_at_once(game: Game) -> bool:
+    """Whether one pass of the generator makes the fakes of all critic updates of a round.
+
+    For a GPU one batch is little work, and every kernel a start. On a CPU one is work enough; and
+    several devices, each with its share of every batch, would exchange features for it.
+    """
+    return jax.default_backend() != "cpu" and game.mesh.size == 1
 
 
 def _critic_updates(settings: Settings, epoch: Array) -> int | Array:

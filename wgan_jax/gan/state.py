@@ -15,7 +15,7 @@ from jax import Array, lax
 from jax.sharding import Mesh
 
 from wgan_jax import devices
-from wgan_jax.config import Settings
+from wgan_jax.config import Settings, critic_updates
 from wgan_jax.gan.metrics import WINDOW
 from wgan_jax.gan.networks import Critic, Generator
 from wgan_jax.gan.objectives import OBJECTIVES, Objective
@@ -99,8 +99,8 @@ class Game:
     critic: Critic
     generator: Generator
     objective: Objective
-    critic_optimizer: optax.GradientTransformation
-    generator_optimizer: optax.GradientTransformation
+    critic_optimizer: optax.GradientTransformationExtraArgs
+    generator_optimizer: optax.GradientTransformationExtraArgs
 
     @property
     def metric_keys(self) -> tuple[str, ...]:
@@ -175,7 +175,8 @@ def new_game(settings: Settings, channels: int, mesh: Mesh | None = None) -> Gam
     A run that was trained on other devices than there are now is so still read and sampled.
     """
     objective = OBJECTIVES[settings.objective]
-    critic_tx = optimizer(settings.critic_optimizer, settings.epochs, settings.n_critic)
+    epochs = settings.critic_optimizer.decay_epochs or settings.epochs
+    critic_tx = optimizer(settings.critic_optimizer, critic_updates(settings, 0, epochs))
     if objective.clips:
         critic_tx = optax.chain(critic_tx, clip_weights(settings.clip))
     size = settings.image_size
@@ -187,7 +188,10 @@ def new_game(settings: Settings, channels: int, mesh: Mesh | None = None) -> Gam
         generator=Generator(settings.generator, size, channels, settings.precision),
         objective=objective,
         critic_optimizer=critic_tx,
-        generator_optimizer=optimizer(settings.generator_optimizer, settings.epochs, 1),
+        generator_optimizer=optimizer(
+            settings.generator_optimizer,
+            settings.generator_optimizer.decay_epochs or settings.epochs,
+        ),
     )
 
 

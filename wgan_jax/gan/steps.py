@@ -11,31 +11,46 @@ from jax import Array
 
 from wgan_jax.gan.objectives import gradient_penalty
 from wgan_jax.gan.state import Game, GanState, Player, Stream, Tree
-from wgan_jax.gan.transforms import project, scale
+from wgan_jax.gan.transforms import project
 
 Metrics = dict[str, Array]
 
 
-def critic_step(game: Game, state: GanState, batch: Array, key: Array) -> tuple[GanState, Metrics]:
-    """One critic update on a batch of real images and as many fresh fakes.
+def fakes_for_critic(game: Game, state: GanState, update: Array, key: Array) -> Array:
+    """The fakes of the critic's update of that number: float32 [batch, h, w, c] in [-1, 1].
+
+    By batch statistics as in the authors' code, or by running ones as in the guide's. Running
+    averages move in the generator's own update only, so that those of a round may be made at once.
+    """
+    latent_key, *_ = _critic_keys(key, update)
+    latents = game.spread(game.latents(latent_key, game.settings.batch_size))
+    params, stats = state.generator.params, state.generator.stats
+    if game.settings.generator.fakes_statistics == "batch":
+        return _generate(game, params, stats, latents)[0]
+    fakes: Any = game.generator.apply({"params": params, **stats}, latents, train=False)
+    return jnp.asarray(fakes)
+
+
+def critic_step(
+    game: Game, state: GanState, batch: Array, fake: Array, key: Array
+) -> tuple[GanState, Metrics]:
+    """One critic update on a batch of real images and as many fakes.
 
     Args:
       game: the static part.
       state: before the update.
       batch: real images, uint8 [batch, h, w, c].
+      fake: those of `fakes_for_critic` for this update.
       key: the run's root key.
 
     Returns:
       The state after the update, and scalars measured before it: `d_loss_real`, `d_loss_fake`,
       `d_loss`, `wasserstein_distance`, `critic_grad_norm` and the objective's extras.
     """
-    step_key = jax.random.fold_in(jax.random.fold_in(key, Stream.CRITIC), state.critic_updates)
-    latent_key, flip_key, real_key, fake_key, mix_key = jax.random.split(step_key, 5)
+    _, flip_key, real_key, fake_key, mix_key = _critic_keys(key, state.critic_updates)
     real = _as_floats(batch)
     if game.settings.data.flip:
         real = _flip(real, flip_key)
-    latents = game.spread(game.latents(latent_key, len(batch)))
-    fake = _fakes_for_critic(game, state, latents)
 
     def loss(params: Tree) -> tuple[Array, tuple[Tree, Metrics]]:
         real_scores, fake_scores, stats = _score_both(
@@ -98,6 +113,12 @@ def generator_step(game: Game, state: GanState, key: Array) -> tuple[GanState, M
     return state.replace(generator=generator, ema=ema), metrics
 
 
+def _critic_keys(key: Array, update: Array) -> Array:
+    """Of the critic's update of that number: latents, flips, dropout on reals and fakes, mixing."""
+    step_key = jax.random.fold_in(jax.random.fold_in(key, Stream.CRITIC), update)
+    return jax.random.split(step_key, 5)
+
+
 def _score(game: Game, params: Tree, stats: Tree, images: Array, key: Array) -> tuple[Array, Tree]:
     """Scores [batch] of images as in training, and the critic's new running averages."""
     scores, changed = game.critic.apply(
@@ -135,23 +156,15 @@ def _generate(game: Game, params: Tree, stats: Tree, latents: Array) -> tuple[Ar
     return images, dict(changed)
 
 
-def _fakes_for_critic(game: Game, state: GanState, latents: Array) -> Array:
-    """Fakes by batch statistics as in the authors' code, or by running ones as in the guide's.
-
-    Running averages move in the generator's own update only.
-    """
-    params, stats = state.generator.params, state.generator.stats
-    if game.settings.generator.fakes_statistics == "batch":
-        return _generate(game, params, stats, latents)[0]
-    fakes: Any = game.generator.apply({"params": params, **stats}, latents, train=False)
-    return jnp.asarray(fakes)
-
-
 def _update(
-    tx: optax.GradientTransformation, player: Player, grads: Tree, stats: Tree, rate_factor: Array
+    tx: optax.GradientTransformationExtraArgs,
+    player: Player,
+    grads: Tree,
+    stats: Tree,
+    rate_factor: Array,
 ) -> Player:
-    updates, opt_state = tx.update(grads, player.opt_state, player.params)
-    params: Any = optax.apply_updates(player.params, scale(updates, rate_factor))
+    updates, opt_state = tx.update(grads, player.opt_state, player.params, rate_factor=rate_factor)
+    params: Any = optax.apply_updates(player.params, updates)
     return Player(params=params, stats=stats, opt_state=opt_state)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -12,7 +14,7 @@ from wgan_jax.config import OptimizerSettings
 
 def project(params: optax.Params, c: float) -> optax.Params:
     """Every weight moved into [-c, c]; exact."""
-    return jax.tree.map(lambda p: jnp.clip(p, -c, c), params)
+    return optax.tree.clip(params, -c, c)
 
 
 def clip_weights(c: float) -> optax.GradientTransformation:
@@ -42,24 +44,41 @@ def clip_weights(c: float) -> optax.GradientTransformation:
     return optax.GradientTransformation(init, update)
 
 
-def learning_rate(
-    settings: OptimizerSettings, epochs: int, updates_per_epoch: int
-) -> optax.ScalarOrSchedule:
-    """The rate, or its schedule over the player's own updates, falling to 0 at its end."""
+def learning_rate(settings: OptimizerSettings, steps: int) -> optax.ScalarOrSchedule:
+    """The rate, or its schedule over so many of the player's own updates, falling to 0."""
     if settings.schedule == "constant":
         return settings.learning_rate
-    steps = (settings.decay_epochs or epochs) * updates_per_epoch
     if settings.schedule == "linear":
         return optax.linear_schedule(settings.learning_rate, 0.0, steps)
     return optax.cosine_decay_schedule(settings.learning_rate, steps)
 
 
-def optimizer(
-    settings: OptimizerSettings, epochs: int, updates_per_epoch: int
+def optimizer(settings: OptimizerSettings, steps: int) -> optax.GradientTransformationExtraArgs:
+    """One player's optimiser; `steps` is the length of its schedule.
+
+    Its `update` takes `rate_factor`, by which the host may lower the rate during a run. RMSProp is
+    the WGAN authors' (torch's) with the default settings: eps outside the root, so that the small
+    gradients of a clipped critic are not shrunk.
+    """
+    tx = _by_name(settings, learning_rate(settings, steps))
+
+    def update(
+        grads: optax.Updates,
+        state: optax.OptState,
+        params: optax.Params | None = None,
+        *,
+        rate_factor: Array | float = 1.0,
+        **_: Any,
+    ) -> tuple[optax.Updates, optax.OptState]:
+        updates, state = tx.update(grads, state, params)
+        return optax.tree.scale(rate_factor, updates), state
+
+    return optax.GradientTransformationExtraArgs(tx.init, update)
+
+
+def _by_name(
+    settings: OptimizerSettings, rate: optax.ScalarOrSchedule
 ) -> optax.GradientTransformation:
-    """One player's optimiser. RMSProp is the WGAN authors' (torch's) with the default settings:
-    eps outside the root, so that the small gradients of a clipped critic are not shrunk."""
-    rate = learning_rate(settings, epochs, updates_per_epoch)
     if settings.name == "rmsprop":
         return optax.rmsprop(
             rate, decay=settings.decay, eps=settings.eps, eps_in_sqrt=settings.eps_in_sqrt
@@ -67,8 +86,3 @@ def optimizer(
     if settings.name == "adam":
         return optax.adam(rate, b1=settings.b1, b2=settings.b2, eps=settings.eps)
     return optax.sgd(rate, momentum=settings.b1 or None)
-
-
-def scale(updates: optax.Updates, factor: Array) -> optax.Updates:
-    """Updates times a traced factor: a learning rate that the host may lower during a run."""
-    return jax.tree.map(lambda u: u * factor, updates)
