@@ -134,16 +134,20 @@ def _kernels(program: Program, computation: str, times: int) -> Iterator[Kernel]
         elif line.operation == "call":
             yield from _kernels(program, line.attribute(r"to_apply=%([\w.\-]+)"), times)
         elif line.operation not in _FREE and not line.operation.endswith("-done"):
-            moved = [line.type, *(types[name] for name in line.operands)]
-            name = line.attribute(r'custom_call_target="([^"]+)"') or line.operation
+            library = line.attribute(r'custom_call_target="([^"]+)"')
+            # Of what a library's kernel returns, all but the first is scratch memory.
+            made = _ARRAY.search(line.type)[0] if library else line.type  # type: ignore[index]
+            moved = [made, *(types[name] for name in line.operands)]
             operations = _operations(program, line, types)
-            yield Kernel(name, times, operations, sum(map(_size, moved)))
+            yield Kernel(library or line.operation, times, operations, sum(map(_size, moved)))
 
 
 def _operations(program: Program, line: Instruction, types: dict[str, str]) -> int:
     target = line.attribute(r'custom_call_target="([^"]+)"')
     if target.startswith("__cudnn$conv"):
         return _of_convolution(target, line, types)
+    if target.startswith("__cublas"):
+        return _of_product(line, types, r'"lhs_contracting_dimensions":\[([^\]]*)\]')
     if target:
         raise ValueError(f"how much work {target} is, is not known here")
     inner = program.get(line.attribute(r"calls=%([\w.\-]+)"), [])
@@ -164,9 +168,11 @@ def _of_convolution(target: str, line: Instruction, types: dict[str, str]) -> in
     return 2 * math.prod(made) * taps * image[first.index("f")]
 
 
-def _of_product(line: Instruction, types: dict[str, str]) -> int:
+def _of_product(
+    line: Instruction, types: dict[str, str], axes: str = r"lhs_contracting_dims=\{([\d,]+)\}"
+) -> int:
     left = _shape(types[line.operands[0]])
-    summed = line.attribute(r"lhs_contracting_dims=\{([\d,]+)\}").split(",")
+    summed = re.findall(r"\d+", line.attribute(axes))
     return 2 * math.prod(_shape(line.type)) * math.prod(left[int(axis)] for axis in summed)
 
 

@@ -15,12 +15,26 @@ def test_kernels_are_counted_once_through_the_outermost_loop():
     multiplications = 8 * 16 * 16 * 5 * 5 * 3 * 16
     assert [each.operations for each in (forward, filter_, input_)] == [2 * multiplications] * 3
     image, kernel, result = 4 * 8 * 32 * 32 * 3, 4 * 16 * 5 * 5 * 3, 4 * 8 * 16 * 16 * 16
-    assert forward == hlo.Kernel(
-        "__cudnn$convForward", 1, 2 * multiplications, image + kernel + result + 64
+    assert forward == hlo.Kernel(  # and 64 bytes of scratch memory
+        "__cudnn$convForward", 1, 2 * multiplications, image + kernel + result
     )
     assert input_.bytes == image + kernel + result
     assert total == hlo.Kernel("fusion", 1, 0, 2 * 4 * 64 * 32)
     assert gemm == hlo.Kernel("fusion", 5, 2 * 64 * 100 * 32, 2 * (64 * 100 + 100 * 32 + 64 * 32))
+
+
+def test_a_librarys_product_counts_as_ours():
+    """As cuBLAS is called where it is faster than XLA's own kernel."""
+    ours = "bf16[64,32]{1,0} fusion(%x.1, %k.1), kind=kCustom, calls=%fused_dot"
+    theirs = (
+        "(bf16[64,32]{1,0}, s8[4194304]{0}) custom-call(%x.1, %k.1), custom_call_target="
+        '"__cublas$lt$matmul", backend_config={"gemm_backend_config":{"beta":0,'
+        '"dot_dimension_numbers":{"lhs_contracting_dimensions":["1"],"rhs_contracting_dimensions":'
+        '["0"],"lhs_batch_dimensions":[],"rhs_batch_dimensions":[]}}}'
+    )
+    *_, before = hlo.kernels_of_a_round(TEXT)
+    *_, after = hlo.kernels_of_a_round(TEXT.replace(ours, theirs))
+    assert after == hlo.Kernel("__cublas$lt$matmul", 5, before.operations, before.bytes)
 
 
 @pytest.mark.parametrize(
