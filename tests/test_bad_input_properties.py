@@ -133,11 +133,11 @@ columns = st.sampled_from(
 
 @st.composite
 def tables(draw: Any) -> bytes:
-    """Files that are nearly tables: CSV, TSV, JSON and JSON lines."""
+    """Files that are nearly tables: CSV, TSV, spaces, JSON, JSON lines and printed lines."""
     header = draw(st.lists(columns, min_size=1, max_size=4))
     rows = draw(st.lists(st.lists(cells, min_size=1, max_size=5), max_size=12))
-    kind = draw(st.sampled_from([",", "\t", ";", "lines", "columns", "rows"]))
-    if kind in ",\t;":
+    kind = draw(st.sampled_from([",", "\t", ";", " ", "lines", "columns", "rows", "printed"]))
+    if kind in ",\t; ":
         text = "\n".join(kind.join(row) for row in (header, *rows)) + "\n"
     else:
         objects = [dict(zip(header, row, strict=False)) for row in rows]
@@ -147,6 +147,7 @@ def tables(draw: Any) -> bytes:
             "lines": "\n".join(map(json.dumps, numbers)),
             "columns": json.dumps(whole),
             "rows": json.dumps(numbers),
+            "printed": "\n".join(" ".join(f"{k}: {v}" for k, v in row.items()) for row in objects),
         }[kind]
     content = text.encode(errors="surrogatepass")
     cut = draw(st.integers(0, len(content)))

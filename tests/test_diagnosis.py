@@ -137,6 +137,29 @@ def test_a_run_too_short_to_judge_says_so(
         assert part in " ".join(" ".join(lines_of(capsys)).split())
 
 
+def test_a_run_is_judged_by_its_fid_alone_where_there_is_no_more(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fid = [*np.linspace(200, 20, 20), *np.linspace(30, 90, 10)]
+    lines = (json.dumps({"results": {"fid50k_full": value}}) for value in fid)
+    log = tmp_path / "metric-fid50k_full.jsonl"
+    log.write_text("\n".join(lines) + "\n")
+    assert run.main(["diagnose", str(log)]) == 0
+    said = " ".join(" ".join(lines_of(capsys)).split())
+    assert "failing: collapse" in said
+    assert "judged by the samples alone" in said
+
+
+def test_only_what_has_a_number_is_called_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    columns = healthy_hinge(200)
+    columns |= {"fid": np.full(200, np.nan), "recall": np.full(200, -1.0)}
+    assert run.main(["diagnose", str(write_csv(tmp_path / "mine.csv", columns))]) == 0
+    said = " ".join(" ".join(lines_of(capsys)).split())
+    assert "measured: d_loss, g_loss note:" in said
+
+
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [

@@ -42,6 +42,14 @@ def csv(tmp_path: Path, text: str) -> RunLog:
         ("gloss", "g_loss"),
         ("FID", "fid_score"),
         ("metrics/fid50k_full", "fid_score"),
+        ("val_fid", "fid_score"),
+        ("val/fid", "fid_score"),
+        ("eval/FID", "fid_score"),
+        ("test_fid", "fid_score"),
+        ("valid_fid50k_full", "fid_score"),
+        ("results/fid50k_full", "fid_score"),
+        ("val_recall", "recall"),
+        ("val/inception_score", "inception_score_mean"),
         ("IS", "inception_score_mean"),
         ("inception_score", "inception_score_mean"),
         ("global_step", "epoch"),
@@ -49,6 +57,8 @@ def csv(tmp_path: Path, text: str) -> RunLog:
         ("_step", "epoch"),
         ("D_acc", "d_accuracy"),
         ("best_fid", None),
+        ("val_d_loss", None),
+        ("test/g_loss", None),
         ("learning_rate", None),
         ("loss", None),
         ("time", None),
@@ -61,6 +71,13 @@ def test_names_are_recognised(column: str, key: str | None) -> None:
 def test_the_finest_of_several_time_axes_counts() -> None:
     assert columns_of(["epoch", "iter", "d_loss"], {})["epoch"] == "iter"
     assert columns_of(["step", "epoch", "d_loss"], {})["epoch"] == "step"
+
+
+def test_the_coarsest_of_several_time_axes_is_known() -> None:
+    assert columns_of(["step", "epoch", "batch", "d_loss"], {})["coarse"] == "epoch"
+    assert columns_of(["epoch", "i", "d_loss"], {"epoch": "i"})["coarse"] == "epoch"
+    assert "coarse" not in columns_of(["step", "d_loss"], {})
+    assert "coarse" not in columns_of(["epoch", "batch"], {"epoch": "epoch"})
 
 
 def test_what_the_user_says_goes_before_any_guess() -> None:
@@ -121,6 +138,61 @@ def test_a_row_cut_short_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
     log = csv(tmp_path, "step,d_loss,g_loss\n0,1,2\n1,3\n")
     np.testing.assert_array_equal(log.history["d_loss"], [1, 3])
     np.testing.assert_array_equal(log.history["g_loss"], [2, np.nan])
+
+
+def test_columns_that_might_be_meant_are_named_where_they_are_not_read(tmp_path: Path) -> None:
+    header = "step,d_loss,errD,val_loss,best_fid,lr,kid_mean\n"
+    log = csv(tmp_path, header + "0,1,1,1,1,1,1\n1,2,2,2,2,2,2\n")
+    said = "Not read, unless --map KEY=COLUMN says so: errD, val_loss, best_fid."
+    assert log.notes == (said,)
+
+
+@pytest.mark.parametrize("placeholder", ["0", "-1", "0.0"])
+def test_a_fid_of_nothing_is_no_measurement(tmp_path: Path, placeholder: str) -> None:
+    log = csv(tmp_path, f"step,d_loss,fid\n0,1,{placeholder}\n1,1,50\n2,1,{placeholder}\n")
+    np.testing.assert_array_equal(log.history["fid_score"], [np.nan, 50, np.nan])
+    assert "2 values of fid_score are no measurements" in log.notes[0]
+
+
+def test_of_other_scores_what_cannot_be_is_left_out(tmp_path: Path) -> None:
+    log = csv(tmp_path, "step,d_loss,IS,recall,pixvar\n0,1,0,0,0\n1,1,2,-1,-1\n2,1,-1,0.5,0.5\n")
+    np.testing.assert_array_equal(log.history["inception_score_mean"], [np.nan, 2, np.nan])
+    np.testing.assert_array_equal(log.history["recall"], [0, np.nan, 0.5])
+    np.testing.assert_array_equal(log.history["pixel_variance"], [0, np.nan, 0.5])
+
+
+@pytest.mark.parametrize(
+    ("rows", "notes"),
+    [
+        ("0,1,50.0,1.25,40\n1,1,100,0.5,100\n", 2),
+        ("0,1,50.0%,1.25%,40 %\n1,1,100%,0.5%,100%\n", 0),
+        ("0,1,0.5,0.0125,0.4\n1,1,1,0.005,1\n", 0),
+    ],
+)
+def test_accuracies_and_clip_are_shares_however_they_are_written(
+    tmp_path: Path, rows: str, notes: int
+) -> None:
+    log = csv(tmp_path, "step,d_loss,d_acc,g_acc,Clip%\n" + rows)
+    np.testing.assert_allclose(log.history["d_accuracy"], [0.5, 1])
+    np.testing.assert_allclose(log.history["g_accuracy"], [0.0125, 0.005])
+    np.testing.assert_allclose(log.history["clip_ratio"], [0.4, 1])
+    assert len(log.notes) == notes
+    assert all("taken as percent" in note for note in log.notes)
+
+
+def test_objects_within_rows_are_columns(tmp_path: Path) -> None:
+    """StyleGAN's stats.jsonl and metric-fid50k_full.jsonl."""
+    losses, kimg = ({"num": 4, "mean": 0.0, "std": 0.1} for _ in range(2))
+    rows = [
+        {"Loss/D/loss": losses | {"mean": k}, "Progress/kimg": kimg | {"mean": 4.0 * k}}
+        for k in range(3)
+    ]
+    log = read(write(tmp_path / "stats.jsonl", "".join(json.dumps(row) + "\n" for row in rows)))
+    np.testing.assert_array_equal(log.history.epochs, [0, 4, 8])
+    np.testing.assert_array_equal(log.history["d_loss"], [0, 1, 2])
+    fids = [{"results": {"fid50k_full": 209.0 - k}, "metric": "fid50k_full"} for k in range(3)]
+    log = read(write(tmp_path / "fid.jsonl", "".join(json.dumps(row) + "\n" for row in fids)))
+    np.testing.assert_array_equal(log.history["fid_score"], [209, 208, 207])
 
 
 def test_half_sum_of_real_and_fake_where_there_is_no_critic_loss(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import numpy as np
+
 from wgan_jax.errors import UserError, printable
 from wgan_jax.health.judge import Verdict, judge
 from wgan_jax.health.names import shorten
@@ -105,13 +107,14 @@ def as_line(path: Path, verdict: Verdict) -> str:
 def as_text(log: RunLog, verdict: Verdict, until: int | None = None) -> str:
     """The diagnosis of one run, for people."""
     history = log.history if until is None else log.history.until(until)
+    measured = filter(lambda key: np.isfinite(history[key]).any(), history.keys())
     objective = log.objective or "unknown"
     guessed = " (guessed)" if log.guessed and log.objective else ""
     since = f" since epoch {verdict.onset_epoch}" if verdict.findings else ""
     lines = [
         f"{printable(log.path.name)}: {verdict.verdict}{since}",
         f"  epochs {history.epochs[0]} to {history.epochs[-1]}, {len(history)} rows; objective "
-        f"{objective}{guessed}; measured: {shorten(history.keys(), 60)}",
+        f"{objective}{guessed}; measured: {shorten(measured, 60)}",
     ]
     # Findings of one cause and advice are one paragraph, in the order of the verdict.
     alike = dict.fromkeys((f.verdict, f.cause, f.advice) for f in verdict.findings)
@@ -131,6 +134,8 @@ def as_text(log: RunLog, verdict: Verdict, until: int | None = None) -> str:
 def _limits(history: History) -> list[str]:
     """What could not be judged, and why."""
     rows = len(history.measured("d_loss")[0])
+    if rows == 0:
+        return ["There are no losses of D: judged by the samples alone, FID from 5 values on."]
     if rows >= FINE * COUNT:
         return []
     if rows >= SMALLEST * COUNT:

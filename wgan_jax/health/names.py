@@ -5,9 +5,13 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from wgan_jax.errors import UserError, printable
 from wgan_jax.health.past import KEYS
+from wgan_jax.keys import BY_KEY, EXTRA_KEYS
+
+COARSE = "coarse"  # key of the coarsest of several time axes; the finest is the epoch
 
 D_WORDS = ("d", "dis", "disc", "discriminator", "critic", "netd", "c")
 G_WORDS = ("g", "gen", "generator", "netg")
@@ -16,15 +20,22 @@ LOSS_WORDS = ("loss", "err", "error", "cost")
 # Say nothing about what is measured.
 _NOISE = frozenset(
     "train training avg average mean total scalars scalar value metrics metric".split()  # noqa: SIM905
-)
+) | {"results"}
 _NOISE_IN_IS = _NOISE | {"score"}
+# Samples are measured on held-out data, where a loss is another than that of training.
+_HELD_OUT = frozenset(("val", "valid", "validation", "eval", "evaluation", "test"))
+_OF_SAMPLES = frozenset(
+    ("fid_score", "inception_score_mean", "inception_score_std", "pixel_variance", "recall")
+)
+# Words of what may be the column that a diagnosis lacks: said where it is not read.
+_TELLING = re.compile(r"(fid|kid)\d*k?|loss|losses|scores?|inception")
 
 # Words in any order, as they remain of a column's name without noise.
 _PHRASES: dict[str, tuple[str, ...]] = {
-    "epoch": (
+    "epoch": (  # from fine to coarse
+        "global step",
         "step",
         "steps",
-        "global step",
         "iteration",
         "iterations",
         "iter",
@@ -89,16 +100,40 @@ _LOOKUP: dict[frozenset[str], str] = {
 KNOWN = frozenset((*_PHRASES, *KEYS))
 
 
+@lru_cache(maxsize=4096)  # printed lines repeat their names
 def guess(column: str) -> str | None:
     """The key that a column's name means; None if it is none that we know."""
     if column in KNOWN:
         return column
     words = frozenset(_words(column))
-    return _LOOKUP.get(words) or _LOOKUP.get(words - _NOISE) or _LOOKUP.get(words - _NOISE_IN_IS)
+    key = _LOOKUP.get(words) or _LOOKUP.get(words - _NOISE) or _LOOKUP.get(words - _NOISE_IN_IS)
+    if key is None:
+        of_samples = _LOOKUP.get(words - _NOISE_IN_IS - _HELD_OUT)
+        return of_samples if of_samples in _OF_SAMPLES else None
+    return key
+
+
+def measures(column: str, given: Mapping[str, str]) -> bool:
+    """Whether a column holds what a run is judged by, as its name or the user says."""
+    return column in given.values() or guess(column) not in (None, "epoch")
+
+
+def unread(names: Iterable[str], chosen: Mapping[str, str]) -> list[str]:
+    """Columns that might have been read, and are not: by name losses, or measures of samples."""
+    return [
+        name
+        for name in names
+        if name not in chosen.values()
+        and name not in BY_KEY
+        and name not in EXTRA_KEYS
+        and (measures(name, {}) or any(map(_TELLING.fullmatch, _words(name))))
+    ]
 
 
 def columns_of(names: Iterable[str], given: Mapping[str, str]) -> dict[str, str]:
     """Key -> the column that holds it.
+
+    Of several time axes the finest is `epoch`, iterations before epochs, and the coarsest `COARSE`.
 
     Args:
       names: all columns of a log, in order.
@@ -115,17 +150,29 @@ def columns_of(names: Iterable[str], given: Mapping[str, str]) -> dict[str, str]
             hint = f" Did you mean {lower[near[0]]}?" if near else f" It has: {shorten(names)}."
             raise UserError(f"--map {wanted}={column}: there is no column {column!r}.{hint}")
     chosen: dict[str, str] = {}
-    rank: dict[str, int] = {}
-    steps = _PHRASES["epoch"]
+    axes = [given["epoch"]] if "epoch" in given else []
     for name in names:
-        if name in given.values() or (key := guess(name)) is None:
+        key = guess(name)
+        if name in given.values() or key is None:
             continue
-        words = " ".join(w for w in _words(name) if w not in _NOISE)
-        # Of several time axes the finest counts: iterations before epochs.
-        place = steps.index(words) if key == "epoch" and words in steps else 0
-        if key not in chosen or place < rank[key]:
-            chosen[key], rank[key] = name, place
+        if key == "epoch":
+            axes.append(name)
+        else:
+            chosen.setdefault(key, name)
+    if axes:
+        finest = given.get("epoch", min(axes, key=coarseness))
+        coarsest = max(axes, key=coarseness)
+        chosen["epoch"] = finest
+        if coarseness(coarsest) > coarseness(finest):
+            chosen[COARSE] = coarsest
     return {**chosen, **given}
+
+
+@lru_cache(maxsize=4096)
+def coarseness(axis: str) -> int:
+    """Place of a time axis among all that we know, from iterations to epochs."""
+    words = " ".join(word for word in _words(axis) if word not in _NOISE)
+    return _PHRASES["epoch"].index(words) if words in _PHRASES["epoch"] else 0
 
 
 def parse_map(text: str) -> dict[str, str]:

@@ -14,17 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from wgan_jax.errors import UserError
 from wgan_jax.health import tables
-from wgan_jax.health.names import shorten
+from wgan_jax.health.names import COARSE, shorten, unread
 from wgan_jax.health.past import LOSSES
-from wgan_jax.health.series import Floats, Ints
+from wgan_jax.health.rows import in_order
+from wgan_jax.health.series import Floats
+from wgan_jax.health.signs import number
 from wgan_jax.health.tables import Table
 from wgan_jax.history import History
 
-_MOST_EPOCHS = 2**53  # above it, floats skip whole numbers
+_MOST_SHARE = 1.5  # a share above it is a percentage
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json")
 OBJECTIVES = ("wgan", "wgan_gp", "nsgan", "hinge", "lsgan")
 
@@ -123,7 +124,7 @@ def _encoder(path: Path) -> str | None:
 
 def _history(path: Path, table: Table) -> tuple[History, list[str]]:
     """The table as a history, and what had to be put right."""
-    numbers, notes = dict(table.numbers), []
+    numbers, notes = dict(table.numbers), list[str]()
     if "d_loss" not in numbers and {"d_loss_real", "d_loss_fake"} <= set(numbers):
         numbers["d_loss"] = 0.5 * (numbers["d_loss_real"] + numbers["d_loss_fake"])
         notes.append("D is taken as half the sum of its real and fake terms.")
@@ -135,95 +136,47 @@ def _history(path: Path, table: Table) -> tuple[History, list[str]]:
     if table.rows < 2:
         rows = "no rows" if table.rows == 0 else "one row"
         raise UserError(f"{path} has {rows}: nothing can be said of a run before its second.")
-    axis = numbers.pop("epoch", None)
-    if not any(np.isfinite(column).any() or np.isinf(column).any() for column in numbers.values()):
+    for axis in ("epoch", COARSE):
+        numbers.pop(axis, None)
+    _measured_only(numbers, notes)
+    if not any((~np.isnan(column)).any() for column in numbers.values()):
         written = any(table.written_nan[key].any() for key in LOSSES if key in table.written_nan)
         if not written:
             raise UserError(
                 f"{path} has no numbers in its columns {shorten(numbers)}: check --map."
             )
-    epochs, columns, written_nan = _in_order(axis, numbers, table, notes)
-    _mark_not_a_number(columns, written_nan)
+    _as_shares(numbers, notes)
+    epochs, columns = in_order(table, numbers, notes)
+    others = unread(table.names, table.chosen)
+    if others:
+        notes.append(f"Not read, unless --map KEY=COLUMN says so: {shorten(others)}.")
     history = History()
     history.extend(epochs, columns)
     return history, notes
 
 
-_Masks = dict[str, NDArray[np.bool_]]
-
-
-def _in_order(
-    axis: Floats | None, numbers: dict[str, Floats], table: Table, notes: list[str]
-) -> tuple[Ints, dict[str, Floats], _Masks]:
-    """(epochs, columns, written NaN) with one row per epoch, epochs increasing."""
-    masks = {key: table.written_nan[key] for key in LOSSES if key in table.written_nan}
-    counted = np.arange(table.rows)
-    if axis is None or not np.isfinite(axis).any():
-        notes.append("There is no column of epochs: rows are counted.")
-        return counted, numbers, masks
-    known = np.isfinite(axis)
-    if not known.all():
-        notes.append(f"{int((~known).sum())} rows without an epoch are left out.")
-        axis = axis[known]
-        numbers = {key: column[known] for key, column in numbers.items()}
-        masks = {key: mask[known] for key, mask in masks.items()}
-        counted = counted[: len(axis)]
-    if not len(axis) or (axis != np.round(axis)).any() or np.abs(axis).max() > _MOST_EPOCHS:
-        notes.append("Epochs are no whole numbers: rows are counted.")
-        return counted, numbers, masks
-    epochs = axis.astype(np.int64)
-    steps = np.diff(epochs)
-    if (steps > 0).all():
-        return epochs, numbers, masks
-    if (steps >= 0).all() and _many_rows_per_epoch(epochs, numbers):
-        notes.append("Epochs have several rows each: rows are counted.")
-        return counted, numbers, masks
-    if (steps < 0).any():
-        notes.append(f"Epochs go back {int((steps < 0).sum())} times: rows are sorted.")
-    return _merge(epochs, numbers, masks, notes)
-
-
-def _many_rows_per_epoch(epochs: Ints, numbers: dict[str, Floats]) -> bool:
-    """Whether the losses were measured more than once in most epochs."""
-    measured = ~np.isnan(numbers.get("d_loss", next(iter(numbers.values()))))
-    _, counts = np.unique(epochs[measured], return_counts=True)
-    return len(counts) > 0 and float(np.mean(counts > 1)) > 0.5
-
-
-def _merge(
-    epochs: Ints, numbers: dict[str, Floats], masks: _Masks, notes: list[str]
-) -> tuple[Ints, dict[str, Floats], _Masks]:
-    """One row per epoch: in every column the last value written for it."""
-    order = np.argsort(epochs, kind="stable")
-    epochs = epochs[order]
-    starts = np.flatnonzero(np.diff(epochs, prepend=epochs[0] - 1))
-    ends = np.append(starts[1:], len(epochs)) - 1
-    if len(starts) < len(epochs):
-        notes.append(f"{len(epochs) - len(starts)} rows repeat an epoch: the last value counts.")
-    places = np.arange(len(epochs))
-    merged = {}
+def _measured_only(numbers: dict[str, Floats], notes: list[str]) -> None:
+    """Numbers that stand for none are left out: a FID of 0 or -1 where there was no evaluation."""
     for key, column in numbers.items():
-        values = column[order]
-        last = np.maximum.accumulate(np.where(np.isnan(values), -1, places))[ends]
-        merged[key] = np.where(last >= starts, values[last], np.nan)
-    kept = {key: np.logical_or.reduceat(mask[order], starts) for key, mask in masks.items()}
-    return epochs[starts], merged, kept
-
-
-def _mark_not_a_number(columns: dict[str, Floats], written_nan: _Masks) -> None:
-    """A NaN that stays to the end of a loss is a divergence: it is marked as infinite.
-
-    A history has NaN for "not measured", and logs write NaN for that too; but a loss that is not a
-    number never becomes one again, so a NaN followed by numbers was a gap.
-    """
-    for key, mask in written_nan.items():
-        if key not in columns:
+        if key in ("fid_score", "inception_score_mean"):
+            none = column <= 0
+        elif key in ("recall", "pixel_variance"):
+            none = column < 0
+        else:
             continue
-        numbers = np.flatnonzero(~np.isnan(columns[key]))
-        end = int(numbers[-1]) + 1 if len(numbers) else 0
-        lost = end + np.flatnonzero(mask[end:])
-        if len(lost):
-            columns[key][lost[0]] = np.inf
+        if none.any():
+            numbers[key] = np.where(none, np.nan, column)
+            what = f"{int(none.sum())} values of {key} are no measurements"
+            notes.append(f"{what} ({shorten(map(number, np.unique(column[none])), 20)}): left out.")
+
+
+def _as_shares(numbers: dict[str, Floats], notes: list[str]) -> None:
+    """Accuracies and Clip% as shares, also where the log has them in percent."""
+    for keys in (("d_accuracy", "g_accuracy"), ("clip_ratio",)):
+        found = [key for key in keys if key in numbers]
+        if any((numbers[key] > _MOST_SHARE).any() for key in found):
+            numbers |= {key: numbers[key] / 100 for key in found}
+            notes.append(f"{' and '.join(found)} exceed {_MOST_SHARE}: taken as percent.")
 
 
 def guess_objective(history: History) -> str | None:

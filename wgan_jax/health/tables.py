@@ -1,11 +1,12 @@
-"""Files of columns: CSV, TSV, JSON lines and JSON, read into arrays of numbers.
+"""Files of columns: CSV, TSV, JSON and printed lines, read into arrays of numbers.
 
-The format is told by the first character of a file, not by its name.
+The format is told by how a file begins, not by its name.
 """
 
 from __future__ import annotations
 
 import csv
+import io
 import itertools
 import json
 import math
@@ -19,10 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wgan_jax.errors import UserError
-from wgan_jax.health.names import columns_of
+from wgan_jax.health import printed
+from wgan_jax.health.names import columns_of, measures
 from wgan_jax.health.series import Floats
 
 _BLOCK = 1 << 23  # characters parsed at a time: bounds the memory that text takes
+_ROWS = 1 << 16  # rows split at a time, for the same reason
+_HEAD = 1 << 16  # characters by which the format is told: programs print much before they train
 
 _Column = tuple[Floats, NDArray[np.bool_]]  # values, and where a NaN was written
 
@@ -36,12 +40,14 @@ class Table:
       written_nan: key -> whether a cell says NaN, rather than nothing [rows].
       rows: number of rows.
       names: all columns of the file.
+      chosen: key -> the column that it was read from.
     """
 
     numbers: dict[str, Floats]
     written_nan: dict[str, NDArray[np.bool_]]
     rows: int
     names: Sequence[str]
+    chosen: Mapping[str, str]
 
 
 def read(path: Path, given: Mapping[str, str]) -> Table:
@@ -61,27 +67,63 @@ def read(path: Path, given: Mapping[str, str]) -> Table:
 
 
 def _parse(path: Path, file: TextIO, given: Mapping[str, str]) -> Table:
-    start = file.read(4096).lstrip()
+    start = file.read(_HEAD).lstrip()
     file.seek(0)
     if not start:
         raise UserError(f"{path} is empty: give a log with a header and rows.")
-    if start[0] not in "{[":
+    first = next(io.StringIO(start, newline=""))
+    if _is_json(first):
+        rows = [_flat(row) for row in _json_rows(path, file)]
+        return _of_rows(rows, list(dict.fromkeys(itertools.chain.from_iterable(rows))), given)
+    header = _header(first, _separator(first))
+    if any(measures(name, given) for name in header):
         return _parse_csv(path, file, given)
-    rows = _json_rows(path, file)
-    names = list(dict.fromkeys(itertools.chain.from_iterable(rows)))
+    if any(measures(name, given) for name in _spaced_head(io.StringIO(start))[0]):
+        return _parse_spaced(file, given)
+    said = printed.names(start, given)
+    lines = len(header) == 1 or printed.names(first, given)
+    if any(measures(name, given) for name in said) or (said and lines):
+        return _of_rows(*printed.read(file, given), given)
+    if len(header) > 1:
+        return _parse_csv(path, file, given)
+    raise UserError(
+        f"{path} has no column for d_loss. Name it with --map d_loss=COLUMN if it has one: it is "
+        "neither a table, JSON nor lines of NAME: NUMBER."
+    )
+
+
+def _is_json(first: str) -> bool:
+    """Whether a file is meant as JSON; `[0/20][5/100] Loss_D: 1.26` is no list."""
+    return first[0] in "{[" and (first[1:].lstrip()[:1] in '"[]{}' or not printed.names(first, {}))
+
+
+def _of_rows(
+    rows: Sequence[Mapping[str, Any]], names: list[str], given: Mapping[str, str]
+) -> Table:
     chosen = columns_of(names, given)
     columns = {key: _numbers([row.get(name) for row in rows]) for key, name in chosen.items()}
     return _collect([columns], chosen, names)
 
 
+def _separator(header: str) -> str:
+    """What a header has most of."""
+    return max(",\t;", key=header.count)
+
+
+def _header(line: str, separator: str) -> list[str]:
+    line = line.replace("\0", "")
+    return [name.strip() for name in next(csv.reader([line], delimiter=separator), [])]
+
+
 def _parse_csv(path: Path, file: TextIO, given: Mapping[str, str]) -> Table:
-    """A table with a header; the separator is what the header has most of."""
-    header = file.readline().replace("\0", "")
-    separator = max(",\t;", key=header.count)
-    names = [name.strip() for name in next(csv.reader([header], delimiter=separator))]
-    places = {key: names.index(column) for key, column in columns_of(names, given).items()}
+    """A table with a header."""
+    header = next(line for line in file if line.strip())
+    separator = _separator(header)
     try:
-        return _collect(_csv_columns(file, separator, len(names), places), places, names)
+        names = _header(header, separator)
+        chosen = columns_of(names, given)
+        places = {key: names.index(column) for key, column in chosen.items()}
+        return _collect(_csv_columns(file, separator, len(names), places), chosen, names)
     except csv.Error as error:
         raise UserError(f"{path} is no CSV: {error}.") from None
 
@@ -100,12 +142,44 @@ def _csv_columns(
             yield {key: (table[:, i], nowhere) for key, i in places.items()}
             continue
         lines = text.replace("\0", "").splitlines()
-        rows = [row for row in csv.reader(lines, delimiter=separator) if row]
-        # A row cut short by a crash has empty ends.
-        yield {
-            key: _numbers([row[i] if i < len(row) else "" for row in rows])
-            for key, i in places.items()
-        }
+        yield _cells([row for row in csv.reader(lines, delimiter=separator) if row], places)
+
+
+def _cells(rows: Sequence[Sequence[str]], places: Mapping[str, int]) -> dict[str, _Column]:
+    """Columns by key; a row cut short by a crash has empty ends."""
+    return {
+        key: _numbers([row[i] if i < len(row) else "" for row in rows]) for key, i in places.items()
+    }
+
+
+def _spaced_head(lines: Iterable[str]) -> tuple[list[str], list[str]]:
+    """(names, first row) of columns between spaces; no names where that is none.
+
+    The header is the first line, or the last of the comments (`# step d_loss`) above the rows.
+    """
+    header = ""
+    for line in filter(str.strip, lines):
+        if header and line[0] != "#":
+            names, row = header.lstrip("#").split(), line.split()
+            fits = len(names) == len(row) and _has_number(row) and not _has_number(names)
+            return (names, row) if fits else ([], row)
+        header = line
+    return [], []
+
+
+def _has_number(cells: Iterable[str]) -> bool:
+    return any(not math.isnan(_number(cell)) for cell in cells)
+
+
+def _parse_spaced(file: TextIO, given: Mapping[str, str]) -> Table:
+    """A table with spaces between its columns; lines that begin with # are comments."""
+    names, first = _spaced_head(file)
+    chosen = columns_of(names, given)
+    places = {key: names.index(column) for key, column in chosen.items()}
+    others = (line.split() for line in file if line.strip() and line[0] != "#")
+    rows = itertools.chain([first], others)
+    blocks = iter(lambda: list(itertools.islice(rows, _ROWS)), [])
+    return _collect((_cells(block, places) for block in blocks), chosen, names)
 
 
 def _numeric_block(text: str, separator: str, width: int) -> Floats | None:
@@ -183,11 +257,22 @@ def _rows_of(path: Path, value: Any, depth: int = 0) -> list[dict[str, Any]]:
     return []
 
 
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    """A row whose objects are columns too: {"mean": 2} is 2, {"fid": 9} in `a` is `a/fid`."""
+    inner: dict[str, Any] = {}
+    for name, value in row.items():
+        if isinstance(value, dict) and "mean" in value:
+            inner[name] = value["mean"]
+        elif isinstance(value, dict):
+            inner |= {f"{name}/{key}": number for key, number in value.items()}
+    return row | inner if inner else row
+
+
 def _collect(
-    blocks: Iterable[Mapping[str, _Column]], keys: Iterable[str], names: Sequence[str]
+    blocks: Iterable[Mapping[str, _Column]], chosen: Mapping[str, str], names: Sequence[str]
 ) -> Table:
     """Blocks of columns joined."""
-    numbers = {key: [np.zeros(0)] for key in keys}
+    numbers = {key: [np.zeros(0)] for key in chosen}
     written = {key: [np.zeros(0, bool)] for key in numbers}
     for block in blocks:
         for key, (values, nan) in block.items():
@@ -199,6 +284,7 @@ def _collect(
         {key: np.concatenate(parts) for key, parts in written.items()},
         len(next(iter(joined.values()), ())),
         names,
+        chosen,
     )
 
 
@@ -214,7 +300,10 @@ def _numbers(cells: Sequence[Any]) -> _Column:
 
 
 def _number(cell: Any) -> float:
+    """A cell as a number, `50%` as 0.5; NaN where it is none."""
     try:
+        if isinstance(cell, str) and cell.rstrip().endswith("%"):
+            return float(cell.rstrip()[:-1]) / 100
         return math.nan if isinstance(cell, bool) else float(cell)
     except (TypeError, ValueError):
         return math.nan

@@ -1,0 +1,110 @@
+"""Logs as programs print them, and tables between spaces."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import run
+from wgan_jax.errors import UserError
+from wgan_jax.health.printed import read as rows_of
+from wgan_jax.health.runlog import RunLog, read
+
+
+def log_of(tmp_path: Path, text: str, **columns: str) -> RunLog:
+    path = tmp_path / "train.log"
+    path.write_text(text, encoding="utf-8")
+    return read(path, columns=columns)
+
+
+# (a line of epoch e, batch i of 5, and the losses d and g) as others print them
+STYLES: dict[str, Callable[[int, int, float, float], str]] = {
+    "pytorch": lambda e, i, d, g: (
+        f"[{e}/4][{i}/5]\tLoss_D: {d}\tLoss_G: {g}\tD(x): 0.61\tD(G(z)): 0.4 / 0.38"
+    ),
+    "brackets": lambda e, i, d, g: (
+        f"[Epoch {e}/4] [Batch {i}/5] [D loss: {d:f}, acc: 50%] [G loss: {g:f}]"
+    ),
+    "words": lambda e, i, d, g: f"Epoch [{e}/4], Step [{i}/5], d_loss: {d}, g_loss: {g}",
+    "share": lambda e, i, d, g: f"Train Epoch: {e} [{i}/5 (21%)]\tlossD: {d}\tlossG: {g}",
+    "averages": lambda e, i, d, g: f"Epoch: [{e}][{i}/5] Time 0.5s Loss_D {d} (9) Loss_G {g} (9)",
+    "dates": lambda e, i, d, g: (
+        f"[2024/01/15 12:00:00] INFO epoch {e} iter {i}: errD={d:.3e} errG={g}"
+    ),
+    "plain": lambda e, i, d, g: f"epoch {e} iter {i} | d_loss {d} | g_loss {g} | lr 1e-4",
+    "progress": lambda e, i, d, g: (
+        f"Epoch {e}: 20%|## | [00:10<00:12, 45.0it/s, batch={i}, d_loss={d}, g_loss={g}]"
+    ),
+    "dictionaries": lambda e, i, d, g: (
+        f"{{'epoch': {e}, 'iter': {i}, 'd_loss': {d}, 'G_loss': {g}}}"
+    ),
+    "headings": lambda e, i, d, g: (
+        f"Epoch {e + 1}/4\n" * (i == 0) + f"{i}/5 [==] - 1s 2ms/step - d_loss: {d} - g_loss: {g}"
+    ),
+}
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_printed_lines_are_read(tmp_path: Path, style: str) -> None:
+    d, g = np.arange(20) / 8 + 0.5, np.arange(20) / 4 - 1
+    lines = (STYLES[style](k // 5, k % 5, float(d[k]), float(g[k])) for k in range(20))
+    text = "Namespace(lr=0.0002, batch_size=64)\nStarting ...\n" + "\n".join(lines)
+    log = log_of(tmp_path, text)
+    np.testing.assert_array_equal(log.history.epochs, np.arange(20))
+    np.testing.assert_array_equal(log.history["d_loss"], d)
+    np.testing.assert_array_equal(log.history["g_loss"], g)
+    assert "rows are counted" in log.notes[0]
+
+
+def test_a_line_without_an_axis_belongs_to_the_last() -> None:
+    lines = ["[0/2][4/5] Loss_D: 1", "FID: 30", "epoch 1", "FID: 25", "[1/2][0/5] Loss_D: 2"]
+    rows, columns = rows_of(lines, {})
+    assert [(row["epoch"], row.get("batch")) for row in rows] == [
+        ("0", "4"), ("0", "4"), ("1", None), ("1", "0"),
+    ]  # fmt: skip
+    assert columns == ["epoch", "batch", "Loss_D", "FID"]
+
+
+def test_a_loss_printed_as_nan_to_the_end_is_lost(tmp_path: Path) -> None:
+    text = "".join(f"iter {i}: d_loss {'nan' if i > 2 else 1} g_loss nan\n" for i in range(5))
+    log = log_of(tmp_path, text)
+    assert np.flatnonzero(np.isinf(log.history["d_loss"])).tolist() == [3]
+    assert np.isinf(log.history["g_loss"][0])
+
+
+def test_columns_of_printed_lines_can_be_named(tmp_path: Path) -> None:
+    text = "epoch: 0, adv D: 0.5, lr: 1\nepoch: 1, adv D: 0.25, lr: 1\n"
+    with pytest.raises(UserError, match="--map d_loss=COLUMN; it has: epoch, adv D, lr"):
+        log_of(tmp_path, text)
+    log = log_of(tmp_path, text, d_loss="adv D")
+    np.testing.assert_array_equal(log.history["d_loss"], [0.5, 0.25])
+
+
+def test_words_within_json_are_no_printed_lines(tmp_path: Path) -> None:
+    text = '{"said": "epoch 3 d_loss: 9", "step": 0, "d_loss": 1}\n{"step": 1, "d_loss": 2}\n'
+    np.testing.assert_array_equal(log_of(tmp_path, text).history["d_loss"], [1, 2])
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "# step  d_loss g_loss\n",
+        "step d_loss   g_loss\n",
+        "# GAN, seed 1\n# step D_loss lossG\n",
+    ],
+)
+def test_tables_between_spaces_are_read(tmp_path: Path, head: str) -> None:
+    log = log_of(tmp_path, head + "0   0.5  1.5\n\n# resumed\n 10 0.25 nan\n20  1\n")
+    np.testing.assert_array_equal(log.history.epochs, [0, 10, 20])
+    np.testing.assert_array_equal(log.history["d_loss"], [0.5, 0.25, 1])
+    assert log.history["g_loss"][0] == 1.5
+
+
+def test_what_is_none_of_these_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "poem.txt"
+    path.write_text("Shall I compare thee\nto a summer's day?\n")
+    assert run.main(["diagnose", str(path)]) == 2
+    assert "is neither a table, JSON nor lines of NAME: NUMBER" in capsys.readouterr().err

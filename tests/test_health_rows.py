@@ -1,0 +1,103 @@
+"""Rows of anyone's log in order: steps that start anew, gaps, and what is lost for good."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wgan_jax.health.runlog import RunLog, read
+
+
+def csv(tmp_path: Path, header: str, rows: list[str]) -> RunLog:
+    path = tmp_path / "log.csv"
+    path.write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+    return read(path)
+
+
+BATCHES = [f"{i // 4},{i % 4},{i},{-i}" for i in range(20)]
+
+
+@pytest.mark.parametrize("fine", ["batch", "iter", "step", "iteration"])
+def test_steps_that_start_anew_with_each_epoch_are_counted(tmp_path: Path, fine: str) -> None:
+    log = csv(tmp_path, f"epoch,{fine},d_loss,g_loss", BATCHES)
+    np.testing.assert_array_equal(log.history.epochs, np.arange(20))
+    np.testing.assert_array_equal(log.history["d_loss"], np.arange(20))
+    assert log.notes == ("Steps start anew with each epoch: rows are counted, 4 an epoch.",)
+
+
+def test_they_are_ordered_by_epoch_and_step(tmp_path: Path) -> None:
+    log = csv(tmp_path, "epoch,batch,d_loss,g_loss", BATCHES[10:] + BATCHES[:10])
+    np.testing.assert_array_equal(log.history["d_loss"], np.arange(20))
+    assert "rows are sorted" in log.notes[1]
+
+
+def test_one_row_of_the_same_step_in_each_epoch_starts_anew_too(tmp_path: Path) -> None:
+    log = csv(tmp_path, "epoch,batch,d_loss", ["0,99,1", "1,99,2", "2,99,3"])
+    np.testing.assert_array_equal(log.history["d_loss"], [1, 2, 3])
+
+
+def test_a_score_with_an_epoch_alone_belongs_to_the_last_step_of_it(tmp_path: Path) -> None:
+    rows = ["0,0,1,", "0,1,2,", "0,,,50", "1,0,3,", "1,1,4,", "1,,,40"]
+    log = csv(tmp_path, "epoch,batch,d_loss,fid", rows)
+    np.testing.assert_array_equal(log.history["d_loss"], [1, 2, 3, 4])
+    np.testing.assert_array_equal(log.history["fid_score"], [np.nan, 50, np.nan, 40])
+
+
+def test_steps_that_go_on_over_the_epochs_are_the_axis(tmp_path: Path) -> None:
+    rows = [f"{i // 4},{10 * i},{i},0" for i in range(20)]
+    log = csv(tmp_path, "epoch,step,d_loss,g_loss", rows)
+    np.testing.assert_array_equal(log.history.epochs, 10 * np.arange(20))
+    assert log.notes == ()
+
+
+def test_a_loss_that_is_lost_in_a_later_epoch_is_lost(tmp_path: Path) -> None:
+    rows = [f"{i // 4},{i % 4},{i if i < 9 else 'nan'},0" for i in range(20)]
+    log = csv(tmp_path, "epoch,batch,d_loss,g_loss", rows)
+    assert np.flatnonzero(np.isinf(log.history["d_loss"])).tolist() == [9]
+
+
+def test_of_rows_that_repeat_an_epoch_a_nan_that_stays_is_the_last_value(tmp_path: Path) -> None:
+    log = csv(tmp_path, "epoch,d_loss", ["0,1", "1,2", "2,3", "2,nan"])
+    np.testing.assert_array_equal(log.history["d_loss"], [1, 2, np.inf])
+    log = csv(tmp_path, "epoch,d_loss", ["0,1", "1,nan", "1,2", "2,3"])
+    np.testing.assert_array_equal(log.history["d_loss"], [1, 2, 3])
+
+
+def padded(rows: int, every: int = 10) -> list[str]:
+    """Losses in every row, FID in each tenth, and NaN where there is none."""
+    fids = ("NaN" if i % every else str(100 - i) for i in range(rows))
+    return [f"{i},0.5,0.7,{fid}" for i, fid in enumerate(fids)]
+
+
+def test_losses_padded_beside_a_last_fid_are_a_gap(tmp_path: Path) -> None:
+    log = csv(tmp_path, "epoch,d_loss,g_loss,fid", [*padded(30), "30,NaN,NaN,60"])
+    assert np.isnan(log.history["d_loss"][-1])
+    assert np.isnan(log.history["g_loss"][-1])
+    assert log.history["fid_score"][-1] == 60
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        ["30,NaN,NaN,60", "31,NaN,NaN,NaN"],
+        ["30,0.5,0.7,60", "31,NaN,NaN,NaN"],
+        ["30,NaN,0.7,60", "31,NaN,0.7,NaN"],
+    ],
+)
+def test_losses_that_are_nan_beside_nothing_new_are_lost(tmp_path: Path, end: list[str]) -> None:
+    log = csv(tmp_path, "epoch,d_loss,g_loss,fid", [*padded(30), *end])
+    assert np.flatnonzero(np.isinf(log.history["d_loss"])).tolist() == [31]
+
+
+def test_losses_that_are_nan_beside_what_every_row_has_are_lost(tmp_path: Path) -> None:
+    log = csv(tmp_path, "epoch,d_loss,g_loss,fid", [*padded(30, every=1), "30,NaN,NaN,60"])
+    assert np.isinf(log.history["d_loss"][-1])
+
+
+def test_networks_logged_in_turns_end_in_a_gap(tmp_path: Path) -> None:
+    rows = [f"{i},NaN,0.7" if i % 2 else f"{i},0.5,NaN" for i in range(20)]
+    log = csv(tmp_path, "step,d_loss,g_loss", rows)
+    assert not np.isinf(log.history["d_loss"]).any()
+    assert not np.isinf(log.history["g_loss"]).any()

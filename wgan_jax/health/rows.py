@@ -1,0 +1,141 @@
+"""Rows of anyone's log brought in order: one an epoch, epochs increasing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wgan_jax.health.names import COARSE
+from wgan_jax.health.past import LOSSES
+from wgan_jax.health.series import Floats, Ints
+from wgan_jax.health.tables import Table
+
+_MOST_EPOCHS = 2**53  # above it, floats skip whole numbers
+
+Columns = dict[str, Floats]
+_Masks = dict[str, NDArray[np.bool_]]
+
+
+def in_order(table: Table, numbers: Columns, notes: list[str]) -> tuple[Ints, Columns]:
+    """(epochs, columns) with one row per epoch, epochs increasing.
+
+    Args:
+      numbers: the table's columns without its time axes, some of them put right [rows].
+      notes: what had to be put right is added here, one line each.
+    """
+    epochs, kept = _epochs(table, notes)
+    written = {key: table.written_nan[key] for key in LOSSES if key in table.written_nan}
+    if epochs is None:
+        epochs = np.arange(len(kept))
+    elif (np.diff(epochs) >= 0).all() and _many_rows_per_epoch(epochs, numbers, kept):
+        notes.append("Epochs have several rows each: rows are counted.")
+        epochs = np.arange(len(kept))
+    back = int((np.diff(epochs) < 0).sum())
+    if back:
+        notes.append(f"Epochs go back {back} times: rows are sorted.")
+    order = np.argsort(epochs, kind="stable")
+    epochs, kept = epochs[order], kept[order]
+    columns = {key: column[kept] for key, column in numbers.items()}
+    _mark_not_a_number(columns, {key: mask[kept] for key, mask in written.items()})
+    return _merge(epochs, columns, notes)
+
+
+def _epochs(table: Table, notes: list[str]) -> tuple[Ints | None, Ints]:
+    """(epoch of each row that is kept, these rows); None where rows are to be counted."""
+    rows = np.arange(table.rows)
+    axis = table.numbers.get("epoch")
+    if axis is not None and COARSE in table.numbers:
+        axis = _composed(axis, table.numbers[COARSE], notes)
+    if axis is None or not np.isfinite(axis).any():
+        notes.append("There is no column of epochs: rows are counted.")
+        return None, rows
+    known = np.isfinite(axis)
+    if not known.all():
+        notes.append(f"{int((~known).sum())} rows without an epoch are left out.")
+        axis, rows = axis[known], rows[known]
+    if (axis != np.round(axis)).any() or np.abs(axis).max() > _MOST_EPOCHS:
+        notes.append("Epochs are no whole numbers: rows are counted.")
+        return None, rows
+    return axis.astype(np.int64), rows
+
+
+def _composed(fine: Floats, coarse: Floats, notes: list[str]) -> Floats:
+    """The fine axis; counted over all of a run where it starts anew with each step of the coarse.
+
+    A row with a coarse step alone (a measurement after an epoch) belongs to its last fine one.
+    """
+    fine = np.where(np.isfinite(fine), fine, np.inf)
+    order = np.lexsort((fine, coarse))
+    inner, outer = fine[order], coarse[order]
+    known = np.isfinite(inner) & np.isfinite(outer)
+    starts = np.flatnonzero(_differs(outer[known]))
+    if len(starts) < 2:
+        return fine
+    first = inner[known][starts]
+    last = inner[known][np.append(starts[1:], known.sum()) - 1]
+    anew = (first[1:] < last[:-1]) | (first[1:] <= first[:-1])
+    if anew.mean() <= 0.5:
+        return fine
+    counted = np.empty(len(fine))
+    counted[order] = np.cumsum((_differs(inner) & np.isfinite(inner)) | _differs(outer)) - 1
+    counted[~np.isfinite(coarse)] = np.nan
+    each = (np.nanmax(counted) + 1) / len(starts)
+    notes.append(f"Steps start anew with each epoch: rows are counted, {each:.0f} an epoch.")
+    return counted
+
+
+def _differs(values: Floats) -> NDArray[np.bool_]:
+    """Whether each value is another than the one before it; the first is."""
+    return np.concatenate([np.ones(min(len(values), 1), bool), values[1:] != values[:-1]])
+
+
+def _many_rows_per_epoch(epochs: Ints, numbers: Mapping[str, Floats], kept: Ints) -> bool:
+    """Whether the losses were measured more than once in most epochs."""
+    measured = ~np.isnan(numbers.get("d_loss", next(iter(numbers.values())))[kept])
+    _, counts = np.unique(epochs[measured], return_counts=True)
+    return len(counts) > 0 and float(np.mean(counts > 1)) > 0.5
+
+
+def _mark_not_a_number(columns: Columns, written_nan: _Masks) -> None:
+    """A NaN that stays to the end of a loss is a divergence: it is marked as infinite.
+
+    A history has NaN for "not measured", and logs write NaN for that too; but a loss that is not a
+    number never becomes one again, so a NaN followed by numbers was a gap. One beside a number that
+    comes without the loss, as a rule, is a gap too: the row is that number's.
+    """
+    for key, mask in written_nan.items():
+        if key not in columns:
+            continue
+        numbers = np.flatnonzero(~np.isnan(columns[key]))
+        end = int(numbers[-1]) + 1 if len(numbers) else 0
+        lost = end + np.flatnonzero(mask[end:] & ~_of_others(columns, key)[end:])
+        if len(lost):
+            columns[key][lost[0]] = np.inf
+
+
+def _of_others(columns: Columns, loss: str) -> NDArray[np.bool_]:
+    """Rows with a number of what most rows of a loss are without [rows]."""
+    has_loss = ~np.isnan(columns[loss])
+    others = np.zeros(len(has_loss), bool)
+    for key, column in columns.items():
+        measured = ~np.isnan(column)
+        if key != loss and measured[has_loss].sum() < 0.5 * has_loss.sum():
+            others |= measured
+    return others
+
+
+def _merge(epochs: Ints, columns: Columns, notes: list[str]) -> tuple[Ints, Columns]:
+    """One row per epoch: in every column the last value written for it."""
+    starts = np.flatnonzero(np.diff(epochs, prepend=epochs[0] - 1))
+    if len(starts) == len(epochs):
+        return epochs, columns
+    notes.append(f"{len(epochs) - len(starts)} rows repeat an epoch: the last value counts.")
+    ends = np.append(starts[1:], len(epochs)) - 1
+    places = np.arange(len(epochs))
+    merged = {}
+    for key, values in columns.items():
+        last = np.maximum.accumulate(np.where(np.isnan(values), -1, places))[ends]
+        merged[key] = np.where(last >= starts, values[last], np.nan)
+    return epochs[starts], merged
