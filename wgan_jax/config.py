@@ -256,7 +256,7 @@ def unknown_field(name: str) -> str:
     """The message for a field that does not exist, naming the nearest that does."""
     known = [row[0] for row in describe()]
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f" Did you mean config.{near[0]}?" if near else " See run.py --help for the fields."
+    hint = f" Did you mean config.{near[0]}?" if near else " run.py --fields lists those that do."
     return f"config.{name} does not exist.{hint}"
 
 
