@@ -100,10 +100,13 @@ def test_inceptions_bands_are_not_drawn_for_another_encoder(tmp_path: Path) -> N
     for encoder, unit, limits in (
         ("inception", "lower is better", 4),
         ("digits", "by digits; lower is better", 0),
+        ("none", "lower is better", 0),
     ):
         found = curves.charts(history, encoder)["charts"]
         (chart,) = [chart for chart in found if chart["title"] == "FID"]
         assert (chart["unit"], len(chart.get("limits", []))) == (unit, limits)
+        units = {title: panel_unit for title, panel_unit, _ in panels.panels(encoder)}
+        assert units["FID"] == unit
 
 
 def test_thinned_curves_keep_the_extremes_and_the_last_value(tmp_path: Path) -> None:

@@ -212,6 +212,29 @@ def test_quality_changes_nothing_and_best_is_kept(finished, tiny, tmp_path):
     assert line["protocol"]["n_fake"] == 64
 
 
+@pytest.mark.parametrize(
+    ("encoder", "caveat"),
+    [
+        ("digits", "generated has 64 images, not above the 64 feature dimensions"),
+        ("inception", "FID and IS are off: no Inception weights"),
+        ("none", "FID and IS are off: config.quality.encoder is none"),
+    ],
+)
+def test_a_caveat_is_printed_once_and_recorded_with_each_measurement(
+    tiny, tmp_path, monkeypatch, capsys, encoder, caveat
+):
+    if encoder == "inception":
+        monkeypatch.setenv("WGAN_JAX_CACHE", str(tmp_path / "empty"))
+    quality = {"encoder": encoder, "n": 64, "batch_size": 64}
+    train(tiny | {"quality_every": 2, "quality": quality}, tmp_path / "run")
+    out = capsys.readouterr().out
+    assert out.count("Quality    │") == 3
+    assert out.count(caveat) == 1
+    measured = [line for line in lines(tmp_path / "run") if "encoder" in line]
+    assert len(measured) == 3
+    assert all(caveat in line["caveats"][0] for line in measured)
+
+
 def poisoned(monkeypatch: pytest.MonkeyPatch, epoch: int, times: int = 1) -> None:
     """NaN in the generator's weights before the chunk that plays this epoch."""
     to_play, left = training.Session._rounds_to_play, [times]

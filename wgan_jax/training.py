@@ -267,7 +267,9 @@ class Session:
         """Built after the first round: an encoder's weights may have to be trained or read."""
         from wgan_jax.evaluation import Evaluator
 
-        return Evaluator(self.game, self.dataset, self.say)
+        evaluator = Evaluator(self.game, self.dataset, self.say)
+        self.record.told.add(evaluator.note)
+        return evaluator
 
     def _draw_samples(self) -> None:
         self.record.pictures(np.asarray(self.draw(self.state, self.key)), self.epoch)

@@ -49,7 +49,7 @@ def encoder_of(run: Run) -> str:
 
 
 def encoder_mark(run: Run) -> str:
-    return "" if encoder_of(run) in ("inception", "") else f" ({encoder_of(run)})"
+    return "" if encoder_of(run) in ("inception", "none", "") else f" ({encoder_of(run)})"
 
 
 def indicators(history: History) -> Section:
