@@ -134,7 +134,8 @@ def test_the_text_has_every_section(tmp_path: Path) -> None:
         "## Configuration", "## Phases", "| warm-up | 0-19 |", "| final | 800-999 |",
         "## Stability indicators", "| Gradient signal | passed |", "## Final quality",
         "## Protocol of each number", "## Environment", "## Notes",
-        "every 100 epochs; encoder inception, resize tf1", "| cat | dog |", "| 25.0% | 75.0% |",
+        "every 100 epochs and after the last; encoder inception, resize tf1",
+        "| cat | dog |", "| 25.0% | 75.0% |",
     ):  # fmt: skip
         assert part in text, part
     rows = [line for line in text.splitlines() if line.startswith("| FID |")]

@@ -24,6 +24,7 @@ from wgan_jax.health.judge import Finding, Judge, Verdict
 from wgan_jax.history import History
 from wgan_jax.keys import ROUND_KEYS
 from wgan_jax.record.claim import claimed, events
+from wgan_jax.record.samples import epoch_of, grid_paths
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # orbax's event loops
 
@@ -195,6 +196,32 @@ def test_the_schedule_of_a_finished_run_cannot_be_stretched(tiny, tmp_path):
     train(config, tmp_path, quiet=True)
     with pytest.raises(UserError, match="learning rate's schedule"):
         train(config | {"epochs": 4}, tmp_path, quiet=True)
+
+
+def test_the_last_epoch_is_drawn_and_measured_whatever_the_length(finished, tiny, tmp_path):
+    """Also of a run that goes on from there; its bits are those of one without."""
+    often = {"sample_every": 4, "quality_every": 3, "quality": {"n": 64, "batch_size": 64}}
+    place = tmp_path / "run"
+    train(tiny | often | {"epochs": 5}, place, quiet=True)
+    assert (grids(place), measured(place)) == ([0, 4, 5], [2, 4])
+    longer = train(tiny | often, place, quiet=True)
+    assert (grids(place), measured(place)) == ([0, 4, 5, 6], [2, 4, 5])
+    assert same_bits(longer.state, finished.state)
+    with Image.open(place / "samples" / "progress.gif") as gif:
+        assert gif.n_frames == 4
+
+
+def test_what_is_off_is_off_after_the_last_epoch_too(tiny, tmp_path):
+    train(tiny | {"epochs": 2, "sample_every": 0}, tmp_path, quiet=True)
+    assert (grids(tmp_path), measured(tmp_path)) == ([], [])
+
+
+def grids(workdir: Path) -> list[int]:
+    return [epoch_of(path) for path in grid_paths(workdir / "samples")]
+
+
+def measured(workdir: Path) -> list[int]:
+    return [line["epoch"] for line in lines(workdir) if "pixel_variance" in line]
 
 
 def test_quality_changes_nothing_and_best_is_kept(finished, tiny, tmp_path):

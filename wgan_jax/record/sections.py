@@ -167,7 +167,8 @@ def _quality_protocol(run: Run) -> str:
     parts = run.latest.get("protocol", "")
     words = ", ".join(f"{k} {v}" for k, v in parts.items()) if isinstance(parts, dict) else parts
     every = run.config.get("quality_every")
-    return "; ".join(filter(None, (f"every {every:,} epochs" if every else "", words)))
+    when = f"every {every:,} epochs and after the last" if every else ""
+    return "; ".join(filter(None, (when, words)))
 
 
 def environment(run: Run) -> Section:
