@@ -142,6 +142,35 @@ def test_the_text_has_every_section(tmp_path: Path) -> None:
     assert "| good |" in rows[0]  # 60 + 300 e^-4: between 50 and 100
 
 
+LEARNS = "behave as those of a run that learns"
+
+
+def test_samples_are_named_only_where_they_were_measured(tmp_path: Path) -> None:
+    for measure, parts in (
+        (True, "losses, gradients and samples"),
+        (False, "losses and gradients"),
+    ):
+        run = read(make(tmp_path / str(measure), 1000, measure=measure))
+        reason = report.build(run, report._judge(run)).reason
+        assert f"indicators passed; {parts} {LEARNS}." in reason
+
+
+def test_a_run_of_which_an_indicator_failed_is_not_said_to_learn(tmp_path: Path) -> None:
+    run = read(make(tmp_path / "a", 1000))
+    run.history["wasserstein_distance"][800:] *= -1
+    page = report.build(run, report._judge(run))
+    assert (page.verdict, page.reason) == ("stable", "4 of 5 stability indicators passed.")
+
+
+def test_without_an_encoder_nothing_is_measured_with_one(tmp_path: Path) -> None:
+    folder = make(tmp_path / "a", 400)
+    text = (folder / "metrics.jsonl").read_text().replace('"inception"', '"none"')
+    (folder / "metrics.jsonl").write_text(text)
+    report.report(folder)
+    assert "none encoder" not in (folder / "report.md").read_text()
+    assert "by none" not in (folder / "report.html").read_text()
+
+
 def test_a_collapsed_run_is_called_so_with_what_to_do(tmp_path: Path) -> None:
     folder = make(tmp_path / "dead", 2000, measure=False)
     lines = (folder / "metrics.jsonl").read_text().splitlines()
