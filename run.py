@@ -363,7 +363,7 @@ def main(argv: Sequence[str]) -> int:
     except OSError as error:
         return _say(OneLine(f"{error.filename or 'the system'}: {error.strerror or error}."), 2)
     except KeyboardInterrupt:
-        return _say("stopped before the first chunk; nothing was changed.", 130)
+        return _say("stopped before the first chunk; nothing was trained.", 130)
     return 0
 
 

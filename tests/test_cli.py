@@ -128,6 +128,7 @@ DIGITS = ["--config", "experiments/digits_wgan.py"]
         (["--config", "nope.py"], "is not a file"),
         (["--config"], "expected one argument"),
         ([*DIGITS, "--config.batchsize=3"], "Did you mean config.batch_size?"),
+        ([*DIGITS, "--config.lr=0.1"], "run.py --fields lists"),
         ([*DIGITS, "--batch_size=3"], "--batch_size is not a flag"),
         ([*DIGITS, "--config.clip=0"], "must be above 0"),
         ([*DIGITS, "--config.n_critic=0"], "must be at least 1"),
@@ -144,6 +145,17 @@ def test_what_the_user_can_mend_is_one_line_and_exit_code_2(argv, says, tmp_path
     assert len(err.splitlines()) == 1
     assert len(err) <= 210
     assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_before_the_first_chunk_says_that_nothing_was_trained(tmp_path, monkeypatch, capsys):
+    def stopped(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("wgan_jax.training.train", stopped)
+    assert run.main([*DIGITS, f"--workdir={tmp_path / 'run'}"]) == 130
+    assert capsys.readouterr().err == (
+        "run.py: stopped before the first chunk; nothing was trained.\n"
+    )
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -30,7 +30,7 @@ def test_settings_survive_json():
     [
         ({"batchsize": 3}, "Did you mean config.batch_size?"),
         ({"data": {"clases": "x"}}, "Did you mean config.data.classes?"),
-        ({"zzz": 1}, "--help"),
+        ({"zzz": 1}, "run.py --fields"),
         ({"clip": 0}, "config.clip = 0.0 must be above 0"),
         ({"clip": -0.1}, "config.clip = -0.1 must be above 0"),
         ({"clip": float("nan")}, "config.clip = nan must be a finite number"),

@@ -57,6 +57,16 @@ def test_all_or_nothing_depends_on_neither() -> None:
     assert found.text.startswith("all 24 runs fail")
 
 
+def test_from_runs_that_were_not_judged_nothing_follows() -> None:
+    some = [Outcome(seed, 64, False, judged=seed == 0) for seed in range(4)]
+    found = conclude(some + [Outcome(seed, 256, True) for seed in range(4)])
+    assert (found.cause, found.sure, found.good_batch) == ("unclear", False, None)
+    assert found.text == "3 of 8 runs were not judged"
+    small, large = found.rates
+    assert (small.worked, small.unjudged, large.unjudged, found.unjudged) == (0, 3, 0, 3)
+    assert (small.low, small.high) == pytest.approx((0, interval(3, 4)[1]))  # all three may work
+
+
 def test_scattered_failures_are_unclear() -> None:
     found = conclude(grid(lambda seed, size: (seed + (64, 256, 1024).index(size)) % 3 != 0))
     assert (found.cause, found.sure) == ("unclear", False)

@@ -233,6 +233,35 @@ def test_samples_that_were_always_alike_are_a_mode_collapse_but_not_at_the_start
     assert judge(history(**columns), "wgan", total_epochs=10_000).verdict == "healthy"
 
 
+def alike(variance: list[float]) -> bool:
+    """Whether samples of which this was measured are called alike."""
+    column = sparse(100 * len(variance), 100, np.array(variance))
+    columns = {**healthy_wgan(len(column)), "pixel_variance": column}
+    return "samples_alike" in found(judge(history(**columns), "wgan"))
+
+
+@pytest.mark.parametrize("measured", [3, 4, 5, 6, 7])
+def test_samples_that_grow_apart_from_near_0_are_young(measured: int) -> None:
+    variance = [5.1e-6, 1.7e-4, 1.6e-3, 9.6e-3, 0.032, 0.065, 0.15]  # of a run that came to 0.44
+    assert not alike(variance[:measured])
+
+
+@pytest.mark.parametrize(
+    ("variance", "is_collapse"),
+    [
+        ([1e-3 * 1.09**i for i in range(8)], False),  # 1.3 times in three measurements
+        ([1e-3 * 1.06**i for i in range(8)], True),  # 1.19 times, as settled ones may vary
+        ([1e-3, 4e-3, 2e-3, 2e-3], True),  # fell back
+        ([0.3, 0.3, 1e-3, 2e-3, 4e-3, 8e-3], True),  # far below its best
+        ([1e-34 * 10**i for i in range(8)], True),  # rounding
+    ],
+)
+def test_growth_is_told_from_what_settled_fell_or_was_rounded(
+    variance: list[float], is_collapse: bool
+) -> None:
+    assert alike(variance) is is_collapse
+
+
 def test_recall_that_falls_is_a_mode_collapse() -> None:
     recall = np.concatenate([np.full(6, 0.5), np.full(4, 0.05)])
     columns = {**healthy_wgan(), "recall": sparse(ROWS, 100, recall)}

@@ -100,10 +100,13 @@ def test_inceptions_bands_are_not_drawn_for_another_encoder(tmp_path: Path) -> N
     for encoder, unit, limits in (
         ("inception", "lower is better", 4),
         ("digits", "by digits; lower is better", 0),
+        ("none", "lower is better", 0),
     ):
         found = curves.charts(history, encoder)["charts"]
         (chart,) = [chart for chart in found if chart["title"] == "FID"]
         assert (chart["unit"], len(chart.get("limits", []))) == (unit, limits)
+        units = {title: panel_unit for title, panel_unit, _ in panels.panels(encoder)}
+        assert units["FID"] == unit
 
 
 def test_thinned_curves_keep_the_extremes_and_the_last_value(tmp_path: Path) -> None:
@@ -131,11 +134,41 @@ def test_the_text_has_every_section(tmp_path: Path) -> None:
         "## Configuration", "## Phases", "| warm-up | 0-19 |", "| final | 800-999 |",
         "## Stability indicators", "| Gradient signal | passed |", "## Final quality",
         "## Protocol of each number", "## Environment", "## Notes",
-        "every 100 epochs; encoder inception, resize tf1", "| cat | dog |", "| 25.0% | 75.0% |",
+        "every 100 epochs and after the last; encoder inception, resize tf1",
+        "| cat | dog |", "| 25.0% | 75.0% |",
     ):  # fmt: skip
         assert part in text, part
     rows = [line for line in text.splitlines() if line.startswith("| FID |")]
     assert "| good |" in rows[0]  # 60 + 300 e^-4: between 50 and 100
+
+
+LEARNS = "behave as those of a run that learns"
+
+
+def test_samples_are_named_only_where_they_were_measured(tmp_path: Path) -> None:
+    for measure, parts in (
+        (True, "losses, gradients and samples"),
+        (False, "losses and gradients"),
+    ):
+        run = read(make(tmp_path / str(measure), 1000, measure=measure))
+        reason = report.build(run, report._judge(run)).reason
+        assert f"indicators passed; {parts} {LEARNS}." in reason
+
+
+def test_a_run_of_which_an_indicator_failed_is_not_said_to_learn(tmp_path: Path) -> None:
+    run = read(make(tmp_path / "a", 1000))
+    run.history["wasserstein_distance"][800:] *= -1
+    page = report.build(run, report._judge(run))
+    assert (page.verdict, page.reason) == ("stable", "4 of 5 stability indicators passed.")
+
+
+def test_without_an_encoder_nothing_is_measured_with_one(tmp_path: Path) -> None:
+    folder = make(tmp_path / "a", 400)
+    text = (folder / "metrics.jsonl").read_text().replace('"inception"', '"none"')
+    (folder / "metrics.jsonl").write_text(text)
+    report.report(folder)
+    assert "none encoder" not in (folder / "report.md").read_text()
+    assert "by none" not in (folder / "report.html").read_text()
 
 
 def test_a_collapsed_run_is_called_so_with_what_to_do(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from wgan_jax.health.judge import Finding, Judge, Verdict
 from wgan_jax.history import History
 from wgan_jax.keys import ROUND_KEYS
 from wgan_jax.record.claim import claimed, events
+from wgan_jax.record.samples import epoch_of, grid_paths
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # orbax's event loops
 
@@ -197,6 +198,32 @@ def test_the_schedule_of_a_finished_run_cannot_be_stretched(tiny, tmp_path):
         train(config | {"epochs": 4}, tmp_path, quiet=True)
 
 
+def test_the_last_epoch_is_drawn_and_measured_whatever_the_length(finished, tiny, tmp_path):
+    """Also of a run that goes on from there; its bits are those of one without."""
+    often = {"sample_every": 4, "quality_every": 3, "quality": {"n": 64, "batch_size": 64}}
+    place = tmp_path / "run"
+    train(tiny | often | {"epochs": 5}, place, quiet=True)
+    assert (grids(place), measured(place)) == ([0, 4, 5], [2, 4])
+    longer = train(tiny | often, place, quiet=True)
+    assert (grids(place), measured(place)) == ([0, 4, 5, 6], [2, 4, 5])
+    assert same_bits(longer.state, finished.state)
+    with Image.open(place / "samples" / "progress.gif") as gif:
+        assert gif.n_frames == 4
+
+
+def test_what_is_off_is_off_after_the_last_epoch_too(tiny, tmp_path):
+    train(tiny | {"epochs": 2, "sample_every": 0}, tmp_path, quiet=True)
+    assert (grids(tmp_path), measured(tmp_path)) == ([], [])
+
+
+def grids(workdir: Path) -> list[int]:
+    return [epoch_of(path) for path in grid_paths(workdir / "samples")]
+
+
+def measured(workdir: Path) -> list[int]:
+    return [line["epoch"] for line in lines(workdir) if "pixel_variance" in line]
+
+
 def test_quality_changes_nothing_and_best_is_kept(finished, tiny, tmp_path):
     config = tiny | {"quality_every": 2, "quality": {"n": 64, "batch_size": 64}}
     run = train(config, tmp_path / "run", quiet=True)
@@ -210,6 +237,29 @@ def test_quality_changes_nothing_and_best_is_kept(finished, tiny, tmp_path):
     line = lines(tmp_path / "run")[1]
     assert line["encoder"] == "digits"
     assert line["protocol"]["n_fake"] == 64
+
+
+@pytest.mark.parametrize(
+    ("encoder", "caveat"),
+    [
+        ("digits", "generated has 64 images, not above the 64 feature dimensions"),
+        ("inception", "FID and IS are off: no Inception weights"),
+        ("none", "FID and IS are off: config.quality.encoder is none"),
+    ],
+)
+def test_a_caveat_is_printed_once_and_recorded_with_each_measurement(
+    tiny, tmp_path, monkeypatch, capsys, encoder, caveat
+):
+    if encoder == "inception":
+        monkeypatch.setenv("WGAN_JAX_CACHE", str(tmp_path / "empty"))
+    quality = {"encoder": encoder, "n": 64, "batch_size": 64}
+    train(tiny | {"quality_every": 2, "quality": quality}, tmp_path / "run")
+    out = capsys.readouterr().out
+    assert out.count("Quality    │") == 3
+    assert out.count(caveat) == 1
+    measured = [line for line in lines(tmp_path / "run") if "encoder" in line]
+    assert len(measured) == 3
+    assert all(caveat in line["caveats"][0] for line in measured)
 
 
 def poisoned(monkeypatch: pytest.MonkeyPatch, epoch: int, times: int = 1) -> None:

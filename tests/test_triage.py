@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -34,19 +35,20 @@ class Made:
 
     def __call__(self, settings: Settings, workdir: Path) -> None:
         self.trained.append((settings.seed, settings.batch_size))
-        columns = healthy_wgan(seed=settings.seed)
+        n = settings.epochs
+        columns = healthy_wgan(n, seed=settings.seed)
         good = self.works(settings.seed, settings.batch_size)  # type: ignore[operator]
         variance = np.linspace(0.1, 0.3, 10) if good else np.full(10, 1e-6)
-        columns["pixel_variance"] = sparse(1000, 100, variance)
-        columns["fid_score"] = sparse(1000, 100, np.linspace(90, 10 if good else 80, 10))
-        workdir.mkdir(parents=True)
+        columns["pixel_variance"] = sparse(n, n // 10, variance)
+        columns["fid_score"] = sparse(n, n // 10, np.linspace(90, 10 if good else 80, 10))
+        workdir.mkdir(parents=True, exist_ok=True)
         (workdir / "config.json").write_text(json.dumps(to_dict(settings)))
         rows = [
             {"epoch": i, **{k: float(v[i]) for k, v in columns.items() if not np.isnan(v[i])}}
-            for i in range(1000)
+            for i in range(n)
         ]
         (workdir / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-        event = {"time": 0, "epoch": 999, "event": "finished" if good else "failed"}
+        event = {"time": 0, "epoch": n - 1, "event": "finished" if good else "failed"}
         (workdir / "events.jsonl").write_text(json.dumps(event) + "\n")
         if not good:
             raise RunFailed("collapsed")
@@ -98,6 +100,50 @@ def test_a_grid_that_works_needs_no_fix(plan: grid.Plan) -> None:
     said: list[str] = []
     assert triage.triage(plan, train=Made(lambda *_: True), say=said.append).cause == "nothing"
     assert "To try" not in said[-1]
+
+
+def of(plan: grid.Plan, epochs: int) -> grid.Plan:
+    """The same grid, of runs of so many epochs."""
+    return dataclasses.replace(plan, overrides=(*plan.overrides, f"--config.epochs={epochs}"))
+
+
+def test_runs_too_short_to_be_judged_are_said_so_and_not_counted_as_working(
+    plan: grid.Plan,
+) -> None:
+    said: list[str] = []
+    made = Made(lambda *_: True)
+    found = triage.triage(of(plan, 60), train=made, say=said.append)
+    assert (found.cause, found.sure, found.good_seeds, found.good_batch) == (
+        "unclear", False, (), None,
+    )  # fmt: skip
+    assert all("  not judged  " in row for row in said[2:10])
+    assert "0 of 4 work, 4 not judged (95 % interval 0%-100%)" in said[-1]
+    assert "8 of 8 runs were not judged" in said[-1]
+    assert "fewer than 100 values of d_loss" in said[-1]
+    assert "To try" not in said[-1]
+    assert triage.triage(of(plan, 100), train=made, say=said.append).cause == "nothing"
+    assert len(made.trained) == 16  # the same folders, with more epochs
+
+
+def test_what_failed_among_runs_that_were_not_judged_is_no_pattern(plan: grid.Plan) -> None:
+    said: list[str] = []
+    made = Made(lambda seed, _: seed != 2)
+    found = triage.triage(of(plan, 60), train=made, say=said.append)
+    assert found.cause == "unclear"
+    assert "6 of 8 runs were not judged" in said[-1]
+    first = next(line for line in said[-1].splitlines() if line.startswith("    python"))
+    assert "--config.seed=2" in first
+
+
+def test_the_best_fid_is_headed_by_the_encoder_that_measured_it(plan: grid.Plan) -> None:
+    other = ("--config.quality.encoder=inception",)
+    for overrides, title in ((), "best FID[digits]"), (other, "best FID"):
+        said: list[str] = []
+        own = {"overrides": (*plan.overrides, *overrides), "out": plan.out / title}
+        chosen = dataclasses.replace(plan, **own)
+        triage.triage(chosen, train=Made(lambda *_: True), say=said.append)
+        assert said[1].split("  ")[-2].strip() == title
+        assert said[2].index("10.0") + len("10.0") == said[1].index(title) + len(title)
 
 
 def test_a_grid_goes_on_where_it_was_and_keeps_its_conclusion(plan: grid.Plan) -> None:

@@ -107,7 +107,7 @@ class NCriticSchedule:
 
 @dataclass(frozen=True)
 class QualitySettings:
-    """How samples are measured every `quality_every` epochs."""
+    """How samples are measured every `quality_every` epochs, and after the last."""
 
     encoder: str = _field("auto", "auto, inception, digits or none", result=False)
     weights: str = _field("", "name of the encoder's weights; empty: the public ones", result=False)
@@ -158,8 +158,12 @@ class Settings:
     max_rollbacks: int = _field(3, "rollbacks before the run is stopped", result=False)
     rollback_factor: float = _field(0.5, "factor on the learning rates at a rollback", result=False)
     log_every: int = _field(100, "epochs between console blocks; 0: off", result=False)
-    sample_every: int = _field(500, "epochs between sample grids; 0: off", result=False)
-    quality_every: int = _field(100, "epochs between quality measurements; 0: off", result=False)
+    sample_every: int = _field(
+        500, "epochs between sample grids; the last epoch has one too; 0: off", result=False
+    )
+    quality_every: int = _field(
+        100, "epochs between quality measurements; the last epoch has one too; 0: off", result=False
+    )
     checkpoint_every: int = _field(
         500, "epochs between checkpoints; 0: only at the end", result=False
     )
@@ -285,7 +289,7 @@ def unknown_field(name: str) -> str:
     """The message for a field that does not exist, naming the nearest that does."""
     known = [row[0] for row in describe()]
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f" Did you mean config.{near[0]}?" if near else " See run.py --help for the fields."
+    hint = f" Did you mean config.{near[0]}?" if near else " run.py --fields lists those that do."
     return f"config.{name} does not exist.{hint}"
 
 

@@ -63,6 +63,7 @@ class Evaluator:
     Attributes:
       encoder: `inception`, `digits`, or `none`.
       note: one line that says why FID is off and which command turns it on; "" where it is on.
+        It is said at once, and is a caveat of every measurement.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class Evaluator:
         quality = settings.quality
         if self.encoder == "none":
             self.note = "FID and IS are off: config.quality.encoder is none"
+            say(self.note)
             return
         try:
             wanted = Wanted(

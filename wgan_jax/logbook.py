@@ -44,7 +44,7 @@ def show(folder: Path, sort: str = "date", reverse: bool = False) -> str:
     for row in ledger.order(rows, sort, reverse):
         cells = {name: ledger.cell(row, name) for name in columns}
         lines.append(_line(cells | {"date": ledger.cell(row, "date")[:10]}, columns))
-    others = sorted({str(row.get("encoder")) for row in rows} - {"inception", "", "None"})
+    others = sorted({str(row.get("encoder")) for row in rows} - {"inception", "none", "", "None"})
     if others:
         lines.append(f"FID and IS by {', '.join(others)} do not compare with Inception's.")
     named = map(printable, damaged)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,12 +69,14 @@ class Recorder:
       history: everything measured.
       verdict: the judge's word on it.
       say: prints a line or block for the person at the terminal.
+      told: caveats of measurements that were printed, each once in a run.
     """
 
     def __init__(self, settings: Settings, place: Path, *, quiet: bool) -> None:
         self.settings, self.place = settings, place
         self.console = Console(settings.epochs, quiet=quiet)
         self.say = self.console.say
+        self.told: set[str] = set()
         self._lines = JsonLinesWriter(place / "metrics.jsonl")
         self._writer = MultiWriter([])
         self._waiting: Played | None = None
@@ -202,7 +205,9 @@ class Recorder:
                 self.say(epoch_block(epoch, self.settings.epochs, row))
         if played.quality is not None:
             self._encoder = played.quality.encoder
-            self.say(quality_block(played.quality))
+            new = [caveat for caveat in played.quality.caveats if caveat not in self.told]
+            self.told.update(new)
+            self.say(quality_block(played.quality, new))
 
     def _mirrors(self) -> list[Writer]:
         s, found = self.settings, list[Writer]()
@@ -251,13 +256,13 @@ class Follower(Recorder):
         return ()
 
 
-def quality_block(quality: Quality) -> str:
-    """The guide's lines for a measurement, and what a reader must know beside."""
+def quality_block(quality: Quality, caveats: Sequence[str]) -> str:
+    """The guide's lines for a measurement, and what a reader does not know yet."""
     own = quality.encoder not in ("inception", "none")  # whose ceiling nobody knows by heart
     real = quality.real.get("inception_score_mean") if own else None
     lines = ["", "  Computing quality metrics..."]
     lines.append(quality_line(quality.values, quality.encoder, real))
     if quality.class_shares:
         lines.append(classes_line(quality.class_shares))
-    lines += [f"               {caveat}" for caveat in quality.caveats]
+    lines += [f"               {caveat}" for caveat in caveats]
     return "\n".join([*lines, ""])

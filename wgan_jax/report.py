@@ -10,6 +10,7 @@ import numpy as np
 from wgan_jax.files import replace_bytes
 from wgan_jax.health.bands import band
 from wgan_jax.health.judge import Verdict, judge
+from wgan_jax.history import History
 from wgan_jax.keys import BY_KEY, EXTRA_KEYS, QUALITY_KEYS
 from wgan_jax.record import curves, sections, stability
 from wgan_jax.record.figures import dashboard
@@ -19,7 +20,7 @@ from wgan_jax.record.webpage import webpage
 from wgan_jax.record.workdir import Run, read
 
 MEANINGS = {
-    "stable": "losses, gradients and samples behave as those of a run that learns",
+    "stable": "{} behave as those of a run that learns",
     "unstable": "something is off, though the run may still learn",
     "collapsed": "the run no longer learns",
 }
@@ -58,8 +59,7 @@ def _judge(run: Run) -> Verdict:
 def build(run: Run, verdict: Verdict) -> Page:
     """The report's content."""
     word = stability.overall(verdict.verdict, run.history)
-    passed, measured = stability.score(stability.indicators(run.history))
-    reason = f"{passed} of {measured} stability indicators passed; {MEANINGS[word]}."
+    reason = _reason(word, run.history)
     if verdict.findings:
         first = verdict.findings[0]
         reason += f" Foremost: {first.cause}, since epoch {first.onset_epoch:,}."
@@ -77,6 +77,17 @@ def build(run: Run, verdict: Verdict) -> Page:
     ]
     kept = [table for table in tables if table.rows]
     return Page(run.name, word, reason, list(sections.facts(run)), kept, list(_notes(run)))
+
+
+def _reason(word: str, history: History) -> str:
+    """What the word rests on; a run is said to learn where all that was measured passed."""
+    passed, measured = stability.score(stability.indicators(history))
+    score = f"{passed} of {measured} stability indicators passed"
+    if word == "stable" and passed < measured:
+        return f"{score}."
+    samples = any(len(history.measured(key)[0]) for key in ("pixel_variance", "fid_score"))
+    parts = "losses, gradients and samples" if samples else "losses and gradients"
+    return f"{score}; {MEANINGS[word].format(parts)}."
 
 
 def _findings(verdict: Verdict) -> Section:

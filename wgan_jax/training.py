@@ -241,9 +241,9 @@ class Session:
         if not self.sound:
             return
         s = self.settings
-        if s.sample_every and self.epoch % s.sample_every == 0:
+        if self._due(s.sample_every):
             self._draw_samples()
-        due = bool(s.quality_every) and self.epoch % s.quality_every == 0
+        due = self._due(s.quality_every)
         if s.quality_every and self.evaluator is None:
             if not due:
                 self.record.record()  # the first round shows before the wait for an encoder
@@ -258,6 +258,10 @@ class Session:
             fid = played.quality.values["fid_score"]
             self.checkpoints.mark_best(self.epoch, fid, played.quality.encoder)
 
+    def _due(self, every: int) -> bool:
+        """Whether what comes every so many epochs, and after the last, comes now; 0: never."""
+        return bool(every) and (self.epoch % every == 0 or self.epoch == self.settings.epochs)
+
     def _grid(self, state: GanState, key: Array) -> Array:
         """The same latents' samples at every epoch, uint8 [GRID, h, w, c]."""
         latents = self.game.latents(jax.random.fold_in(key, Stream.GRID), GRID)
@@ -267,7 +271,9 @@ class Session:
         """Built after the first round: an encoder's weights may have to be trained or read."""
         from wgan_jax.evaluation import Evaluator
 
-        return Evaluator(self.game, self.dataset, self.say)
+        evaluator = Evaluator(self.game, self.dataset, self.say)
+        self.record.told.add(evaluator.note)
+        return evaluator
 
     def _draw_samples(self) -> None:
         self.record.pictures(np.asarray(self.draw(self.state, self.key)), self.epoch)

@@ -17,17 +17,18 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from wgan_jax.config import Settings, difference, flat
+from wgan_jax.config import Settings, difference, encoder_of, flat
 from wgan_jax.diagnosis import examine
 from wgan_jax.errors import RunFailed, UserError
 from wgan_jax.files import make_folder, replace_bytes
 from wgan_jax.grid import Plan
 from wgan_jax.health import runlog
 from wgan_jax.health.conclusion import Conclusion, Outcome, conclude, scaled_rate
+from wgan_jax.health.windows import COUNT, SMALLEST
 from wgan_jax.record import claim
 
 Trainer = Callable[[Settings, Path], object]
-_ENDED = ("finished", "failed")  # events after which a run has nothing left to do
+LEAST = SMALLEST * COUNT  # values of d_loss from which losses are judged
 
 
 def triage(
@@ -47,10 +48,11 @@ def triage(
     if train is None:
         _check_images(plan)
     say(f"{len(plan.cells())} runs in {plan.out}")
-    say(f"{'batch':>7}  {'seed':>5}  {'verdict':<8}  {'best FID':>8}  cause")
+    title = _title(plan.settings(*plan.cells()[0]))
+    say(f"{'batch':>7}  {'seed':>5}  {'verdict':<10}  {title}  cause")
     outcomes = []
     for seed, size in _trained(plan, train):
-        outcome, line = _outcome(plan, seed, size)
+        outcome, line = _outcome(plan, seed, size, len(title))
         outcomes.append(outcome)
         say(line)
     conclusion = conclude(outcomes)
@@ -81,15 +83,26 @@ def _check_images(plan: Plan) -> None:
     read_images(plan.settings(plan.seeds[0], max(plan.batch_sizes)))
 
 
-def _ended(workdir: Path) -> bool:
-    """Whether the run in a folder has nothing left to do."""
+def _title(settings: Settings) -> str:
+    """The heading of the best FIDs; those of another encoder than Inception carry its name."""
+    encoder = encoder_of(settings)
+    return "best FID" if encoder in ("inception", "none") else f"best FID[{encoder}]"
+
+
+def _ended(workdir: Path, epochs: int) -> bool:
+    """Whether the run in a folder has nothing left to do of so many epochs."""
     events = claim.events(workdir) if (workdir / "config.json").exists() else []
-    return bool(events) and events[-1]["event"] in _ENDED
+    if not events:
+        return False
+    last = events[-1]
+    whole = last["event"] == "finished" and last["epoch"] + 1 >= epochs
+    return bool(whole or last["event"] == "failed")
 
 
 def _trained(plan: Plan, train: Trainer | None) -> Iterator[tuple[int, int]]:
     """(seed, batch size) of each run of the grid once it has ended, those that had ended first."""
-    left = [cell for cell in plan.cells() if not _ended(plan.workdir(*cell))]
+    epochs = plan.settings(*plan.cells()[0]).epochs
+    left = [cell for cell in plan.cells() if not _ended(plan.workdir(*cell), epochs)]
     yield from (cell for cell in plan.cells() if cell not in left)
     if not left:
         return
@@ -165,19 +178,22 @@ def _alone(plan: Plan, seed: int, size: int, device: int) -> None:
             stderr=subprocess.STDOUT,
             check=False,
         )
-    if not _ended(workdir):
+    if not _ended(workdir, plan.settings(seed, size).epochs):
         raise UserError(f"{workdir} did not come to its end: see {plan.out / workdir.name}.log.")
 
 
-def _outcome(plan: Plan, seed: int, size: int) -> tuple[Outcome, str]:
-    """What a run came to, and its line in the table."""
+def _outcome(plan: Plan, seed: int, size: int, width: int) -> tuple[Outcome, str]:
+    """What a run came to, and its line in the table, with so wide a column for its best FID."""
     log = runlog.read(plan.workdir(seed, size))
     verdict = examine(log)
+    failed = verdict.verdict == "failing"
+    judged = failed or len(log.history.measured("d_loss")[0]) >= LEAST
+    word = verdict.verdict if judged else "not judged"
     cause = verdict.causes[0] if verdict.causes else ""
     _, fid = log.history.measured("fid_score")
     best = f"{fid.min():.1f}" if len(fid) else "-"
-    line = f"{size:>7}  {seed:>5}  {verdict.verdict:<8}  {best:>8}  {cause}"
-    return Outcome(seed, size, verdict.verdict != "failing", cause), line.rstrip()
+    line = f"{size:>7}  {seed:>5}  {word:<10}  {best:>{width}}  {cause}"
+    return Outcome(seed, size, judged and not failed, cause, judged), line.rstrip()
 
 
 def as_text(plan: Plan, conclusion: Conclusion, outcomes: Sequence[Outcome]) -> str:
@@ -185,6 +201,8 @@ def as_text(plan: Plan, conclusion: Conclusion, outcomes: Sequence[Outcome]) -> 
     lines = [""]
     for rate in conclusion.rates:
         share = f"{rate.worked} of {rate.runs} work"
+        if rate.unjudged:
+            share += f", {rate.unjudged} not judged"
         lines.append(
             f"batch {rate.batch_size:>6}: {share} (95 % interval {rate.low:.0%}-{rate.high:.0%})"
         )
@@ -192,7 +210,12 @@ def as_text(plan: Plan, conclusion: Conclusion, outcomes: Sequence[Outcome]) -> 
         "",
         f"Depends on: {conclusion.cause}. {conclusion.text[0].upper()}{conclusion.text[1:]}.",
     ]
-    if conclusion.cause not in ("nothing", "everything"):
+    if conclusion.unjudged:
+        lines.append(
+            f"Not judged: runs with fewer than {LEAST} values of d_loss that do not fail. The same "
+            f"command with --config.epochs={LEAST} or more goes on with them."
+        )
+    elif conclusion.cause not in ("nothing", "everything"):
         chance = f"chance alone would do this in {conclusion.p_value:.2g} of such grids"
         advice = "" if conclusion.sure else "; run more seeds before you rely on it"
         lines.append(f"How sure: {len(outcomes)} runs; {chance}{advice}.")
@@ -206,7 +229,7 @@ def as_text(plan: Plan, conclusion: Conclusion, outcomes: Sequence[Outcome]) -> 
 
 def fixes(plan: Plan, conclusion: Conclusion, outcomes: Sequence[Outcome]) -> list[tuple[str, str]]:
     """(what, exact command) for a run that failed, what the grid points to first."""
-    failed = [o for o in outcomes if not o.worked]
+    failed = [o for o in outcomes if o.judged and not o.worked]
     if not failed:
         return []
     worst = min(failed, key=lambda o: (o.batch_size, o.seed))

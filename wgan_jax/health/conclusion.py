@@ -25,14 +25,16 @@ class Outcome:
 
     Attributes:
       seed, batch_size: its place in the grid.
-      worked: whether it was not failing at its end.
+      worked: whether it was judged, and not failing at its end.
       cause: what was wrong, "" if nothing.
+      judged: whether there was enough of it to be judged, or it failed all the same.
     """
 
     seed: int
     batch_size: int
     worked: bool
     cause: str = ""
+    judged: bool = True
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,9 @@ class Rate:
     Attributes:
       batch_size: images per update.
       worked, runs: counts.
-      low, high: exact 95 % interval of the share that works (Clopper and Pearson 1934).
+      low, high: exact 95 % interval of the share that works (Clopper and Pearson 1934), where of
+        the runs that were not judged none or all may work.
+      unjudged: how many of the runs were not judged.
     """
 
     batch_size: int
@@ -50,6 +54,7 @@ class Rate:
     runs: int
     low: float
     high: float
+    unjudged: int = 0
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,11 @@ class Conclusion:
     good_batch: int | None
 
     @property
+    def unjudged(self) -> int:
+        """How many runs were not judged."""
+        return sum(rate.unjudged for rate in self.rates)
+
+    @property
     def sure(self) -> bool:
         """Whether the pattern is stronger than chance would often make it."""
         return self.cause != "unclear" and self.p_value <= SURE
@@ -88,12 +98,8 @@ def conclude(outcomes: Sequence[Outcome]) -> Conclusion:
     """The conclusion from the runs that are done; at least one."""
     sizes = sorted({o.batch_size for o in outcomes})
     seeds = sorted({o.seed for o in outcomes})
-    by_size = [[o.worked for o in outcomes if o.batch_size == size] for size in sizes]
     by_seed = {seed: [o.worked for o in outcomes if o.seed == seed] for seed in seeds}
-    rates = tuple(
-        Rate(size, sum(row), len(row), *interval(sum(row), len(row)))
-        for size, row in zip(sizes, by_size, strict=True)
-    )
+    rates = tuple(_rate(size, [o for o in outcomes if o.batch_size == size]) for size in sizes)
     good_seeds = tuple(seed for seed, row in by_seed.items() if all(row))
     good_batch = None
     for rate in rates:
@@ -104,12 +110,23 @@ def conclude(outcomes: Sequence[Outcome]) -> Conclusion:
     return Conclusion(cause, text, p_value, rates, good_seeds, good_batch)
 
 
+def _rate(size: int, outcomes: Sequence[Outcome]) -> Rate:
+    """How often one batch size worked."""
+    runs, worked = len(outcomes), sum(o.worked for o in outcomes)
+    unjudged = sum(not o.judged for o in outcomes)
+    low, high = interval(worked, runs)[0], interval(worked + unjudged, runs)[1]
+    return Rate(size, worked, runs, low, high, unjudged)
+
+
 def _pattern(
     outcomes: Sequence[Outcome], rates: tuple[Rate, ...], good_seeds: tuple[int, ...]
 ) -> tuple[Cause, str, float]:
     """(cause, reason, chance of as strong a pattern without one)."""
     runs, worked = len(outcomes), sum(o.worked for o in outcomes)
     low, high = interval(worked, runs)
+    unjudged = sum(rate.unjudged for rate in rates)
+    if unjudged:  # those that were are the ones that failed: no fair sample
+        return "unclear", f"{unjudged} of {runs} runs were not judged", 1.0
     if worked == runs:
         return "nothing", f"all {runs} runs work: a run fails in at most {1 - low:.0%}", 1.0
     if worked == 0:

@@ -15,6 +15,8 @@ NEVER = 150.0  # best Inception FID of a run that never trained
 IDENTICAL = 0.1  # pixel variance of nearly identical samples (the guide)
 IS_FELL = 0.75  # share of its best at which the Inception Score has fallen
 GROWS = 0.01  # pixel variance gained in three measurements by samples that still grow apart
+GREW = 1.25  # or, to their best, times what it was: settled, it varies by a tenth
+ONE_PICTURE = 1.5e-5  # pixel variance of half a step of 8 bits: below it the rest is rounding
 FELL = 0.25  # share of their best at which pixel variance and recall have collapsed
 
 
@@ -106,10 +108,17 @@ def samples_alike(past: Past) -> Sign | None:
     line = max(IDENTICAL, FELL * best)
     onset = since(values < line, at_least=3)
     # Young samples are grey before they differ: a variance that still grows is no collapse.
-    if onset is None or values[-1] - values[max(len(values) - 4, 0)] > GROWS:
+    if onset is None or _grow(values):
         return None
     evidence = f"pixel variance {number(float(values[-1]))}, at best {number(best)}"
     return Sign(evidence, int(epochs[onset]))
+
+
+def _grow(values: Floats) -> bool:
+    """Whether pixel variance has grown in the last three measurements [n]."""
+    before, now = values[max(len(values) - 4, 0)], values[-1]
+    grew = now >= values.max() and now > max(GREW * before, ONE_PICTURE)
+    return bool(grew or now - before > GROWS)
 
 
 def recall_fell(past: Past) -> Sign | None:

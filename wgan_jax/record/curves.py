@@ -43,7 +43,7 @@ def charts(history: History, encoder: str) -> dict[str, Any]:
             continue
         unit, style = chart.unit, chart.style
         if chart.inception and encoder != "inception":
-            unit = f"by {encoder}; {unit}" if encoder else unit
+            unit = unit if encoder in ("none", "") else f"by {encoder}; {unit}"
             style = {name: value for name, value in style.items() if name != "limits"}
         found.append({"title": chart.title, "unit": unit, "series": series, **style})
     return {"x": [int(history.epochs[end - 1]) for end in edges[1:]], "charts": found}

@@ -34,7 +34,7 @@ HALO = [withStroke(linewidth=2.5, foreground="white")]  # keeps words legible ov
 def panels(encoder: str) -> list[tuple[str, str, Panel]]:
     """(title, unit, what draws it), row by row; the bands of FID and IS hold for Inception."""
     inception = encoder == "inception"
-    by = "" if inception or not encoder else f"by {encoder}; "
+    by = "" if encoder in ("inception", "none", "") else f"by {encoder}; "
     return [
         ("Critic loss", "D = ½ (R + F)", _critic_loss),
         ("Generator loss", "G = −mean f(G(z))", _generator_loss),

@@ -49,7 +49,7 @@ def encoder_of(run: Run) -> str:
 
 
 def encoder_mark(run: Run) -> str:
-    return "" if encoder_of(run) in ("inception", "") else f" ({encoder_of(run)})"
+    return "" if encoder_of(run) in ("inception", "none", "") else f" ({encoder_of(run)})"
 
 
 def indicators(history: History) -> Section:
@@ -167,7 +167,8 @@ def _quality_protocol(run: Run) -> str:
     parts = run.latest.get("protocol", "")
     words = ", ".join(f"{k} {v}" for k, v in parts.items()) if isinstance(parts, dict) else parts
     every = run.config.get("quality_every")
-    return "; ".join(filter(None, (f"every {every:,} epochs" if every else "", words)))
+    when = f"every {every:,} epochs and after the last" if every else ""
+    return "; ".join(filter(None, (when, words)))
 
 
 def environment(run: Run) -> Section:
