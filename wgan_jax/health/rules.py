@@ -1,14 +1,14 @@
 """The health rules: one table. A rule names what it watches, how bad it is, and what to do.
 
-The signs they look for are functions of a `Past`, in `losses`, `samples` and `bands`. Plain floats:
-nothing here knows jax, or how a run was trained.
+The signs they look for are functions of a `Past`, in `losses`, `samples` and `networks`. Plain
+floats: nothing here knows jax, or how a run was trained.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wgan_jax.health import bands, losses, samples
+from wgan_jax.health import losses, networks, samples
 from wgan_jax.health.past import Past
 from wgan_jax.health.signs import See
 from wgan_jax.health.verdict import Finding, Level
@@ -88,21 +88,21 @@ RULES: tuple[Rule, ...] = (
         "10 times their start, and growing",
         "divergence", "failing",
         "Lower the learning rate of the network that grew.",
-        GUIDE, bands.weights_grew, yields=0.75,
+        GUIDE, networks.weights_grew, yields=0.75,
     ),
     Rule(
         "weights_large", "generator_weight_std", "above 1",
         "learning rate too high", "failing",
         "Lower both learning rates, tenfold first.",
         "He et al. 2015, section 2.2: sound weights have a σ of about the root of 2 / fan-in",
-        bands.weights_large, yields=0.5,
+        networks.weights_large, yields=0.5,
     ),
     Rule(
         "weights_grew_large", "generator_weight_std", "above 1, and 1.25 times their start",
         "learning rate too high", "failing",
         "Lower both learning rates, tenfold first.",
         "He et al. 2015, section 2.2; of the failures on purpose none with such weights did well",
-        bands.weights_grew_large, yields=0.2,
+        networks.weights_grew_large, yields=0.2,
     ),
     Rule(
         "critic_dead", "wasserstein_distance or d_loss",
@@ -124,13 +124,13 @@ RULES: tuple[Rule, ...] = (
         "dead critic", "failing",
         "Stop: no gradient reaches the generator. Raise the clip threshold; no batch norm in a "
         "clipped critic.",
-        WGAN, bands.generator_starved,
+        WGAN, networks.generator_starved,
     ),
     Rule(
         "critic_pinned", "clip_ratio", "95 % or more over the last quarter",
         "dead critic", "failing",
         "Raise the clip threshold tenfold, or use a gradient penalty instead of clipping.",
-        WGAN, bands.critic_pinned, yields=0.5,
+        WGAN, networks.critic_pinned, yields=0.5,
     ),
     Rule(
         "critic_at_chance", "d_loss", "within 0.02 of what scores of 0 cost (hinge)",
@@ -204,37 +204,37 @@ RULES: tuple[Rule, ...] = (
         "D in 0.72-0.75, or D accuracy 50 % and G accuracy 99 % (log loss)",
         "mode collapse", "failing",
         "Start from another seed, with a smaller batch or a lower learning rate.",
-        GUIDE, bands.stuck_at_chance,
+        GUIDE, networks.stuck_at_chance,
     ),
     Rule(
         "generator_vanished", "generator_weight_std", "below a tenth of its start",
         "dead generator", "failing",
         "Lower the generator's learning rate; without weight decay its weights should not vanish.",
-        GUIDE, bands.generator_vanished,
+        GUIDE, networks.generator_vanished,
     ),
     Rule(
         "critic_bound_broken", "critic_weight_std", "above the clip threshold",
         "clipping broken", "failing",
         "The weights are not clipped to the threshold given: check the training step.",
-        GUIDE, bands.critic_bound_broken,
+        GUIDE, networks.critic_bound_broken,
     ),
     Rule(
         "ratio_low", "dg_ratio, wasserstein_distance", "below 0.01 while the gap is gone",
         "possible collapse", "warning",
         "Look at the samples; raise n_critic.",
-        GUIDE, bands.ratio_low,
+        GUIDE, networks.ratio_low,
     ),
     Rule(
         "critic_strong", "dg_ratio", "above 1 over the last quarter",
         "critic strong", "warning",
         "Watch FID; if it does not fall, lower n_critic or the critic's learning rate.",
-        GUIDE, bands.critic_strong,
+        GUIDE, networks.critic_strong,
     ),
     Rule(
         "clip_high", "clip_ratio", "above 50 % over the last quarter",
         "clip threshold small", "warning",
         "Raise the clip threshold, or lower the critic's learning rate.",
-        GUIDE, bands.clip_high,
+        GUIDE, networks.clip_high,
     ),
     Rule(
         "oscillation", "d_loss", "one frequency has half of its variance",
