@@ -15,7 +15,7 @@ from wgan_jax.measuring import Options, load_images, to_stderr
 from wgan_jax.quality import inception, statistics
 from wgan_jax.quality.compare import compare, refuse_other_protocol
 from wgan_jax.quality.distances import frechet_distance
-from wgan_jax.quality.encoders import Encoding, Wanted, build, slices
+from wgan_jax.quality.encoders import Encoding, Wanted, build
 from wgan_jax.quality.npz import read_npz
 from wgan_jax.quality.pictures import Pictures, from_arrays, from_folder
 from wgan_jax.quality.statistics import Protocol, Statistics
@@ -155,9 +155,6 @@ def bfloat16_effect(pictures: Pictures, wanted: Wanted, encoding: Encoding) -> s
     """
     images = next(pictures.batches(BFLOAT16_SAMPLE))
     exact = Encoding(build(replace(wanted, dtype="float32")), encoding.batch_size)
-    a, b = (
-        each.collect(slices(images, encoding.batch_size), len(images), pictures.source)
-        for each in (encoding, exact)
-    )
+    a, b = (each.collect([images], len(images), pictures.source) for each in (encoding, exact))
     shift = frechet_distance(a.mu, a.sigma, b.mu, b.sigma)
     return f"bfloat16: FID {shift:.3g} between it and float32 on the same {len(images)} images"

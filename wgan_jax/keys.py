@@ -93,8 +93,3 @@ EXTRA_KEYS: tuple[str, ...] = (
     "precision",
     "recall",
 )
-
-
-def format_value(key: str, value: float) -> str:
-    """The value as console and reports print it: `format_value("fid_score", 333.07)` is 333.1."""
-    return format(value, BY_KEY[key].format if key in BY_KEY else ".4f")

@@ -105,9 +105,6 @@ class InBackground:
     def write_chunk(self, epochs: NDArray[np.int64], columns: Columns, extras: Extras) -> None:
         self._hand_over("write_chunk", epochs, columns, extras)
 
-    def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
-        self._hand_over("write_scalars", step, scalars)
-
     def write_images(self, step: int, images: Mapping[str, NDArray[np.uint8]]) -> None:
         self._hand_over("write_images", step, images)
 

@@ -39,9 +39,6 @@ class TensorBoardWriter:
             }
             self._writer.write_scalars(step, scalars)
 
-    def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
-        self._writer.write_scalars(step, scalars)
-
     def write_images(self, step: int, images: Mapping[str, NDArray[np.uint8]]) -> None:
         self._writer.write_images(step, images)
 

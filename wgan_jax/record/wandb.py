@@ -208,9 +208,6 @@ class WandbWriter:
         for row in rows(epochs, columns, extras, self._every):
             self._run.log({named(key): value for key, value in row.items()})
 
-    def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
-        self.write_chunk(np.array([step]), {}, {step: scalars})
-
     def write_images(self, step: int, images: Mapping[str, NDArray[np.uint8]]) -> None:
         import wandb
 
