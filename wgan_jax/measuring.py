@@ -18,11 +18,11 @@ from wgan_jax.data.dataset import Dataset, load
 from wgan_jax.errors import UserError
 from wgan_jax.evaluation import Evaluator, Quality
 from wgan_jax.files import replace_bytes
-from wgan_jax.gan.state import Game, GanState, Stream, new_game, root_key
+from wgan_jax.gan.state import Stream, root_key
 from wgan_jax.quality.encoders import ENCODERS
 from wgan_jax.record import claim
-from wgan_jax.record.checkpoints import Checkpoints
 from wgan_jax.record.samples import save_grid
+from wgan_jax.starting import open_run
 
 MOST = 1_000_000  # samples in a measurement
 GRID = 64  # samples in the picture beside `quality.json`
@@ -86,22 +86,6 @@ class Options:
         return cls(**{field.name: getattr(parsed, field.name) for field in fields(cls)})
 
 
-def open_run(workdir: Path, checkpoint: str) -> tuple[Game, int, GanState]:
-    """The game of a run, the epochs of a checkpoint (`latest`, `best`, a number), and its state."""
-    settings = claim.load_settings(workdir)
-    shape = claim.load_dataset(workdir)["shape"]
-    game = new_game(settings, int(shape[3]))
-    like = jax.eval_shape(game.new_state, root_key(settings.seed))
-    checkpoints = Checkpoints(workdir / "checkpoints", settings.keep_checkpoints, to_stderr)
-    try:
-        found = checkpoints.restore(like, checkpoint)
-    finally:
-        checkpoints.close()
-    if found is None:
-        raise UserError(f"{workdir} has no checkpoint yet: train it first.")
-    return game, *found
-
-
 def evaluate_run(
     workdir: Path, checkpoint: str = "latest", n: int = 0, options: Options | None = None
 ) -> Quality:
@@ -116,7 +100,7 @@ def evaluate_run(
     options = options or Options()
     if not 0 <= n <= MOST:
         raise UserError(f"--n {n} must be at least 1 and at most {MOST}.")
-    game, epoch, state = open_run(workdir, checkpoint)
+    game, epoch, state = open_run(workdir, checkpoint, to_stderr)
     own = game.settings.quality
     quality = replace(
         own,
