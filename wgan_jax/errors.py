@@ -68,7 +68,7 @@ def one_line(text: str) -> str:
 
 
 def first_line(error: BaseException, most: int = 120) -> str:
-    """The first line of an error's text, at most so many characters of it; without text, its kind."""
+    """The first line of an error's text, at most so many characters; without text, its kind."""
     return (str(error).strip() or type(error).__name__).splitlines()[0][:most]
 
 
