@@ -6,7 +6,6 @@ round has for it (`gan.winograd`) too.
 
 from __future__ import annotations
 
-import statistics
 import sys
 import tempfile
 import time
@@ -166,8 +165,3 @@ def timed(work: Callable[[], object], repeats: int) -> list[float]:
         work()
         times.append(time.perf_counter() - clock)
     return times
-
-
-def median_seconds(work: Callable[[], object], repeats: int) -> float:
-    """The middle of so many times."""
-    return statistics.median(timed(work, repeats))

@@ -6,7 +6,6 @@ import dataclasses
 import json
 import sys
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +45,10 @@ def settings_of(name: str) -> Settings:
     return dataclasses.replace(settings, n_critic_schedule=schedule)
 
 
-def settings_file(name: str, folder: Path, overrides: Mapping[str, Any] | None = None) -> Path:
+def settings_file(name: str, folder: Path) -> Path:
     """The same as the peers read them."""
     path = folder / f"{name}.json"
-    path.write_text(json.dumps(to_dict(settings_of(name)) | dict(overrides or {})))
+    path.write_text(json.dumps(to_dict(settings_of(name))))
     return path
 
 

@@ -13,7 +13,8 @@ from wgan_jax.data import digits
 from wgan_jax.errors import UserError
 from wgan_jax.quality import classifier
 from wgan_jax.quality.distances import InceptionScore
-from wgan_jax.quality.encoders import Encoder, Encoding, Wanted, build, slices
+from wgan_jax.quality.encoders import Encoder, Encoding, Wanted, build
+from wgan_jax.quality.pictures import from_array
 
 
 @pytest.fixture(scope="module")
@@ -84,8 +85,8 @@ def test_unknown_encoders_are_refused() -> None:
 def test_features_depend_on_neither_place_nor_neighbours(encoder: Encoder, n: int) -> None:
     images = digits.read_labelled()[0][:70]
     encoding = Encoding(encoder, batch_size=32)
-    wanted = np.concatenate([encoding(batch)[0] for batch in slices(images, 32)])
-    backwards = [encoding(batch)[0] for batch in slices(images[:n][::-1], 32)]
+    wanted = np.concatenate([encoding(batch)[0] for batch in from_array(images, "").batches(32)])
+    backwards = [encoding(batch)[0] for batch in from_array(images[:n][::-1], "").batches(32)]
     np.testing.assert_array_equal(np.concatenate(backwards)[::-1], wanted[:n])
 
 
@@ -93,7 +94,7 @@ def test_statistics_do_not_depend_on_how_images_come(encoder: Encoder) -> None:
     images, _ = digits.read_labelled()
     encoding = Encoding(encoder, batch_size=32)
     one = encoding.collect([images[:100]], 100, "x")
-    other = encoding.collect(slices(images[:100], 7), 100, "x")
+    other = encoding.collect(from_array(images[:100], "").batches(7), 100, "x")
     np.testing.assert_allclose(one.sigma, other.sigma, rtol=1e-10, atol=1e-12)
     assert one.score == pytest.approx(other.score, rel=1e-10)
     assert one.n == other.n == 100

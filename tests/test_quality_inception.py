@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from tests import standin
 from wgan_jax.quality import inception
-from wgan_jax.quality.encoders import Encoder, Encoding, slices
+from wgan_jax.quality.encoders import Encoder, Encoding
+from wgan_jax.quality.pictures import from_array
 from wgan_jax.quality.statistics import Protocol
 
 SHARED = Path(__file__).parents[1] / ".." / "shared" / "inception_golden"
@@ -80,9 +81,9 @@ def test_features_depend_on_neither_place_nor_neighbours() -> None:
     protocol = Protocol("inception", "standin", "", "tf1")
     encoding = Encoding(Encoder(protocol, 2048, inception.CLASSES, params, features), batch_size=3)
     images = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3)).astype(np.uint8)
-    wanted = np.concatenate([encoding(batch)[0] for batch in slices(images, 3)])
+    wanted = np.concatenate([encoding(batch)[0] for batch in from_array(images, "").batches(3)])
     for n in (1, 2, 3, 4):
-        backwards = [encoding(batch)[0] for batch in slices(images[:n][::-1], 3)]
+        backwards = [encoding(batch)[0] for batch in from_array(images[:n][::-1], "").batches(3)]
         assert relative_error(np.concatenate(backwards)[::-1], wanted[:n]) < 1e-5
 
 

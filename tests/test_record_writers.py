@@ -165,9 +165,9 @@ def test_the_background_keeps_the_order_on_one_other_thread() -> None:
     writer.write_hparams({"clip": 0.01})
     write(writer, 0, 1)
     writer.write_images(1, {})
-    writer.write_scalars(2, {})
+    writer.write_summary({})
     writer.close()
-    assert inner.calls == ["write_hparams", "write_chunk", "write_images", "write_scalars", "close"]
+    assert inner.calls == ["write_hparams", "write_chunk", "write_images", "write_summary", "close"]
     assert len(inner.threads) == 1
     assert threading.get_ident() not in inner.threads
 

@@ -25,6 +25,7 @@ from wgan_jax.history import History
 from wgan_jax.keys import ROUND_KEYS
 from wgan_jax.record.claim import claimed, events
 from wgan_jax.record.samples import epoch_of, grid_paths
+from wgan_jax.starting import open_run
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # orbax's event loops
 
@@ -382,6 +383,13 @@ def test_init_from_takes_weights_and_nothing_else(finished, tiny, tmp_path, monk
     assert int(start.epoch) == 0
     assert same_bits(start.generator.params, finished.state.generator.params)
     assert not same_bits(start.critic.opt_state, finished.state.critic.opt_state)
+
+
+def test_no_thread_stays_of_the_run_that_weights_come_from(finished):
+    before = set(threading.enumerate())
+    _, epochs, _ = open_run(finished.workdir, "latest")
+    assert epochs == finished.settings.epochs
+    assert set(threading.enumerate()) <= before
 
 
 def test_init_from_another_network_is_refused(finished, tiny, tmp_path):

@@ -55,16 +55,27 @@ def printable(text: str) -> str:
     return "".join(signs)
 
 
-def one_line(text: str, limit: int = LIMIT) -> str:
-    """Printable text in one line of at most `limit` characters, long words cut in their middle."""
+def one_line(text: str) -> str:
+    """Printable text in one line of at most `LIMIT` characters, long words cut in their middle."""
     line = printable(text).strip()
-    while len(line) > limit:
+    while len(line) > LIMIT:
         longest = max(line.split(" "), key=len)
         if len(longest) <= _WHOLE:
-            return line[: limit - 1] + "…"
-        keep = max(_WHOLE, len(longest) - (len(line) - limit)) - 1
+            return line[: LIMIT - 1] + "…"
+        keep = max(_WHOLE, len(longest) - (len(line) - LIMIT)) - 1
         line = line.replace(longest, f"{longest[: keep // 2]}…{longest[keep // 2 - keep :]}")
     return line
+
+
+def first_line(error: BaseException, most: int = 120) -> str:
+    """The first line of an error's text, at most so many characters; without text, its kind."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:most]
+
+
+def kind_and_line(error: BaseException, most: int = 120) -> str:
+    """The same after the error's kind: `ValueError: no such thing`, or `ValueError` alone."""
+    kind, line = type(error).__name__, first_line(error, most)
+    return kind if line == kind else f"{kind}: {line}"
 
 
 def _escaped(sign: str) -> str:

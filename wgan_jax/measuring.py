@@ -18,11 +18,11 @@ from wgan_jax.data.dataset import Dataset, load
 from wgan_jax.errors import UserError
 from wgan_jax.evaluation import Evaluator, Quality
 from wgan_jax.files import replace_bytes
-from wgan_jax.gan.state import Game, GanState, Stream, new_game, root_key
+from wgan_jax.gan.state import Stream, root_key
 from wgan_jax.quality.encoders import ENCODERS
 from wgan_jax.record import claim
-from wgan_jax.record.checkpoints import Checkpoints
 from wgan_jax.record.samples import save_grid
+from wgan_jax.starting import open_run
 
 MOST = 1_000_000  # samples in a measurement
 GRID = 64  # samples in the picture beside `quality.json`
@@ -56,7 +56,7 @@ class Options:
       resize: `tf1` (default) or `pytorch`.
       protocol: input protocol of plain statistics files, `tf1` or `pytorch`.
       dtype: `float32` (default) or `bfloat16`.
-      batch_size: images per batch.
+      batch_size: images per batch; None: the run's `quality.batch_size`, for two sets 64.
       image_size: size that datasets are brought to; 0: that of the pictures they are compared with.
     """
 
@@ -65,7 +65,7 @@ class Options:
     resize: str = ""
     protocol: str = ""
     dtype: str = ""
-    batch_size: int = 64
+    batch_size: int | None = None
     image_size: int = 0
 
     def __post_init__(self) -> None:
@@ -77,29 +77,13 @@ class Options:
         ):
             if value and value not in known:
                 raise UserError(f"{flag} {value} is not one of {', '.join(known)}.")
-        if self.batch_size < 1 or self.image_size < 0:
+        if (self.batch_size is not None and self.batch_size < 1) or self.image_size < 0:
             raise UserError("--batch-size and --image-size must be at least 1.")
 
     @classmethod
     def of(cls, parsed: Any) -> Options:
         """From an object that has these attributes, among others."""
         return cls(**{field.name: getattr(parsed, field.name) for field in fields(cls)})
-
-
-def open_run(workdir: Path, checkpoint: str) -> tuple[Game, int, GanState]:
-    """The game of a run, the epochs of a checkpoint (`latest`, `best`, a number), and its state."""
-    settings = claim.load_settings(workdir)
-    shape = claim.load_dataset(workdir)["shape"]
-    game = new_game(settings, int(shape[3]))
-    like = jax.eval_shape(game.new_state, root_key(settings.seed))
-    checkpoints = Checkpoints(workdir / "checkpoints", settings.keep_checkpoints, to_stderr)
-    try:
-        found = checkpoints.restore(like, checkpoint)
-    finally:
-        checkpoints.close()
-    if found is None:
-        raise UserError(f"{workdir} has no checkpoint yet: train it first.")
-    return game, *found
 
 
 def evaluate_run(
@@ -111,18 +95,19 @@ def evaluate_run(
       workdir: the run's folder.
       checkpoint: `latest`, `best`, `healthy`, or a number of epochs.
       n: samples; 0: the run's `quality.n`.
-      options: encoder, weights, resize, dtype; empty ones are the run's own.
+      options: encoder, weights, resize, dtype, batch_size; empty ones are the run's own.
     """
     options = options or Options()
     if not 0 <= n <= MOST:
         raise UserError(f"--n {n} must be at least 1 and at most {MOST}.")
-    game, epoch, state = open_run(workdir, checkpoint)
+    game, epoch, state = open_run(workdir, checkpoint, to_stderr)
     own = game.settings.quality
     quality = replace(
         own,
         encoder=options.encoder or own.encoder,
         weights=options.weights or own.weights,
         resize=options.resize or own.resize,
+        batch_size=options.batch_size or own.batch_size,
     )
     game = replace(game, settings=replace(game.settings, quality=quality))
     dataset = load_images(game.settings.data, game.settings.image_size)

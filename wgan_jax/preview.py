@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -18,7 +17,7 @@ from wgan_jax.gan.steps import Metrics, critic_step, fakes_for_critic, generator
 from wgan_jax.training import read_images
 
 
-def preview(settings: Settings, say: Callable[[str], None] = print) -> None:
+def preview(settings: Settings) -> None:
     """Print the resolved settings, both networks, operations per round, memory, and the dataset.
 
     Compiles the round for this device, so that the memory is the compiler's own figure.
@@ -27,14 +26,14 @@ def preview(settings: Settings, say: Callable[[str], None] = print) -> None:
     game = new_game(settings, dataset.channels, devices.mesh(settings.devices))
     key = root_key(settings.seed)
     state = jax.jit(game.new_state)(key)
-    say("Settings\n" + "\n".join(f"  {k} = {v!r}" for k, v in flat(settings).items()))
+    print("Settings\n" + "\n".join(f"  {k} = {v!r}" for k, v in flat(settings).items()))
     for name, player in (("Critic", state.critic), ("Generator", state.generator)):
-        say(f"\n{name}\n{_parameters(player.params)}")
+        print(f"\n{name}\n{_parameters(player.params)}")
     operations = round_operations(game, state, key)
     images = _given(game, dataset)
     program = chunk_program(game, len(dataset) if dataset.streamed else 0)
     memory = program.lower(state, images, key, jnp.int32(1)).compile().memory_analysis()
-    say(
+    print(
         f"\nOperations per epoch   {operations / 1e9:.2f} GFLOP "
         f"({settings.n_critic} critic updates, 1 generator update, batch {settings.batch_size})"
         f"\nDevice memory          {_memory(memory, _next_block(game, images))} on "

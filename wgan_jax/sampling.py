@@ -17,8 +17,9 @@ from wgan_jax.backend import enough_memory
 from wgan_jax.errors import UserError
 from wgan_jax.files import no_room
 from wgan_jax.gan.state import Game, GanState, Stream, root_key
-from wgan_jax.measuring import open_run, to_stderr
+from wgan_jax.measuring import to_stderr
 from wgan_jax.record.samples import save_grid
+from wgan_jax.starting import open_run
 
 BATCH = 256  # samples generated at a time
 STEPS = 8  # pictures in a row of an interpolation
@@ -54,7 +55,7 @@ def sample(
         raise UserError(f"--n={n} must be at least 1 and at most {most}.")
     if not 0 <= seed < 2**32:
         raise UserError(f"--seed={seed} must be at least 0 and below 2**32.")
-    game, epoch, state = open_run(workdir, checkpoint)
+    game, epoch, state = open_run(workdir, checkpoint, to_stderr)
     key = jax.random.fold_in(root_key(game.settings.seed), Stream.SAMPLES)
     key = jax.random.fold_in(key, seed)
     latents = game.latents(key, 2 * n if interpolate else n)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -60,18 +62,37 @@ def weights_from(source: Path, state: GanState) -> GanState:
     workdir, which = source, "latest"
     if source.parent.name == "checkpoints":
         workdir, which = source.parent.parent, source.name
-    theirs = claim.load_settings(workdir)
-    channels = claim.load_dataset(workdir)["shape"][3]
-    like = jax.eval_shape(new_game(theirs, channels).new_state, root_key(0))
-    found = Checkpoints(workdir / "checkpoints").restore(like, which)
-    if found is None:
-        raise UserError(f"config.init_from = {source} has no checkpoint to start from: train it.")
+    _, _, found = open_run(workdir, which)
     for player in ("critic", "generator"):
-        mine, other = getattr(state, player), getattr(found[1], player)
+        mine, other = getattr(state, player), getattr(found, player)
         if structure((mine.params, mine.stats)) != structure((other.params, other.stats)):
             raise UserError(f"config.init_from = {source}: its {player} is another network.")
         state = state.replace(**{player: mine.replace(params=other.params, stats=other.stats)})
     if state.ema is not None:
-        ema = found[1].ema if found[1].ema is not None else state.generator.params
+        ema = found.ema if found.ema is not None else state.generator.params
         state = state.replace(ema=jax.tree.map(jnp.copy, ema))
     return state
+
+
+def open_run(
+    workdir: Path, checkpoint: str, say: Callable[[str], None] = print
+) -> tuple[Game, int, GanState]:
+    """The game of a run, the epochs of one of its checkpoints, and the state after them.
+
+    Args:
+      workdir: the run's folder.
+      checkpoint: `latest`, `best`, `healthy`, or a number of epochs.
+      say: is told of damaged checkpoints.
+
+    Raises:
+      UserError: no run or checkpoint there.
+    """
+    settings = claim.load_settings(workdir)
+    game = new_game(settings, int(claim.load_dataset(workdir)["shape"][3]))
+    like = jax.eval_shape(game.new_state, root_key(settings.seed))
+    folder = workdir / "checkpoints"
+    with contextlib.closing(Checkpoints(folder, settings.keep_checkpoints, say)) as checkpoints:
+        found = checkpoints.restore(like, checkpoint)
+    if found is None:
+        raise UserError(f"{workdir} has no checkpoint yet: train it first.")
+    return game, *found

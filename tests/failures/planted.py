@@ -19,7 +19,7 @@ from wgan_jax.diagnosis import examine
 from wgan_jax.errors import RunFailed, UserError
 from wgan_jax.evaluation import Evaluator
 from wgan_jax.health.runlog import read
-from wgan_jax.measuring import open_run
+from wgan_jax.starting import open_run
 from wgan_jax.training import train
 
 COVERED = 8  # classes with at least 1 % of the samples, of ten

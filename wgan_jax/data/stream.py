@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,9 +51,6 @@ class Stream:
 
     `take` and `start` are called by one thread at a time; `start` and `close` end a `take` that is
     under way in another, which then raises `Abandoned`.
-
-    Attributes:
-      waited: seconds spent in `take` so far.
     """
 
     def __init__(
@@ -83,7 +79,6 @@ class Stream:
         self._reader: Reader | None = None
         self._taking = threading.Lock()
         self._abandoned = threading.Event()
-        self.waited = 0.0
 
     def start(self, passes: int, position: int) -> None:
         """Begin, or begin anew, where so many passes, and so many images of the next, are drawn."""
@@ -104,13 +99,11 @@ class Stream:
         """
         rows = self._rows[1] - self._rows[0]
         batches = np.empty((updates, rows, *self._dataset.shape[1:]), np.uint8)
-        clock = time.perf_counter()
         with self._taking:
             for number in range(updates):
                 if self._reader is None or self._abandoned.is_set():
                     raise Abandoned
                 batches[number] = next(self._reader)
-        self.waited += time.perf_counter() - clock
         return batches
 
     def close(self) -> None:

@@ -6,7 +6,7 @@ A third encoder is one entry in `ENCODERS`: a function from `Wanted` to an `Enco
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -169,8 +169,3 @@ class Encoding:
             for start in range(0, len(images), self.batch_size):
                 collector.add(*self(images[start : start + self.batch_size]))
         return collector.statistics()
-
-
-def slices(images: NDArray[np.uint8], size: int) -> Iterator[NDArray[np.uint8]]:
-    """Images [n, ...] in batches of `size`."""
-    return (images[start : start + size] for start in range(0, len(images), size))

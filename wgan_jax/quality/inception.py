@@ -30,6 +30,9 @@ TAPS = ("64", "192", "768", "2048", "logits", "logits_unbiased")
 Conv = Callable[..., jax.Array]
 Params = dict[str, Any]
 
+_max_pool = partial(nn.max_pool, window_shape=(3, 3), strides=(2, 2))
+_max_pool_same = partial(nn.max_pool, window_shape=(3, 3), padding="SAME")
+
 # What torch's state dicts hold beside the graph: counters, and a head used in training only.
 IGNORED = (".num_batches_tracked", "AuxLogits.")
 
@@ -185,20 +188,6 @@ def _block_8(
         conv(pool(x), f"{name}.branch_pool", 192),
     ]
     return jnp.concatenate(branches, axis=-1)
-
-
-def _max_pool(x: jax.Array) -> jax.Array:
-    pooled: jax.Array = jax.lax.reduce_window(
-        x, -jnp.inf, jax.lax.max, (1, 3, 3, 1), (1, 2, 2, 1), "VALID"
-    )
-    return pooled
-
-
-def _max_pool_same(x: jax.Array) -> jax.Array:
-    pooled: jax.Array = jax.lax.reduce_window(
-        x, -jnp.inf, jax.lax.max, (1, 3, 3, 1), (1, 1, 1, 1), "SAME"
-    )
-    return pooled
 
 
 def _average_pool(x: jax.Array) -> jax.Array:

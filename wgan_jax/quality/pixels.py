@@ -30,12 +30,6 @@ class PixelMoments:
         self._mean = self._mean + delta * (n / total)
         self._n = total
 
-    def add_images(self, images: NDArray[np.uint8]) -> None:
-        """Take in a batch of pictures, uint8 [n, H, W, C]."""
-        x = images / 127.5 - 1
-        mean = x.mean(axis=0)
-        self.add(len(x), mean, ((x - mean) ** 2).sum(axis=0))
-
     def values(self) -> dict[str, float]:
         """PixVar, and the mean and spread of all pixels, in [-1, 1].
 

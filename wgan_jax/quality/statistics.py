@@ -108,9 +108,9 @@ class Reservoir:
     `size` rows have come, all of them stay.
     """
 
-    def __init__(self, dim: int, size: int = KEPT_FEATURES, seed: int = KEPT_SEED) -> None:
+    def __init__(self, dim: int, size: int = KEPT_FEATURES) -> None:
         self._size = size
-        self._random = np.random.default_rng(seed)
+        self._random = np.random.default_rng(KEPT_SEED)
         self._lots = np.zeros(0)
         self._rows = np.zeros((0, dim), np.float32)
 

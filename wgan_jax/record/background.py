@@ -105,9 +105,6 @@ class InBackground:
     def write_chunk(self, epochs: NDArray[np.int64], columns: Columns, extras: Extras) -> None:
         self._hand_over("write_chunk", epochs, columns, extras)
 
-    def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
-        self._hand_over("write_scalars", step, scalars)
-
     def write_images(self, step: int, images: Mapping[str, NDArray[np.uint8]]) -> None:
         self._hand_over("write_images", step, images)
 
@@ -126,9 +123,3 @@ class InBackground:
 
     def close(self) -> None:
         self._await("close")
-
-
-def first_line(error: Exception) -> str:
-    """What went wrong, in at most 120 characters."""
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0][:120]

@@ -25,7 +25,7 @@ import jax
 import numpy as np
 
 from wgan_jax import hosts
-from wgan_jax.errors import UserError
+from wgan_jax.errors import UserError, first_line, kind_and_line
 from wgan_jax.files import no_room, replace_bytes
 
 Tree = Any
@@ -129,9 +129,7 @@ class Checkpoints:
     def close(self) -> None:
         """Wait, and end the threads of orbax."""
         self.wait()
-        if self._manager is not None:
-            self._manager.close()
-            self._manager = None
+        self._close_quietly()
 
     @contextlib.contextmanager
     def _saving(self) -> Iterator[None]:
@@ -142,7 +140,7 @@ class Checkpoints:
             raise no_room(self._folder, error) from error
         except ValueError as error:  # tensorstore's word for a full disk
             full = "No space left" in str(error)
-            reason = os.strerror(errno.ENOSPC) if full else str(error).splitlines()[0][:80]
+            reason = os.strerror(errno.ENOSPC) if full else first_line(error, 80)
             raise no_room(self._folder, OSError(errno.ENOSPC, reason)) from error
 
     def _ask_for_room(self, arrays: Tree) -> None:
@@ -185,7 +183,7 @@ class Checkpoints:
         except UserError:
             raise
         except Exception as error:  # whatever a damaged file makes orbax or tensorstore raise
-            reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:60]}"
+            reason = kind_and_line(error, 60)
         if not reason:
             return jax.tree.map(jax.numpy.asarray, arrays)
         self._put_aside(epoch, reason)
@@ -254,10 +252,9 @@ class Checkpoints:
 
     def _mark(self, name: str, value: dict[str, Any]) -> None:
         self.marks = self.marks | {name: value}
-        if not hosts.first():
-            return
-        self._folder.mkdir(parents=True, exist_ok=True)
-        replace_bytes(self._folder / "marks.json", json.dumps(self.marks, indent=2).encode())
+        if hosts.first():
+            text = json.dumps(self.marks, indent=2)
+            replace_bytes(self._folder / "marks.json", text.encode())
 
     def _read_marks(self) -> dict[str, Any]:
         try:

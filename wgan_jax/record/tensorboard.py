@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wgan_jax.record.background import InBackground, first_line
+from wgan_jax.errors import first_line
+from wgan_jax.record.background import InBackground
 from wgan_jax.record.writers import Columns, Extras, rows
 
 
@@ -38,9 +39,6 @@ class TensorBoardWriter:
                 name: value for name, value in row.items() if isinstance(value, numbers.Real)
             }
             self._writer.write_scalars(step, scalars)
-
-    def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
-        self._writer.write_scalars(step, scalars)
 
     def write_images(self, step: int, images: Mapping[str, NDArray[np.uint8]]) -> None:
         self._writer.write_images(step, images)

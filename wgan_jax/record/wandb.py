@@ -24,10 +24,10 @@ from urllib.parse import urlparse
 import numpy as np
 from numpy.typing import NDArray
 
-from wgan_jax.errors import UserError
+from wgan_jax.errors import UserError, first_line
 from wgan_jax.files import replace_bytes
 from wgan_jax.keys import BY_KEY, METRICS
-from wgan_jax.record.background import InBackground, first_line
+from wgan_jax.record.background import InBackground
 from wgan_jax.record.writers import Columns, Extras, rows
 
 MODES = ("disabled", "offline", "online")
@@ -207,9 +207,6 @@ class WandbWriter:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         for row in rows(epochs, columns, extras, self._every):
             self._run.log({named(key): value for key, value in row.items()})
-
-    def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
-        self.write_chunk(np.array([step]), {}, {step: scalars})
 
     def write_images(self, step: int, images: Mapping[str, NDArray[np.uint8]]) -> None:
         import wandb

@@ -16,7 +16,7 @@ PARTS = Path(__file__).parent / "html"
 MAX_GRIDS = 40
 MAX_GRID_BYTES = 6_000_000  # of all embedded grids together
 
-TITLE_MARK = {"stable": "good", "healthy": "good", "unstable": "warn", "warning": "warn"}
+TITLE_MARK = {"stable": "good", "unstable": "warn"}
 
 
 def webpage(page: Page, charts: dict[str, Any], grids: Sequence[Path]) -> str:

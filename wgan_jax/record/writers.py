@@ -1,10 +1,10 @@
 """Where a run's numbers and pictures go: one interface, the JSON lines behind it, and mirrors.
 
 `metrics.jsonl` is the primary record: training stops when it cannot be written. W&B and
-TensorBoard are mirrors: what befalls them is said once and training goes on (`in_background` with
-`on_error`). The method names are those of `clu.metric_writers.MetricWriter` that are used here, so
-that its writers and these interchange; `write_chunk` is added, for the loop hands over many epochs
-at a time. Imports neither jax, TensorFlow nor wandb.
+TensorBoard are mirrors: what befalls them is said once and training goes on
+(`background.InBackground` with `on_error`). Methods that `clu.metric_writers.MetricWriter` has too
+are called as there; `write_chunk` is not among them, for the loop hands over many epochs at a time,
+nor is `write_summary`. Imports neither jax, TensorFlow nor wandb.
 """
 
 from __future__ import annotations
@@ -36,9 +36,6 @@ class Writer(Protocol):
           columns: name -> values [n] (numbers or texts) of every epoch.
           extras: epoch -> name -> value, for what only some epochs have (quality, protocol).
         """
-
-    def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
-        """Record one epoch: the same as a chunk of one."""
 
     def write_images(self, step: int, images: Mapping[str, NDArray[np.uint8]]) -> None:
         """Record pictures, name -> [H, W, C] or [n, H, W, C] in 0..255."""
@@ -149,9 +146,6 @@ class JsonLinesWriter:
         _append(self.path, lines.encode())
         self._last = int(epochs[-1])
 
-    def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
-        self.write_chunk(np.array([step]), {}, {step: scalars})
-
     def write_images(self, step: int, images: Mapping[str, NDArray[np.uint8]]) -> None:
         """Pictures are files of their own (`record.samples`)."""
 
@@ -215,9 +209,6 @@ class MultiWriter:
 
     def write_chunk(self, epochs: NDArray[np.int64], columns: Columns, extras: Extras) -> None:
         self._each(lambda writer: writer.write_chunk(epochs, columns, extras))
-
-    def write_scalars(self, step: int, scalars: Mapping[str, float]) -> None:
-        self._each(lambda writer: writer.write_scalars(step, scalars))
 
     def write_images(self, step: int, images: Mapping[str, NDArray[np.uint8]]) -> None:
         self._each(lambda writer: writer.write_images(step, images))
