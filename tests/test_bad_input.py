@@ -17,7 +17,7 @@ import pytest
 
 import run
 from tests import bad_things
-from wgan_jax.errors import UserError, one_line
+from wgan_jax.errors import UserError, first_line, kind_and_line, one_line
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # orbax's event loops
 
@@ -148,6 +148,13 @@ def test_a_line_keeps_both_ends_of_what_is_long():
     assert line.startswith("/first/")
     assert line.endswith("/last.csv is empty: give another.")
     assert str(UserError("\x1b[31mred\n")) == "\\x1b[31mred"
+
+
+def test_an_error_is_told_by_its_first_line_or_else_its_kind():
+    assert first_line(ValueError("\n  no such thing: x\nat line 3"), 13) == "no such thing"
+    assert kind_and_line(ValueError("no such thing\n")) == "ValueError: no such thing"
+    for silent in (ValueError(), ValueError(""), ValueError(" \n\x85\n")):
+        assert first_line(silent) == kind_and_line(silent) == "ValueError"
 
 
 def test_a_reader_who_has_seen_enough_is_no_error():

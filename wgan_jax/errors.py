@@ -67,5 +67,16 @@ def one_line(text: str) -> str:
     return line
 
 
+def first_line(error: BaseException, most: int = 120) -> str:
+    """The first line of an error's text, at most so many characters; without text, its kind."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:most]
+
+
+def kind_and_line(error: BaseException, most: int = 120) -> str:
+    """The same after the error's kind: `ValueError: no such thing`, or `ValueError` alone."""
+    kind, line = type(error).__name__, first_line(error, most)
+    return kind if line == kind else f"{kind}: {line}"
+
+
 def _escaped(sign: str) -> str:
     return sign.encode("unicode_escape").decode()

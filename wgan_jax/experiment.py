@@ -11,7 +11,7 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from wgan_jax.config import Settings, flat, kind_of, resolve, unknown_field
-from wgan_jax.errors import UserError
+from wgan_jax.errors import UserError, first_line, kind_and_line
 
 
 def read(path: Path, overrides: Sequence[str] = ()) -> Settings:
@@ -37,8 +37,9 @@ def _load(path: Path) -> ConfigDict:
     except UserError:
         raise
     except (Exception, SystemExit) as error:  # whatever the file itself may raise
-        what = f"{type(error).__name__}: {_first_line(error)}".removesuffix(": ")
-        raise UserError(f"--config={path.name} fails: {what}. Mend the file.") from error
+        raise UserError(
+            f"--config={path.name} fails: {kind_and_line(error)}. Mend the file."
+        ) from error
     if not isinstance(config, ConfigDict):
         raise UserError(
             f"--config={path.name} needs a get_config() that returns wgan_jax.config.base() or "
@@ -80,10 +81,6 @@ def _refuse_unknown(name: str) -> None:
 def _explained(error: Exception) -> str:
     found = re.match(r"flag --config\.([\w.]+)=(.*?): ", str(error))
     if not found:
-        return f"{_first_line(error)}. See run.py --help."
+        return f"{first_line(error)}. See run.py --help."
     name, value = found.groups()
     return f"config.{name} = {value!r} must be {kind_of(flat(Settings())[name])}."
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [""])[0][:120]

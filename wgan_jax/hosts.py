@@ -14,7 +14,7 @@ from typing import Any, TypeVar, cast
 import jax
 import numpy as np
 
-from wgan_jax.errors import Followed, UserError
+from wgan_jax.errors import Followed, UserError, first_line
 
 T = TypeVar("T")
 
@@ -49,10 +49,9 @@ def join(coordinator: str = "", processes: int = 0, process: int = 0) -> None:
             shutdown_timeout_seconds=PATIENCE,
         )
     except (RuntimeError, ValueError) as error:
-        reason = str(error).splitlines()[0][:80]
         raise UserError(
-            f"The processes of this run did not meet ({reason}): check --coordinator, "
-            "--num_processes and --process_id."
+            f"The processes of this run did not meet ({first_line(error, 80)}): check "
+            "--coordinator, --num_processes and --process_id."
         ) from error
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from wgan_jax.data.sources import Images, digest, edges, in_threads
-from wgan_jax.errors import UserError
+from wgan_jax.errors import UserError, first_line
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 _BAD_SHARE = 0.01  # more unreadable files than this stop the run
@@ -197,5 +197,4 @@ def _decode(path: Path, size: int) -> Images | str:
 
 
 def _reason(path: Path, error: Exception) -> str:
-    text = str(error) or type(error).__name__
-    return f"{path} ({text.splitlines()[0][:60]})"
+    return f"{path} ({first_line(error, 60)})"

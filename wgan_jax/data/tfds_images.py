@@ -17,7 +17,7 @@ from PIL import Image
 
 from wgan_jax.data.folder import squared
 from wgan_jax.data.sources import Images, digest, edges, unreadable
-from wgan_jax.errors import UserError
+from wgan_jax.errors import UserError, first_line
 from wgan_jax.files import cache_dir, replace_bytes
 
 _PATIENCE = 5.0  # seconds to wait for a sign of the server before giving up
@@ -134,8 +134,9 @@ def _builder(name: str, cache: Path | None) -> Any:
             f"config.data.name: TFDS has no dataset {name!r}. See its catalogue for the names."
         ) from None
     except ValueError as error:
-        reason = str(error).splitlines()[0][:80]
-        raise UserError(f"config.data.name: TFDS refuses {name!r} ({reason}).") from None
+        raise UserError(
+            f"config.data.name: TFDS refuses {name!r} ({first_line(error, 80)})."
+        ) from None
     if "image" not in builder.info.features:
         raise UserError(f"config.data.name: the dataset {name!r} has no images to train on.")
     return builder

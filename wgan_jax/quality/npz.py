@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wgan_jax.errors import UserError
+from wgan_jax.errors import UserError, first_line
 
 
 def npz_bytes(arrays: Mapping[str, NDArray[Any]]) -> bytes:
@@ -41,7 +41,7 @@ def read_npz(path: Path) -> dict[str, NDArray[Any]]:
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}.") from None
     except Exception as error:  # numpy and zipfile raise many kinds for a broken file
-        reason = str(error).splitlines()[0][:60] if str(error) else type(error).__name__
+        reason = first_line(error, 60)
         if "pickle" in reason:  # numpy's advice is to trust the file
             reason = "it holds objects, or something else"
         raise UserError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from wgan_jax.errors import UserError
+from wgan_jax.errors import UserError, first_line
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 GREY, TRANSPARENT, COLOUR = ("1", "L"), ("RGBA", "LA", "PA"), ("RGB", "P", "CMYK", "YCbCr")
@@ -145,5 +145,4 @@ def _decode(path: Path) -> Images:
 
 
 def _unreadable(path: Path, error: Exception) -> UserError:
-    reason: Sequence[str] = str(error).splitlines() or [type(error).__name__]
-    return UserError(f"{path} is not a whole picture ({reason[0][:60]}): mend or remove it.")
+    return UserError(f"{path} is not a whole picture ({first_line(error, 60)}): mend or remove it.")

@@ -123,9 +123,3 @@ class InBackground:
 
     def close(self) -> None:
         self._await("close")
-
-
-def first_line(error: Exception) -> str:
-    """What went wrong, in at most 120 characters."""
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0][:120]

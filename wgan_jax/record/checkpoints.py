@@ -25,7 +25,7 @@ import jax
 import numpy as np
 
 from wgan_jax import hosts
-from wgan_jax.errors import UserError
+from wgan_jax.errors import UserError, first_line, kind_and_line
 from wgan_jax.files import no_room, replace_bytes
 
 Tree = Any
@@ -142,7 +142,7 @@ class Checkpoints:
             raise no_room(self._folder, error) from error
         except ValueError as error:  # tensorstore's word for a full disk
             full = "No space left" in str(error)
-            reason = os.strerror(errno.ENOSPC) if full else str(error).splitlines()[0][:80]
+            reason = os.strerror(errno.ENOSPC) if full else first_line(error, 80)
             raise no_room(self._folder, OSError(errno.ENOSPC, reason)) from error
 
     def _ask_for_room(self, arrays: Tree) -> None:
@@ -185,7 +185,7 @@ class Checkpoints:
         except UserError:
             raise
         except Exception as error:  # whatever a damaged file makes orbax or tensorstore raise
-            reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:60]}"
+            reason = kind_and_line(error, 60)
         if not reason:
             return jax.tree.map(jax.numpy.asarray, arrays)
         self._put_aside(epoch, reason)

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wgan_jax.record.background import InBackground, first_line
+from wgan_jax.errors import first_line
+from wgan_jax.record.background import InBackground
 from wgan_jax.record.writers import Columns, Extras, rows
 
 

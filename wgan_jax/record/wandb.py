@@ -24,10 +24,10 @@ from urllib.parse import urlparse
 import numpy as np
 from numpy.typing import NDArray
 
-from wgan_jax.errors import UserError
+from wgan_jax.errors import UserError, first_line
 from wgan_jax.files import replace_bytes
 from wgan_jax.keys import BY_KEY, METRICS
-from wgan_jax.record.background import InBackground, first_line
+from wgan_jax.record.background import InBackground
 from wgan_jax.record.writers import Columns, Extras, rows
 
 MODES = ("disabled", "offline", "online")
