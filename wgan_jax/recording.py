@@ -62,7 +62,7 @@ class Played:
 
 
 class Recorder:
-    """A run's record as it grows.
+    """A run's record as it grows; `take_back_to` says from where.
 
     Attributes:
       history: everything measured.
@@ -79,17 +79,12 @@ class Recorder:
         self._waiting: Played | None = None
         self._drawn: tuple[NDArray[np.uint8], int] | None = None
         self._encoder = ""
-        self.take_back_to(0, keep=True)
 
-    def take_back_to(self, epoch: int, *, keep: bool = False) -> None:
-        """Make history and files end where the state does, with `epoch` epochs played.
-
-        `keep` only looks: what the files hold beyond is left to a later call.
-        """
+    def take_back_to(self, epoch: int) -> None:
+        """Make history and files end where the state does, with `epoch` epochs played."""
         self._waiting = self._drawn = None
-        if not keep:
-            self._writer.flush()
-            self._cut_lines_after(epoch - 1)
+        self._writer.flush()
+        hosts.by_first(lambda: self._lines.truncate_after(epoch - 1))
         self.history = History.read(self._lines.path) if epoch else History()
         s = self.settings
         self.judge = Judge(
@@ -189,9 +184,6 @@ class Recorder:
         self._writer.write_summary(summary | {"report": paths[0]})
         self.console.close()
         return paths
-
-    def _cut_lines_after(self, epoch: int) -> None:
-        hosts.by_first(lambda: self._lines.truncate_after(epoch))
 
     def _show(self, played: Played) -> None:
         """The guide's block for each epoch that is due, and quality where it was measured."""
