@@ -17,6 +17,7 @@ from PIL import Image
 import run as command_line
 from tests.made_up_run import columns, make, quality
 from wgan_jax.config import Settings, flat
+from wgan_jax.files import locked
 from wgan_jax.history import History
 from wgan_jax.record import ledger
 
@@ -107,7 +108,7 @@ def test_deleted_or_damaged_tables_come_back(tmp_path: Path) -> None:
 
 
 def test_rendering_waits_its_turn(tmp_path: Path) -> None:
-    with ledger._locked(tmp_path / ".experiments.lock"):
+    with locked(tmp_path / ".experiments.lock"):
         writer = threading.Thread(target=summarise, args=(tmp_path / "a",))
         writer.start()
         writer.join(0.5)
@@ -115,6 +116,21 @@ def test_rendering_waits_its_turn(tmp_path: Path) -> None:
         assert not (tmp_path / ledger.TABLE).exists()
     writer.join(10)
     assert list(table(tmp_path)) == ["a"]
+
+
+def test_a_system_without_locks_trains_and_renders_all_the_same(tmp_path: Path) -> None:
+    script = """
+import sys
+sys.modules["fcntl"] = None  # as on Windows
+from pathlib import Path
+import wgan_jax.training
+from wgan_jax.record import claim, ledger
+folder = Path(sys.argv[1])
+with claim.claimed(folder / "run"):
+    ledger.render(folder)
+"""
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True, cwd=ROOT)
+    assert (tmp_path / ledger.PAGE).exists()
 
 
 def test_ten_processes_at_once_lose_no_row(tmp_path: Path) -> None:

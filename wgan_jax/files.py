@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from wgan_jax.errors import UserError
+
+try:
+    import fcntl
+except ImportError:  # Windows has no flock; there two processes are not kept apart
+    fcntl = None  # type: ignore[assignment]
 
 CACHE_VARIABLE = "WGAN_JAX_CACHE"
 
@@ -53,6 +60,21 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise no_room(path, error) from error
+
+
+@contextlib.contextmanager
+def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold a file, made where it is not there, against other processes that ask for it so.
+
+    It is let go at the end, and when the process dies.
+
+    Raises:
+      BlockingIOError: another process holds it, and `wait` is false.
+    """
+    with path.open("a") as file:  # not "w": who is refused changes nothing
+        if fcntl is not None:
+            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
 
 
 def no_room(path: Path, error: OSError) -> UserError:

@@ -129,9 +129,7 @@ class Checkpoints:
     def close(self) -> None:
         """Wait, and end the threads of orbax."""
         self.wait()
-        if self._manager is not None:
-            self._manager.close()
-            self._manager = None
+        self._close_quietly()
 
     @contextlib.contextmanager
     def _saving(self) -> Iterator[None]:
@@ -254,10 +252,9 @@ class Checkpoints:
 
     def _mark(self, name: str, value: dict[str, Any]) -> None:
         self.marks = self.marks | {name: value}
-        if not hosts.first():
-            return
-        self._folder.mkdir(parents=True, exist_ok=True)
-        replace_bytes(self._folder / "marks.json", json.dumps(self.marks, indent=2).encode())
+        if hosts.first():
+            text = json.dumps(self.marks, indent=2)
+            replace_bytes(self._folder / "marks.json", text.encode())
 
     def _read_marks(self) -> dict[str, Any]:
         try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,13 +12,8 @@ from typing import Any
 
 from wgan_jax.config import Settings, difference, resolve, to_dict
 from wgan_jax.errors import UserError
-from wgan_jax.files import no_room, replace_bytes
+from wgan_jax.files import locked, no_room, replace_bytes
 from wgan_jax.record.writers import to_json
-
-try:
-    import fcntl
-except ImportError:  # Windows has no flock; there two processes are not kept apart
-    fcntl = None  # type: ignore[assignment]
 
 
 @contextlib.contextmanager
@@ -34,29 +28,24 @@ def claimed(workdir: Path) -> Iterator[None]:
     if workdir.exists() and not workdir.is_dir():
         raise UserError(f"--workdir={workdir} is a file: name a folder.")
     made = [path for path in (workdir, *workdir.parents) if not path.exists()]
-    try:
-        workdir.mkdir(parents=True, exist_ok=True)
-        lock = os.open(workdir / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise UserError(
-            f"--workdir={workdir} cannot be written ({error.strerror}): choose another folder."
-        ) from error
-    try:
-        if fcntl is not None:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UserError(
-                    f"Another process trains in {workdir}: wait for it, or choose another folder."
-                ) from None
+    with contextlib.ExitStack() as held:
+        try:
+            workdir.mkdir(parents=True, exist_ok=True)
+            held.enter_context(locked(workdir / ".lock", wait=False))
+        except BlockingIOError:
+            raise UserError(
+                f"Another process trains in {workdir}: wait for it, or choose another folder."
+            ) from None
+        except OSError as error:
+            raise UserError(
+                f"--workdir={workdir} cannot be written ({error.strerror}): choose another folder."
+            ) from error
         try:
             yield
         except UserError:
             if workdir in made and not _begun(workdir):
                 _take_back(made)
             raise
-    finally:
-        os.close(lock)
 
 
 def _begun(workdir: Path) -> bool:

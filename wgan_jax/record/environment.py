@@ -78,7 +78,6 @@ def save(workdir: Path, seed: int, device: str = "") -> dict[str, Any]:
     code = code_state(Path(__file__))
     found = describe(seed, device, code)
     found["earlier"] = _earlier(path)
-    workdir.mkdir(parents=True, exist_ok=True)
     if code.diff:
         replace_bytes(workdir / found["uncommitted"], code.diff)
     replace_bytes(path, (json.dumps(json.loads(to_json(found)), indent=2) + "\n").encode())

@@ -80,7 +80,6 @@ def save(figure: Figure, path: Path) -> None:
     file = io.BytesIO()
     FigureCanvasAgg(figure)
     figure.savefig(file, format="png")
-    path.parent.mkdir(parents=True, exist_ok=True)
     replace_bytes(path, file.getvalue())
 
 

@@ -7,20 +7,18 @@ So simultaneous runs cannot overwrite each other's rows, and a damaged summary c
 
 from __future__ import annotations
 
-import contextlib
 import csv
-import fcntl
 import io
 import json
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from wgan_jax.files import replace_bytes
+from wgan_jax.files import locked, replace_bytes
 from wgan_jax.history import History
 from wgan_jax.record import pages
 from wgan_jax.record.stability import overall
@@ -163,17 +161,10 @@ def render(folder: Path) -> None:
 
     Under a lock, so that the last to render has seen all summaries written before it.
     """
-    with _locked(folder / ".experiments.lock"):
+    with locked(folder / ".experiments.lock"):
         rows, damaged = summaries(folder)
         replace_bytes(folder / PAGE, _page(rows, damaged).encode())
         replace_bytes(folder / TABLE, _csv(rows).encode())
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # let go when the file is closed, or the process dies
-        yield
 
 
 def _page(rows: list[dict[str, Any]], damaged: list[str]) -> str:
