@@ -237,7 +237,7 @@ def evaluate(argv: Sequence[str]) -> None:
     args.add_argument("--resize", default="", help="input protocol: tf1 (default) or pytorch")
     args.add_argument("--protocol", default="", help="of a plain statistics file: tf1 or pytorch")
     args.add_argument("--dtype", default="", help="float32 (default) or bfloat16")
-    args.add_argument("--batch-size", type=int, default=64, help="images per encoder batch")
+    args.add_argument("--batch-size", type=int, help="default: the run's, for two sets 64")
     args.add_argument("--image-size", type=int, default=0, help="for datasets of many sizes")
     args.add_argument("--save-reference", type=to_path, metavar="FILE", help="keep its statistics")
     args.add_argument("--json", action="store_true", help="one line of JSON")
@@ -246,14 +246,23 @@ def evaluate(argv: Sequence[str]) -> None:
 
     how = measuring.Options.of(options)
     if options.workdir and not (options.images or options.reference):
+        refuse(args, options, "--workdir", "protocol", "image_size", "save_reference")
         found = measuring.evaluate_run(options.workdir, options.checkpoint, options.n, how)
     elif options.images and options.reference and not options.workdir:
         from wgan_jax.comparing import evaluate_sets
 
+        refuse(args, options, "--images", "checkpoint", "n")
         found = evaluate_sets(options.images, options.reference, how, options.save_reference)
     else:
         raise UserError("give --workdir RUN, or --images SET --reference SET. See --help.")
     print(measuring.json_line(found) if options.json else measuring.table(found))
+
+
+def refuse(args: Parser, options: argparse.Namespace, beside: str, *names: str) -> None:
+    """Refuse flags, by their names in `options`, that would change nothing beside another."""
+    for name in names:
+        if getattr(options, name) != args.get_default(name):
+            raise UserError(f"--{name.replace('_', '-')} does not go with {beside}: leave it out.")
 
 
 SAMPLE_EXAMPLES = """\

@@ -8,16 +8,19 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import Mesh
 from PIL import Image
 
 import run
 from tests import standin
 from wgan_jax.data.digits import read_labelled
+from wgan_jax.quality.encoders import Encoder, Encoding
 from wgan_jax.sampling import between
 from wgan_jax.training import train
 
@@ -153,6 +156,16 @@ def test_bad_sets_get_one_line_each(
     assert "not a file" in refused(ask("weights", "--from-file", tmp_path / "absent.pth"))
 
 
+def test_a_dataset_of_many_sizes_needs_the_flag_that_the_line_names(
+    ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    features = {"image": SimpleNamespace(shape=(None, None, 3))}
+    builder = SimpleNamespace(info=SimpleNamespace(features=features))
+    monkeypatch.setattr("tensorflow_datasets.builder", lambda _: builder)
+    sets = ("--images", "digits", "--reference", "tfds:many/train", "--encoder", "digits")
+    assert "say --image-size N" in refused(ask("evaluate", *sets))
+
+
 @pytest.mark.slow
 def test_named_weights_are_taken_kept_and_used(ask: Ask, tmp_path: Path, cache: Path) -> None:
     np.savez(tmp_path / "w.npz", **standin.tensors())  # type: ignore[arg-type]
@@ -219,6 +232,22 @@ def test_a_run_is_measured_into_its_folder(ask: Ask, trained: Path) -> None:
         assert picture.size[0] >= 512
     assert "has no checkpoint" in refused(ask("evaluate", "--workdir", trained, "--checkpoint", 3))
     assert "holds no run" in refused(ask("evaluate", "--workdir", trained / "absent"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("flags", "size"), [((), 64), (("--batch-size", 50), 50)])
+def test_a_run_is_encoded_in_batches_of_its_size_or_the_size_given(
+    ask: Ask, trained: Path, monkeypatch: pytest.MonkeyPatch, flags: tuple[object, ...], size: int
+) -> None:
+    sizes: list[int] = []
+
+    def noting(encoder: Encoder, batch_size: int, mesh: Mesh) -> Encoding:
+        sizes.append(batch_size)
+        return Encoding(encoder, batch_size, mesh)
+
+    monkeypatch.setattr("wgan_jax.evaluation.Encoding", noting)
+    assert ask("evaluate", "--workdir", trained, *flags)[0] == 0
+    assert sizes == [size]
 
 
 @pytest.mark.slow

@@ -20,6 +20,7 @@ from wgan_jax.quality.npz import read_npz
 from wgan_jax.quality.pictures import Pictures, from_arrays, from_folder
 from wgan_jax.quality.statistics import Protocol, Statistics
 
+BATCH = 64  # images encoded at a time
 BFLOAT16_SAMPLE = 256  # images encoded twice, to measure what bfloat16 changes
 
 DEFAULT = Protocol("inception", "", "", "tf1")
@@ -46,7 +47,7 @@ def evaluate_sets(
     wanted = wanted_encoder(options, sides)
     encoding = None
     if not all(isinstance(side, Statistics) for side in sides):
-        encoding = Encoding(build(wanted), options.batch_size)
+        encoding = Encoding(build(wanted), options.batch_size or BATCH)
         for side in sides:
             if isinstance(side, Statistics):
                 refuse_other_protocol(side, encoding.encoder.protocol)
@@ -142,7 +143,7 @@ def _dataset_size(side: DataSettings, sizes: list[tuple[int, int]]) -> int:
         return int(height)
     if sizes and sizes[0][0] == sizes[0][1]:
         return sizes[0][0]
-    raise UserError(f"{side.name} has pictures of many sizes: say --image_size N for its squares.")
+    raise UserError(f"{side.name} has pictures of many sizes: say --image-size N for its squares.")
 
 
 def bfloat16_effect(pictures: Pictures, wanted: Wanted, encoding: Encoding) -> str:

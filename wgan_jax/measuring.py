@@ -56,7 +56,7 @@ class Options:
       resize: `tf1` (default) or `pytorch`.
       protocol: input protocol of plain statistics files, `tf1` or `pytorch`.
       dtype: `float32` (default) or `bfloat16`.
-      batch_size: images per batch.
+      batch_size: images per batch; None: the run's `quality.batch_size`, for two sets 64.
       image_size: size that datasets are brought to; 0: that of the pictures they are compared with.
     """
 
@@ -65,7 +65,7 @@ class Options:
     resize: str = ""
     protocol: str = ""
     dtype: str = ""
-    batch_size: int = 64
+    batch_size: int | None = None
     image_size: int = 0
 
     def __post_init__(self) -> None:
@@ -77,7 +77,7 @@ class Options:
         ):
             if value and value not in known:
                 raise UserError(f"{flag} {value} is not one of {', '.join(known)}.")
-        if self.batch_size < 1 or self.image_size < 0:
+        if (self.batch_size is not None and self.batch_size < 1) or self.image_size < 0:
             raise UserError("--batch-size and --image-size must be at least 1.")
 
     @classmethod
@@ -95,7 +95,7 @@ def evaluate_run(
       workdir: the run's folder.
       checkpoint: `latest`, `best`, `healthy`, or a number of epochs.
       n: samples; 0: the run's `quality.n`.
-      options: encoder, weights, resize, dtype; empty ones are the run's own.
+      options: encoder, weights, resize, dtype, batch_size; empty ones are the run's own.
     """
     options = options or Options()
     if not 0 <= n <= MOST:
@@ -107,6 +107,7 @@ def evaluate_run(
         encoder=options.encoder or own.encoder,
         weights=options.weights or own.weights,
         resize=options.resize or own.resize,
+        batch_size=options.batch_size or own.batch_size,
     )
     game = replace(game, settings=replace(game.settings, quality=quality))
     dataset = load_images(game.settings.data, game.settings.image_size)
