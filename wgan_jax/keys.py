@@ -1,7 +1,7 @@
 """The words that every part of the project shares: one table of the 23 charted metrics.
 
-The console, the charts, the figures, the health rules and the docs read their names, symbols,
-formats and summaries here, so that a metric is added in one place. Plain Python: no jax, no numpy.
+The game reads here what a round measures, and charts, figures and reports the names, symbols,
+formats and summaries, so that a metric is added in one place. Plain Python: no jax, no numpy.
 """
 
 from __future__ import annotations

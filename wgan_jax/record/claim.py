@@ -68,7 +68,7 @@ def settle(workdir: Path, settings: Settings, dataset: Mapping[str, Any]) -> Non
     Args:
       workdir: the run's folder.
       settings: of this start.
-      dataset: `name`, `shape` and `fingerprint` of the images.
+      dataset: what the images are known by: `name`, `shape`, `fingerprint`, `files`, `names`.
 
     Raises:
       UserError: the folder holds a run whose settings or images differ in what changes the result.
@@ -108,7 +108,7 @@ def load_settings(workdir: Path) -> Settings:
 
 
 def load_dataset(workdir: Path) -> dict[str, Any]:
-    """`name`, `shape` and `fingerprint` of the images that a run was trained on.
+    """What the images are known by that a run was trained on, as `settle` was given it.
 
     Raises:
       UserError: there is no run in the folder, or its `dataset.json` is damaged.
