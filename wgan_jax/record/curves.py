@@ -12,13 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wgan_jax.history import History
+from wgan_jax.history import Floats, History
 from wgan_jax.keys import BY_KEY
 
 POINTS = 600  # at most so many points a curve; shorter runs are shown whole
 DIGITS = 5  # significant digits kept
-
-Floats = NDArray[np.float64]
 
 
 def charts(history: History, encoder: str) -> dict[str, Any]:

@@ -14,12 +14,11 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
-from wgan_jax.history import History
+from wgan_jax.history import Floats, History
 from wgan_jax.keys import BY_KEY
 from wgan_jax.record.curves import stretches
 from wgan_jax.record.stability import median_filter, window_for
 
-Floats = NDArray[np.float64]
 Panel = Callable[[Axes, History], None]
 
 CRITIC, GENERATOR, REAL, FAKE = "#1f5fa8", "#d2691e", "#6a9fd4", "#8a6fc0"

@@ -12,9 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from wgan_jax.history import History
-
-Floats = NDArray[np.float64]
+from wgan_jax.history import Floats, History
 
 # Shares of a run at which its phases end: they scale with its length.
 PHASES = (("warm-up", 0.02), ("early", 0.20), ("mid", 0.50), ("late", 0.80), ("final", 1.00))
