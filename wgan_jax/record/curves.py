@@ -18,6 +18,8 @@ from wgan_jax.keys import BY_KEY
 POINTS = 600  # at most so many points a curve; shorter runs are shown whole
 DIGITS = 5  # significant digits kept
 
+Limits = tuple[tuple[float, str, str], ...]  # (value, name, colour), shown by the dashboard too
+
 
 def charts(history: History, encoder: str) -> dict[str, Any]:
     """What the page's script draws: plain values, ready for JSON.
@@ -115,20 +117,24 @@ def _both(key: str, symbol: str) -> tuple[tuple[str, str, str], ...]:
 
 LOSSES = (("d_loss_real", "R", "real"), ("d_loss_fake", "F", "fake"), ("d_loss", "D", "critic"))
 PIXELS = (("generated_image_mean", "μ", "critic"), ("generated_image_std", "σ", "fake"))
-FID_LIMITS = [
-    [50, "excellent below 50", "good"],
-    [100, "good below 100", "quiet"],
-    [200, "moderate below 200", "quiet"],
-    [400, "poor above 400", "bad"],
-]
-RATIO_LIMITS = [
-    [1, "above 1: critic strong", "warn"],
-    [0.01, "below 0.01: possible collapse", "bad"],
-]
-CLIP_LIMITS = [
-    [0.2, "20 %: above it early is normal", "quiet"],
-    [0.5, "50 %: raise the threshold if it stays above", "warn"],
-]
+FID_LIMITS: Limits = (
+    (50, "excellent below 50", "good"),
+    (100, "good below 100", "quiet"),
+    (200, "moderate below 200", "quiet"),
+    (400, "poor above 400", "bad"),
+)
+IS_LIMITS: Limits = ((2, "limited below 2", "warn"), (4, "good above 4", "good"))
+VARIANCE_LIMITS: Limits = ((0.1, "mode collapse below 0.1", "bad"),)
+VARIANCE_BAND = (0.2, 0.5, "healthy")
+RATIO_LIMITS: Limits = (
+    (1, "above 1: critic strong", "warn"),
+    (0.01, "below 0.01: possible collapse", "bad"),
+)
+RATIO_BAND = (0.05, 0.1, "balanced")
+CLIP_LIMITS: Limits = (
+    (0.2, "20 %: above it early is normal", "quiet"),
+    (0.5, "50 %: raise the threshold if it stays above", "warn"),
+)
 CHARTS = (
     Chart("Wasserstein distance", "the critic's estimate", _one("wasserstein_distance")),
     Chart("Critic loss", "D = ½ (R + F)", LOSSES),
@@ -138,30 +144,20 @@ CHARTS = (
         "Inception Score",
         "higher is better",
         _one("inception_score_mean"),
-        {"limits": [[2, "limited below 2", "warn"], [4, "good above 4", "good"]]},
+        {"limits": IS_LIMITS},
         True,
     ),
     Chart(
         "Pixel variance",
         "diversity of samples",
         _one("pixel_variance"),
-        {
-            "zero": True,
-            "show": [0, 0.5],
-            "band": [0.2, 0.5, "healthy"],
-            "limits": [[0.1, "mode collapse below 0.1", "bad"]],
-        },
+        {"zero": True, "show": [0, 0.5], "band": VARIANCE_BAND, "limits": VARIANCE_LIMITS},
     ),
     Chart(
         "D/G ratio",
         "|D| / |G|, log scale",
         _one("dg_ratio"),
-        {
-            "log": True,
-            "show": [0.03, 1.5],
-            "band": [0.05, 0.1, "balanced"],
-            "limits": RATIO_LIMITS,
-        },
+        {"log": True, "show": [0.03, 1.5], "band": RATIO_BAND, "limits": RATIO_LIMITS},
     ),
     Chart(
         "Clip%",

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from wgan_jax.history import Floats, History
 from wgan_jax.keys import BY_KEY
-from wgan_jax.record.curves import stretches
+from wgan_jax.record import curves
 from wgan_jax.record.stability import median_filter, window_for
 
 Panel = Callable[[Axes, History], None]
@@ -24,6 +24,7 @@ Panel = Callable[[Axes, History], None]
 CRITIC, GENERATOR, REAL, FAKE = "#1f5fa8", "#d2691e", "#6a9fd4", "#8a6fc0"
 INK, QUIET, GRID = "#222831", "#6b7480", "#e6e9ed"
 GOOD, WARN, BAD = "#2f8a55", "#b8860b", "#c8453b"
+TONES = {"good": GOOD, "warn": WARN, "bad": BAD, "quiet": QUIET}
 WINDOW = 101  # of the running median, as in the WGAN authors' figures of W-dist
 STRETCHES = 2000  # of a long curve, several to a pixel
 MANY = 600  # epochs from which the running median is drawn over the single ones
@@ -111,7 +112,7 @@ def _stretches(
     epochs: NDArray[np.int64], low: Floats, high: Floats
 ) -> tuple[NDArray[np.int64], Floats, Floats]:
     """First epoch, least and greatest value of stretches of nearly equal length; [`STRETCHES`]."""
-    first = stretches(len(epochs), STRETCHES)[:-1]
+    first = curves.stretches(len(epochs), STRETCHES)[:-1]
     return epochs[first], np.minimum.reduceat(low, first), np.maximum.reduceat(high, first)
 
 
@@ -128,27 +129,28 @@ def _line(axis: Axes, history: History, key: str, colour: str, label: str | None
         curve(axis, epochs, values, label=label, **style)
 
 
-def _band(axis: Axes, low: float, high: float, colour: str, label: str) -> None:
-    """A shaded range of values, named inside at the right, behind all else."""
-    axis.axhspan(low, high, color=colour, alpha=0.10, linewidth=0, zorder=0)
+def _band(axis: Axes, low: float, high: float, name: str) -> None:
+    """A shaded range of good values, named inside at the right, behind all else."""
+    axis.axhspan(low, high, color=GOOD, alpha=0.10, linewidth=0, zorder=0)
     axis.annotate(
-        label, (1, high), (-4, -3), xycoords=("axes fraction", "data"),
-        textcoords="offset points", ha="right", va="top", fontsize=8, color=colour,
+        f"{name} {low}-{high}", (1, high), (-4, -3), xycoords=("axes fraction", "data"),
+        textcoords="offset points", ha="right", va="top", fontsize=8, color=GOOD,
         annotation_clip=True, path_effects=HALO, zorder=5,
     )  # fmt: skip
 
 
-def _limit(axis: Axes, value: float, colour: str, label: str, left: bool = False) -> None:
-    """A dashed line at a limit, named above it at one end, where it lies inside the panel."""
+def _limits(axis: Axes, limits: curves.Limits, left: bool = False) -> None:
+    """Dashed lines at those limits that lie inside the panel, each named above it at one end."""
     low, high = axis.get_ylim()
-    if low <= value <= high:
-        axis.axhline(value, color=colour, linewidth=0.9, dashes=(4, 3), zorder=1)
-        axis.annotate(
-            label, (0 if left else 1, value), (4 if left else -4, 3),
-            xycoords=("axes fraction", "data"), textcoords="offset points",
-            ha="left" if left else "right", fontsize=8, color=colour,
-            path_effects=HALO, zorder=5,
-        )  # fmt: skip
+    for value, name, tone in limits:
+        if low <= value <= high:
+            axis.axhline(value, color=TONES[tone], linewidth=0.9, dashes=(4, 3), zorder=1)
+            axis.annotate(
+                name, (0 if left else 1, value), (4 if left else -4, 3),
+                xycoords=("axes fraction", "data"), textcoords="offset points",
+                ha="left" if left else "right", fontsize=8, color=TONES[tone],
+                path_effects=HALO, zorder=5,
+            )  # fmt: skip
 
 
 def _log(axis: Axes) -> None:
@@ -199,9 +201,8 @@ def _ratio(axis: Axes, history: History) -> None:
     _line(axis, history, "dg_ratio", CRITIC)
     low, high = np.percentile(positive, [0.1, 99.9])
     axis.set_ylim(min(low / 1.5, 0.006), max(high * 1.5, 1.6))
-    _band(axis, 0.05, 0.1, GOOD, "balanced 0.05-0.1")
-    _limit(axis, 1.0, WARN, "above 1: critic strong")
-    _limit(axis, 0.01, BAD, "below 0.01: possible collapse")
+    _band(axis, *curves.RATIO_BAND)
+    _limits(axis, curves.RATIO_LIMITS)
 
 
 def _clip(axis: Axes, history: History) -> None:
@@ -216,8 +217,7 @@ def _clip(axis: Axes, history: History) -> None:
     _line(axis, history, "clip_ratio", CRITIC)
     axis.set_ylim(0, max(0.25, float(np.nanpercentile(values, 99.9)) * 1.1))
     axis.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:.0%}"))
-    _limit(axis, 0.2, QUIET, "20 %: above it early is normal")
-    _limit(axis, 0.5, WARN, "50 %: raise the threshold if it stays above")
+    _limits(axis, curves.CLIP_LIMITS)
 
 
 def _gradients(axis: Axes, history: History) -> None:
@@ -269,10 +269,8 @@ def _fid(inception: bool) -> Panel:
         axis.plot(epochs[best], values[best], "o", color=GOOD, markersize=8, label=label)
         axis.set_ylim(0, float(np.percentile(values, 98)) * 1.15 or 1)
         if inception:
-            _limit(axis, 50, GOOD, "50: excellent below", left=True)
-            _limit(axis, 100, QUIET, "100: good below", left=True)
-            _limit(axis, 200, QUIET, "200: moderate below")
-            _limit(axis, 400, BAD, "400: poor above")
+            _limits(axis, curves.FID_LIMITS[:2], left=True)
+            _limits(axis, curves.FID_LIMITS[2:])
 
     return draw
 
@@ -288,8 +286,7 @@ def _inception_score(inception: bool) -> Panel:
             _between(axis, epochs, mean - std, mean + std, color=CRITIC, label="± std")
         if inception:
             axis.set_ylim(1, max(4.5, float(mean.max()) * 1.1))
-            _limit(axis, 2, WARN, "2: limited below")
-            _limit(axis, 4, GOOD, "4: good above")
+            _limits(axis, curves.IS_LIMITS)
 
     return draw
 
@@ -300,5 +297,5 @@ def _pixel_variance(axis: Axes, history: History) -> None:
         return
     _line(axis, history, "pixel_variance", CRITIC)
     axis.set_ylim(0, max(0.55, float(np.max(values)) * 1.1))
-    _band(axis, 0.2, 0.5, GOOD, "healthy 0.2-0.5")
-    _limit(axis, 0.1, BAD, "0.1: mode collapse below")
+    _band(axis, *curves.VARIANCE_BAND)
+    _limits(axis, curves.VARIANCE_LIMITS)
