@@ -71,7 +71,7 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
     Raises:
       BlockingIOError: another process holds it, and `wait` is false.
     """
-    with path.open("w") as file:
+    with path.open("a") as file:  # not "w": who is refused changes nothing
         if fcntl is not None:
             fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield

@@ -145,7 +145,7 @@ def chunk_program(game: Game, streamed: int = 0) -> jax.stages.Wrapped:
 
 
 def _critic_phase(game: Game, state: GanState, draw: Draw, key: Array) -> tuple[GanState, Metrics]:
-    """The critic updates of a round, scanned; the metrics are those of the last."""
+    """The critic updates of a round, in a loop; the metrics are those of the last."""
     updates, fakes = _critic_updates(game.settings, state.epoch), None
     if isinstance(updates, int) and _makes_fakes_at_once(game):
         numbers = state.critic_updates + jnp.arange(updates)
