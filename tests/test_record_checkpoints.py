@@ -128,3 +128,41 @@ def test_an_unfinished_checkpoint_does_not_count(saved):
     checkpoints.close()
     assert found is not None
     assert found[0] == 6
+
+
+def test_a_reader_touches_nothing_of_a_run_that_may_be_training(saved):
+    """Neither what is half written, nor what looks damaged."""
+    half = saved / "7.orbax-checkpoint-tmp"
+    half.mkdir()
+    (half / "array").write_bytes(b"half")
+    (saved / "6" / "sealed.json").write_bytes(b"{")
+    before = sorted(saved.rglob("*"))
+    said: list[str] = []
+    reader = Checkpoints(saved, say=said.append, read_only=True)
+    found = reader.restore(state(0))
+    reader.close()
+    assert found is not None
+    assert found[0] == 5
+    assert said == ["Checkpoint 6 is damaged (sealed.json changed): not used."]
+    assert sorted(saved.rglob("*")) == before
+
+
+@pytest.mark.parametrize("moment", ["_broken_seal", "_opened"])
+def test_a_checkpoint_pruned_while_it_is_read_gives_way_to_a_newer_one(saved, moment, monkeypatch):
+    shutil.copytree(saved / "6", saved / "later")
+    real = getattr(Checkpoints, moment)
+
+    def pruned(checkpoints: Checkpoints, *arguments: object) -> object:
+        if (saved / "later").exists():
+            shutil.rmtree(saved / "6")
+            (saved / "later").rename(saved / "9")
+            if moment == "_opened":  # orbax lists the folder in vain
+                raise FileNotFoundError(saved / "6")
+        return real(checkpoints, *arguments)
+
+    monkeypatch.setattr(Checkpoints, moment, pruned)
+    said: list[str] = []
+    reader = Checkpoints(saved, say=said.append, read_only=True)
+    found = reader.restore(state(0))
+    reader.close()
+    assert (found is not None and found[0], said) == (9, [])

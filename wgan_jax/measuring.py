@@ -92,7 +92,7 @@ def open_run(workdir: Path, checkpoint: str) -> tuple[Game, int, GanState]:
     shape = claim.load_dataset(workdir)["shape"]
     game = new_game(settings, int(shape[3]))
     like = jax.eval_shape(game.new_state, root_key(settings.seed))
-    checkpoints = Checkpoints(workdir / "checkpoints", settings.keep_checkpoints, to_stderr)
+    checkpoints = Checkpoints(workdir / "checkpoints", say=to_stderr, read_only=True)
     try:
         found = checkpoints.restore(like, checkpoint)
     finally:

@@ -63,7 +63,7 @@ def weights_from(source: Path, state: GanState) -> GanState:
     theirs = claim.load_settings(workdir)
     channels = claim.load_dataset(workdir)["shape"][3]
     like = jax.eval_shape(new_game(theirs, channels).new_state, root_key(0))
-    found = Checkpoints(workdir / "checkpoints").restore(like, which)
+    found = Checkpoints(workdir / "checkpoints", read_only=True).restore(like, which)
     if found is None:
         raise UserError(f"config.init_from = {source} has no checkpoint to start from: train it.")
     for player in ("critic", "generator"):
