@@ -79,6 +79,7 @@ class Recorder:
         self._waiting: Played | None = None
         self._drawn: tuple[NDArray[np.uint8], int] | None = None
         self._encoder = ""
+        self._said: set[str] = set()
         self.take_back_to(0, keep=True)
 
     def take_back_to(self, epoch: int, *, keep: bool = False) -> None:
@@ -163,7 +164,13 @@ class Recorder:
             verdict=self.verdict.verdict,
             finding=self.verdict.line() if self.verdict.findings else "",
             encoder=self._encoder,
+            say=self._say_once,
         )
+
+    def _say_once(self, text: str) -> None:
+        if text not in self._said:
+            self._said.add(text)
+            self.say(text)
 
     def flush(self) -> None:
         """Until every epoch recorded is with the system; mirrors are not waited for."""
