@@ -150,16 +150,16 @@ def test_what_the_user_can_mend_is_one_line_and_exit_code_2(argv, says, tmp_path
 def test_a_run_whose_output_nobody_reads_to_its_end_comes_to_its_own(encoding, tmp_path):
     """`run.py ... | head -1`, with signs that the reader's encoding has, or has not."""
     command = [sys.executable, "run.py", *DIGITS, f"--workdir={tmp_path / 'run'}", *SHRUNK]
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [*command, "--config.epochs=20"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env={**os.environ, "PYTHONIOENCODING": encoding},
-    )
-    assert process.stdout.readline()
-    process.stdout.close()
-    assert process.stderr.read() == b""
-    assert process.wait() == 0
+    ) as process:
+        assert process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
     assert '"finished"' in (tmp_path / "run" / "summary.json").read_text()
 
 
