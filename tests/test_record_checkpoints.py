@@ -121,6 +121,33 @@ def test_after_a_rollback_later_ones_are_forgotten_and_saved_anew(saved):
     assert (found[0], int(found[1]["n"])) == (5, 55)
 
 
+def test_the_best_stands_until_a_better_one_is_whole(tmp_path):
+    checkpoints = Checkpoints(tmp_path / "c", keep=1)
+    for epoch, fid in ((1, 9.0), (2, None), (3, None), (4, 5.0)):
+        if fid:
+            checkpoints.mark_best(epoch, fid, "digits")
+        if epoch == 4:  # here the process ends: marked, and not saved
+            checkpoints.wait()
+            reader = Checkpoints(tmp_path / "c", read_only=True)
+            assert reader.restore(state(0), "best")[0] == 1
+            reader.close()
+        checkpoints.save(epoch, state(epoch), healthy=False)
+    checkpoints.wait()
+    assert checkpoints.epochs() == [1, 4]
+    assert Checkpoints(tmp_path / "c").marks["best"]["epoch"] == 4
+    checkpoints.close()
+
+
+def test_a_best_that_a_rollback_drops_leaves_its_place_to_the_one_before(saved):
+    checkpoints = Checkpoints(saved, keep=5)
+    checkpoints.mark_best(6, 3.0, "digits")
+    checkpoints.drop_after(3)
+    assert checkpoints.marks["best"] == {"epoch": 2, "fid_score": 12.5, "encoder": "digits"}
+    checkpoints.drop_after(1)
+    assert "best" not in checkpoints.marks
+    checkpoints.close()
+
+
 def test_an_unfinished_checkpoint_does_not_count(saved):
     (saved / "7.orbax-checkpoint-tmp-1").mkdir()
     checkpoints = Checkpoints(saved)

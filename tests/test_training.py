@@ -20,6 +20,7 @@ from PIL import Image
 from wgan_jax import train, training
 from wgan_jax.backend import compiling
 from wgan_jax.errors import Interrupted, RunFailed, UserError
+from wgan_jax.feeding import Resident
 from wgan_jax.health.judge import Finding, Judge, Verdict
 from wgan_jax.history import History
 from wgan_jax.keys import ROUND_KEYS
@@ -164,6 +165,76 @@ def test_a_finished_run_says_so_and_does_nothing(finished, tiny, capsys):
     assert [event["event"] for event in events(finished.workdir)] == ["started", "finished"]
 
 
+def named(workdir: Path) -> list[str]:
+    return [event["event"] for event in events(workdir)]
+
+
+@pytest.mark.parametrize("moment", ["conclude", "event"])
+def test_a_run_that_ended_before_its_conclusion_is_concluded(moment, tiny, tmp_path, monkeypatch):
+    real = training.Recorder.event
+
+    def event(record: Any, name: str, *arguments: Any, **details: Any) -> None:
+        if name == "finished":
+            power_cut()
+        real(record, name, *arguments, **details)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(training.Recorder, moment, event if moment == "event" else power_cut)
+        with pytest.raises(OSError, match="power cut"):
+            train(tiny, tmp_path / "run", quiet=True)
+    assert named(tmp_path / "run") == ["started"]
+    for _ in range(2):
+        train(tiny, tmp_path / "run", quiet=True)
+        assert named(tmp_path / "run") == ["started", "resumed", "finished"]
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["status"] == "finished"
+    assert (tmp_path / "run" / "report.html").exists()
+
+
+def test_a_signal_does_not_disturb_the_conclusion(tiny, tmp_path, monkeypatch):
+    conclude = training.Recorder.conclude
+
+    def disturbed(record: Any, status: str) -> Any:
+        os.kill(os.getpid(), signal.SIGINT)
+        return conclude(record, status)
+
+    monkeypatch.setattr(training.Recorder, "conclude", disturbed)
+    train(tiny, tmp_path / "run", quiet=True)
+    assert named(tmp_path / "run") == ["started", "finished"]
+
+
+def test_what_ctrl_c_says_is_true_at_any_moment(tiny, tmp_path, monkeypatch):
+    def second(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training.Session, "_act_on_verdict", second)
+    with pytest.raises(Interrupted, match="stopped at once") as caught:
+        train(tiny, tmp_path / "run", quiet=True)
+    assert caught.value.signum == signal.SIGINT
+
+
+def test_a_log_that_cannot_be_written_is_said_once(tiny, tmp_path, capsys):
+    (tmp_path / ".experiments.lock").mkdir()
+    run = train(tiny, tmp_path / "run")
+    assert len(run.history) == 6
+    assert capsys.readouterr().out.count("The experiment log is not written") == 1
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["status"] == "finished"
+
+
+def test_two_calls_at_once_train_one_after_the_other(finished, tiny, tmp_path):
+    runs: dict[str, training.Run] = {}
+
+    def begin(name: str) -> None:
+        runs[name] = train(tiny, tmp_path / name, quiet=True)
+
+    threads = [threading.Thread(target=begin, args=(name,)) for name in "ab"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(runs) == ["a", "b"]
+    assert all(same_bits(run.state, finished.state) for run in runs.values())
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -210,6 +281,20 @@ def test_quality_changes_nothing_and_best_is_kept(finished, tiny, tmp_path):
     line = lines(tmp_path / "run")[1]
     assert line["encoder"] == "digits"
     assert line["protocol"]["n_fake"] == 64
+
+
+def test_a_best_that_was_marked_and_never_saved_is_found_again(tiny, tmp_path, monkeypatch):
+    config = tiny | {"quality_every": 2, "quality": {"n": 64, "batch_size": 64}}
+    with monkeypatch.context() as patched:
+        patched.setattr(training.Session, "_save", power_cut)
+        with pytest.raises(OSError, match="power cut"):
+            train(config, tmp_path / "run", quiet=True)
+    run = train(config, tmp_path / "run", quiet=True)
+    measured, values = run.history.measured("fid_score")
+    marks = json.loads((tmp_path / "run" / "checkpoints" / "marks.json").read_text())
+    best = marks["best"]["epoch"]
+    assert best == measured[int(np.argmin(values))] + 1
+    assert (tmp_path / "run" / "checkpoints" / str(best)).is_dir()
 
 
 def poisoned(monkeypatch: pytest.MonkeyPatch, epoch: int, times: int = 1) -> None:
@@ -260,6 +345,53 @@ def test_rollback_goes_back_lowers_the_rates_and_records_it(tiny, tmp_path, monk
     assert (back["epoch"], back["to_epoch"], back["rate_factor"]) == (4, 3, 0.5)
     assert "is nan" in back["reason"]
     assert [line["epoch"] for line in lines(tmp_path)] == list(range(6))
+
+
+def power_cut(*_: object, **__: object) -> None:
+    raise OSError("power cut")
+
+
+def started_once() -> Any:
+    """`Feed.start`, which a rollback calls again: there the power is cut."""
+    calls: list[object] = []
+    return lambda *_: power_cut() if calls else calls.append(None)
+
+
+@pytest.mark.parametrize("left", ["drop_after", "nothing"])
+def test_a_rollback_outlives_the_process(left, tiny, tmp_path, monkeypatch):
+    """Ended in the midst of it, with a checkpoint from before still there, and right after it."""
+    monkeypatch.setattr(training, "CHUNK_SECONDS", 0.0)
+    config = tiny | {"on_failure": "rollback", "checkpoint_every": 1, "max_rollbacks": 1}
+    with monkeypatch.context() as patched:
+        failing_after(patched, 4)
+        whole = train(config, tmp_path / "whole", quiet=True)
+    with monkeypatch.context() as patched:
+        failing_after(patched, 4)
+        if left == "drop_after":
+            patched.setattr(training.Checkpoints, "drop_after", power_cut)
+        else:
+            patched.setattr(Resident, "start", started_once())
+        with pytest.raises(OSError, match="power cut"):
+            train(config, tmp_path / "run", quiet=True)
+        newest = training.Checkpoints(tmp_path / "run" / "checkpoints").epochs()[-1]
+        assert newest == {"drop_after": 4, "nothing": 3}[left]
+    resumed = train(config, tmp_path / "run", quiet=True)
+    assert float(resumed.state.rate_factor) == 0.5
+    assert same_bits(resumed.state, whole.state)
+    assert [line["epoch"] for line in lines(tmp_path / "run")] == list(range(6))
+
+
+def test_a_rollback_to_the_start_takes_its_weights_from_there(
+    finished, tiny, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(training, "CHUNK_SECONDS", 0.0)
+    config = tiny | {"on_failure": "rollback", "init_from": str(finished.workdir), "epochs": 2}
+    poisoned(monkeypatch, 1)
+    rates = {"critic_optimizer": {"learning_rate": 5e-4}}
+    rates["generator_optimizer"] = {"learning_rate": 5e-4}
+    run = train(config, tmp_path / "run", quiet=True)
+    lower = train(config | rates, tmp_path / "lower", quiet=True)
+    assert same_bits(run.state.generator.params, lower.state.generator.params)
 
 
 def test_rollbacks_come_to_an_end(tiny, tmp_path, monkeypatch):

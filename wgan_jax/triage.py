@@ -27,7 +27,6 @@ from wgan_jax.health.conclusion import Conclusion, Outcome, conclude, scaled_rat
 from wgan_jax.record import claim
 
 Trainer = Callable[[Settings, Path], object]
-_ENDED = ("finished", "failed")  # events after which a run has nothing left to do
 
 
 def triage(
@@ -83,8 +82,7 @@ def _check_images(plan: Plan) -> None:
 
 def _ended(workdir: Path) -> bool:
     """Whether the run in a folder has nothing left to do."""
-    events = claim.events(workdir) if (workdir / "config.json").exists() else []
-    return bool(events) and events[-1]["event"] in _ENDED
+    return (workdir / "config.json").exists() and claim.ended(workdir)
 
 
 def _trained(plan: Plan, train: Trainer | None) -> Iterator[tuple[int, int]]:

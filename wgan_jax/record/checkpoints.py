@@ -1,9 +1,9 @@
 """Checkpoints by orbax: asynchronous, atomic, and checked when they are read.
 
 A checkpoint is named by the number of epochs played. The newest few are kept, and beside them the
-best by FID and the last that was judged healthy (`marks.json` says which). Digests are saved, of
-the arrays in it and, once it is whole, of its files (`sealed.json`): a damaged checkpoint is put
-aside and named, and the one before it is used.
+best by FID, the one that was best before it, and the last that was judged healthy (`marks.json`
+says which). Digests are saved, of the arrays in it and, once it is whole, of its files
+(`sealed.json`): a damaged checkpoint is put aside and named, and the one before it is used.
 """
 
 from __future__ import annotations
@@ -93,7 +93,12 @@ class Checkpoints:
             self._mark("healthy", {"epoch": epoch})
 
     def mark_best(self, epoch: int, fid: float, encoder: str) -> None:
-        """Keep the checkpoint of `epoch` as the best by FID, until a better one is marked."""
+        """Keep the checkpoint of `epoch` as the best by FID, until a better one is marked.
+
+        Called before it is saved: until it is whole, and if it never is, the best before it stands.
+        """
+        if "best" in self.marks and self.marks["best"]["epoch"] != epoch:
+            self.marks = self.marks | {"best before": self.marks["best"]}
         self._mark("best", {"epoch": epoch, "fid_score": fid, "encoder": encoder})
 
     def restore(self, like: Tree, which: str = "latest") -> tuple[int, Tree] | None:
@@ -129,6 +134,7 @@ class Checkpoints:
             if later > epoch:
                 self._opened().delete(later)
         self._begun = {earlier for earlier in self._begun if earlier <= epoch}
+        self.marks = self._standing(self.marks)
 
     def wait(self) -> None:
         """Until what was begun is saved. Raises UserError if it could not be."""
@@ -209,6 +215,7 @@ class Checkpoints:
             return
         aside = self._folder / f"damaged-{epoch}-{time.time_ns()}"
         hosts.by_first(lambda: str(shutil.move(self._folder / str(epoch), aside)))
+        self.marks = self._standing(self.marks)
         self._say(f"Checkpoint {epoch} is damaged ({reason}): kept as {aside.name}, not used.")
 
     def _seal(self, but: int | None = None) -> None:
@@ -283,7 +290,16 @@ class Checkpoints:
             marks = json.loads((self._folder / "marks.json").read_bytes())
         except (FileNotFoundError, NotADirectoryError, ValueError):
             return {}
-        return marks if isinstance(marks, dict) else {}
+        return self._standing(marks) if isinstance(marks, dict) else {}
+
+    def _standing(self, marks: dict[str, Any]) -> dict[str, Any]:
+        """The marks without a best that is not there, whose place the one before it takes."""
+        known = self.epochs()
+        others = {name: mark for name, mark in marks.items() if "best" not in name}
+        for name in ("best", "best before"):
+            if marks.get(name, {}).get("epoch") in known:
+                return others | {"best": marks[name]}
+        return others
 
 
 def _patience() -> int:
