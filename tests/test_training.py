@@ -220,19 +220,27 @@ def test_a_log_that_cannot_be_written_is_said_once(tiny, tmp_path, capsys):
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["status"] == "finished"
 
 
-def test_two_calls_at_once_train_one_after_the_other(finished, tiny, tmp_path):
-    runs: dict[str, training.Run] = {}
+def test_two_calls_at_once_train_one_after_the_other(finished, tiny, tmp_path, monkeypatch):
+    run, inside, most = training.Session.run, set[str](), []
 
-    def begin(name: str) -> None:
-        runs[name] = train(tiny, tmp_path / name, quiet=True)
+    def counted(session: Any) -> None:
+        inside.add(session.place.name)
+        most.append(len(inside))
+        run(session)
+        inside.remove(session.place.name)
 
-    threads = [threading.Thread(target=begin, args=(name,)) for name in "ab"]
+    monkeypatch.setattr(training.Session, "run", counted)
+    places = [tmp_path / name for name in "ab"]
+    threads = [
+        threading.Thread(target=train, args=(tiny, p), kwargs={"quiet": True}) for p in places
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(runs) == ["a", "b"]
-    assert all(same_bits(run.state, finished.state) for run in runs.values())
+    assert most == [1, 1]
+    for place in places:
+        assert lines(place)[-1]["d_loss"] == finished.history["d_loss"][-1]
 
 
 @pytest.mark.parametrize(
@@ -283,18 +291,24 @@ def test_quality_changes_nothing_and_best_is_kept(finished, tiny, tmp_path):
     assert line["protocol"]["n_fake"] == 64
 
 
-def test_a_best_that_was_marked_and_never_saved_is_found_again(tiny, tmp_path, monkeypatch):
-    config = tiny | {"quality_every": 2, "quality": {"n": 64, "batch_size": 64}}
+def test_a_best_that_was_marked_and_never_whole_is_found_again(tiny, tmp_path, monkeypatch):
+    mark_best = training.Checkpoints.mark_best
+
+    def cut(*arguments: Any) -> None:
+        mark_best(*arguments)
+        power_cut()
+
+    few = {"epochs": 3, "checkpoint_every": 0, "keep_checkpoints": 1, "sample_every": 0}
+    config = tiny | few | {"quality_every": 2, "quality": {"n": 64, "batch_size": 64}}
     with monkeypatch.context() as patched:
-        patched.setattr(training.Session, "_save", power_cut)
+        patched.setattr(training.Checkpoints, "mark_best", cut)
+        patched.setattr(training.Checkpoints, "save", lambda *_, **__: None)  # not yet whole
         with pytest.raises(OSError, match="power cut"):
-            train(config, tmp_path / "run", quiet=True)
-    run = train(config, tmp_path / "run", quiet=True)
-    measured, values = run.history.measured("fid_score")
-    marks = json.loads((tmp_path / "run" / "checkpoints" / "marks.json").read_text())
-    best = marks["best"]["epoch"]
-    assert best == measured[int(np.argmin(values))] + 1
-    assert (tmp_path / "run" / "checkpoints" / str(best)).is_dir()
+            train(config, tmp_path, quiet=True)
+    train(config, tmp_path, quiet=True)
+    marks = json.loads((tmp_path / "checkpoints" / "marks.json").read_text())
+    assert marks["best"]["epoch"] == 2
+    assert training.Checkpoints(tmp_path / "checkpoints").epochs() == [2, 3]
 
 
 def poisoned(monkeypatch: pytest.MonkeyPatch, epoch: int, times: int = 1) -> None:
