@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import difflib
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -354,6 +356,15 @@ def main(argv: Sequence[str]) -> int:
 
     2 for what the user can mend, 1 for a run that failed, 128 + signal for one that was stopped.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that lacks a sign is shown a `?`
+    try:
+        return _run(argv)
+    finally:
+        _flush()
+
+
+def _run(argv: Sequence[str]) -> int:
     try:
         if argv and not argv[0].startswith("-"):
             command(argv[0])(argv[1:])
@@ -368,7 +379,7 @@ def main(argv: Sequence[str]) -> int:
     except Interrupted as error:
         return _say(error, 128 + error.signum)
     except BrokenPipeError:  # what reads our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        pass
     except OSError as error:
         return _say(OneLine(f"{error.filename or 'the system'}: {error.strerror or error}."), 2)
     except KeyboardInterrupt:
@@ -377,8 +388,18 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _say(error: Exception | str, code: int) -> int:
-    print(f"run.py: {error}", file=sys.stderr)
+    with contextlib.suppress(BrokenPipeError):
+        print(f"run.py: {error}", file=sys.stderr)
     return code
+
+
+def _flush() -> None:
+    """Let nothing be left for Python to say at its end to a reader that has gone."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -158,6 +158,23 @@ def test_ctrl_c_before_the_first_chunk_says_that_nothing_was_trained(tmp_path, m
     )
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_a_run_whose_output_nobody_reads_to_its_end_comes_to_its_own(encoding, tmp_path):
+    """`run.py ... | head -1`, with signs that the reader's encoding has, or has not."""
+    command = [sys.executable, "run.py", *DIGITS, f"--workdir={tmp_path / 'run'}", *SHRUNK]
+    with subprocess.Popen(
+        [*command, "--config.epochs=20"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+    ) as process:
+        assert process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
+    assert '"finished"' in (tmp_path / "run" / "summary.json").read_text()
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signals_save_say_how_to_resume_and_exit_by_their_number(number, code, tmp_path):
     command = [sys.executable, "run.py", *DIGITS, f"--workdir={tmp_path / 'run'}"]

@@ -121,6 +121,33 @@ def test_after_a_rollback_later_ones_are_forgotten_and_saved_anew(saved):
     assert (found[0], int(found[1]["n"])) == (5, 55)
 
 
+def test_the_best_stands_until_a_better_one_is_whole(tmp_path):
+    checkpoints = Checkpoints(tmp_path / "c", keep=1)
+    for epoch, fid in ((1, 9.0), (2, None), (3, None), (4, 5.0)):
+        if fid:
+            checkpoints.mark_best(epoch, fid, "digits")
+        if epoch == 4:  # here the process ends: marked, and not saved
+            checkpoints.wait()
+            reader = Checkpoints(tmp_path / "c", read_only=True)
+            assert reader.restore(state(0), "best")[0] == 1
+            reader.close()
+        checkpoints.save(epoch, state(epoch), healthy=False)
+    checkpoints.wait()
+    assert checkpoints.epochs() == [1, 4]
+    assert Checkpoints(tmp_path / "c").marks["best"]["epoch"] == 4
+    checkpoints.close()
+
+
+def test_a_best_that_a_rollback_drops_leaves_its_place_to_the_one_before(saved):
+    checkpoints = Checkpoints(saved, keep=5)
+    checkpoints.mark_best(6, 3.0, "digits")
+    checkpoints.drop_after(3)
+    assert checkpoints.marks["best"] == {"epoch": 2, "fid_score": 12.5, "encoder": "digits"}
+    checkpoints.drop_after(1)
+    assert "best" not in checkpoints.marks
+    checkpoints.close()
+
+
 def test_an_unfinished_checkpoint_does_not_count(saved):
     (saved / "7.orbax-checkpoint-tmp-1").mkdir()
     checkpoints = Checkpoints(saved)
@@ -128,3 +155,41 @@ def test_an_unfinished_checkpoint_does_not_count(saved):
     checkpoints.close()
     assert found is not None
     assert found[0] == 6
+
+
+def test_a_reader_touches_nothing_of_a_run_that_may_be_training(saved):
+    """Neither what is half written, nor what looks damaged."""
+    half = saved / "7.orbax-checkpoint-tmp"
+    half.mkdir()
+    (half / "array").write_bytes(b"half")
+    (saved / "6" / "sealed.json").write_bytes(b"{")
+    before = sorted(saved.rglob("*"))
+    said: list[str] = []
+    reader = Checkpoints(saved, say=said.append, read_only=True)
+    found = reader.restore(state(0))
+    reader.close()
+    assert found is not None
+    assert found[0] == 5
+    assert said == ["Checkpoint 6 is damaged (sealed.json changed): not used."]
+    assert sorted(saved.rglob("*")) == before
+
+
+@pytest.mark.parametrize("moment", ["_broken_seal", "_opened"])
+def test_a_checkpoint_pruned_while_it_is_read_gives_way_to_a_newer_one(saved, moment, monkeypatch):
+    shutil.copytree(saved / "6", saved / "later")
+    real = getattr(Checkpoints, moment)
+
+    def pruned(checkpoints: Checkpoints, *arguments: object) -> object:
+        if (saved / "later").exists():
+            shutil.rmtree(saved / "6")
+            (saved / "later").rename(saved / "9")
+            if moment == "_opened":  # orbax lists the folder in vain
+                raise FileNotFoundError(saved / "6")
+        return real(checkpoints, *arguments)
+
+    monkeypatch.setattr(Checkpoints, moment, pruned)
+    said: list[str] = []
+    reader = Checkpoints(saved, say=said.append, read_only=True)
+    found = reader.restore(state(0))
+    reader.close()
+    assert (found is not None and found[0], said) == (9, [])

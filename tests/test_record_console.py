@@ -2,6 +2,8 @@
 
 import io
 
+import pytest
+
 from wgan_jax.record.console import Console, epoch_block, quality_line
 
 GUIDE_BLOCK = """\
@@ -78,6 +80,29 @@ def test_not_on_a_terminal_plain_lines():
     assert first == "hello"
     assert second.startswith("5/10 epochs, ")
     assert second.endswith(" left")
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_where_nobody_listens_any_more_it_falls_silent(terminal):
+    class Closed(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError(text)
+
+        def isatty(self) -> bool:
+            return terminal
+
+    console = Console(10, stream=Closed())
+    console.progress(0)
+    console.say("hello")
+    console.progress(5, every=-1.0)
+    console.close()
+
+
+def test_signs_that_a_terminal_lacks_are_replaced():
+    raw = io.BytesIO()
+    console = Console(10, stream=io.TextIOWrapper(raw, "latin-1"))
+    console.say("μ ═ é")
+    assert raw.getvalue() == "? ? é\n".encode("latin-1")
 
 
 def test_quiet_says_nothing():

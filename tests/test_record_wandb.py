@@ -179,6 +179,33 @@ run.finish()
     assert [row["epoch"] for row in history(run_file(tmp_path))] == [0]
 
 
+@pytest.mark.parametrize("mode", ["offline", "online"])
+def test_a_run_of_the_programs_own_is_left_alone(tmp_path: Path, mode: str) -> None:
+    """Also where no server takes ours."""
+    code = f"""
+import wandb
+from pathlib import Path
+import numpy as np
+from wgan_jax.record import wandb as ours
+ours.INIT_SECONDS, ours.FINISH_SECONDS, ours.SPARE_SECONDS = 3, 3, 3
+Path("own").mkdir()
+silent = wandb.Settings(silent=True, console="off")
+own = wandb.init(project="own", dir="own", mode="offline", settings=silent)
+mirror = ours.wandb_mirror({mode!r}, "digits", "wgan-jax", "", Path("run"))
+mirror.write_chunk(np.arange(3), {{"d_loss": np.arange(3.0)}}, {{}})
+mirror.close()
+assert wandb.run is own
+own.log({{"mine": 1}})
+own.finish()
+"""
+    nobody = {"WANDB_BASE_URL": "http://127.0.0.1:9", "WANDB_API_KEY": "a" * 40}
+    env = environment(PYTHONPATH=str(ROOT), HOME=str(tmp_path), **nobody)
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, env=env)
+    assert [row["epoch"] for row in history(run_file(tmp_path))] == [0, 1, 2]
+    (path,) = tmp_path.glob("own/wandb/offline-run-*/run-*.wandb")
+    assert [row["mine"] for row in history(list(records(path)))] == [1]
+
+
 def test_a_resumed_run_is_the_same_run(tmp_path: Path) -> None:
     for first in (0, 10):
         play(tmp_path, "offline", f"log(mirror, {first}, {first + 9})")

@@ -104,6 +104,43 @@ def test_damage_in_the_middle_costs_only_that_line(tmp_path: Path) -> None:
     assert [row["epoch"] for row in lines(path)] == [0, 1, 2]
 
 
+@pytest.mark.parametrize(
+    ("damaged", "left"),
+    [
+        (b"", [0, 1, 2, 4, 5, 6]),
+        (b"\xff\x00garbage\n", [0, 1, 2, 4, 5, 6]),
+        (b'{"epoch": 13}\n', [0, 1, 2, 4, 5, 6]),
+        (b'{"epoch": 5}\n', [0, 1, 2, 4, 5, 6]),
+        (b'{"epoch": 1}\n', [0, 1, 2, 4, 5, 6]),
+        (b'{"epoch": true}\n', [0, 1, 2, 4, 5, 6]),
+        (b'{"epoch": 1' + b"0" * 30 + b"}\n", [0, 1, 2, 4, 5, 6]),
+        (b'{"epoch": 3, "verdict": "\xed\xa0\x80"}\n', [0, 1, 2, 4, 5, 6]),
+        (b"[" * 100_000 + b"\n", [0, 1, 2, 4, 5, 6]),
+        (b'\xef\xbb\xbf{"epoch": 3}\n', [0, 1, 2, 3, 4, 5, 6]),
+        (b'{"epoch": 3, "d_loss": 1' + b"0" * 400 + b"}\n", [0, 1, 2, 3, 4, 5, 6]),
+    ],
+)
+def test_what_is_kept_can_be_read(tmp_path: Path, damaged: bytes, left: list[int]) -> None:
+    """And one damaged line costs itself alone."""
+    path = tmp_path / "metrics.jsonl"
+    write(JsonLinesWriter(path), 0, 6)
+    whole = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*whole[:3], damaged, *whole[4:]]))
+    writer = JsonLinesWriter(path)
+    writer.truncate_after(6)
+    write(writer, 7, 8)
+    history = History.read(path)
+    assert history.epochs.tolist() == [*left, 7, 8]
+    assert history["d_loss"][[0, -1]].tolist() == [0, 4]
+
+
+def test_a_deleted_file_is_begun_anew(tmp_path: Path) -> None:
+    writer = JsonLinesWriter(tmp_path / "metrics.jsonl")
+    assert len(History.read(writer.path)) == 0
+    write(writer, 7, 8)
+    assert History.read(writer.path).epochs.tolist() == [7, 8]
+
+
 def test_epochs_never_go_back(tmp_path: Path) -> None:
     writer = JsonLinesWriter(tmp_path / "metrics.jsonl")
     write(writer, 0, 5)

@@ -20,6 +20,7 @@ from PIL import Image
 from wgan_jax import train, training
 from wgan_jax.backend import compiling
 from wgan_jax.errors import Interrupted, RunFailed, UserError
+from wgan_jax.feeding import Resident
 from wgan_jax.health.judge import Finding, Judge, Verdict
 from wgan_jax.history import History
 from wgan_jax.keys import ROUND_KEYS
@@ -166,6 +167,84 @@ def test_a_finished_run_says_so_and_does_nothing(finished, tiny, capsys):
     assert [event["event"] for event in events(finished.workdir)] == ["started", "finished"]
 
 
+def named(workdir: Path) -> list[str]:
+    return [event["event"] for event in events(workdir)]
+
+
+@pytest.mark.parametrize("moment", ["conclude", "event"])
+def test_a_run_that_ended_before_its_conclusion_is_concluded(moment, tiny, tmp_path, monkeypatch):
+    real = training.Recorder.event
+
+    def event(record: Any, name: str, *arguments: Any, **details: Any) -> None:
+        if name == "finished":
+            power_cut()
+        real(record, name, *arguments, **details)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(training.Recorder, moment, event if moment == "event" else power_cut)
+        with pytest.raises(OSError, match="power cut"):
+            train(tiny, tmp_path / "run", quiet=True)
+    assert named(tmp_path / "run") == ["started"]
+    for _ in range(2):
+        train(tiny, tmp_path / "run", quiet=True)
+        assert named(tmp_path / "run") == ["started", "resumed", "finished"]
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["status"] == "finished"
+    assert (tmp_path / "run" / "report.html").exists()
+
+
+def test_a_signal_does_not_disturb_the_conclusion(tiny, tmp_path, monkeypatch):
+    conclude = training.Recorder.conclude
+
+    def disturbed(record: Any, status: str) -> Any:
+        os.kill(os.getpid(), signal.SIGINT)
+        return conclude(record, status)
+
+    monkeypatch.setattr(training.Recorder, "conclude", disturbed)
+    train(tiny, tmp_path / "run", quiet=True)
+    assert named(tmp_path / "run") == ["started", "finished"]
+
+
+def test_what_ctrl_c_says_is_true_at_any_moment(tiny, tmp_path, monkeypatch):
+    def second(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training.Session, "_act_on_verdict", second)
+    with pytest.raises(Interrupted, match="stopped at once") as caught:
+        train(tiny, tmp_path / "run", quiet=True)
+    assert caught.value.signum == signal.SIGINT
+
+
+def test_a_log_that_cannot_be_written_is_said_once(tiny, tmp_path, capsys):
+    (tmp_path / ".experiments.lock").mkdir()
+    run = train(tiny, tmp_path / "run")
+    assert len(run.history) == 6
+    assert capsys.readouterr().out.count("The experiment log is not written") == 1
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["status"] == "finished"
+
+
+def test_two_calls_at_once_train_one_after_the_other(finished, tiny, tmp_path, monkeypatch):
+    run, inside, most = training.Session.run, set[str](), []
+
+    def counted(session: Any) -> None:
+        inside.add(session.place.name)
+        most.append(len(inside))
+        run(session)
+        inside.remove(session.place.name)
+
+    monkeypatch.setattr(training.Session, "run", counted)
+    places = [tmp_path / name for name in "ab"]
+    threads = [
+        threading.Thread(target=train, args=(tiny, p), kwargs={"quiet": True}) for p in places
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1, 1]
+    for place in places:
+        assert lines(place)[-1]["d_loss"] == finished.history["d_loss"][-1]
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -263,6 +342,26 @@ def test_a_caveat_is_printed_once_and_recorded_with_each_measurement(
     assert all(caveat in line["caveats"][0] for line in measured)
 
 
+def test_a_best_that_was_marked_and_never_whole_is_found_again(tiny, tmp_path, monkeypatch):
+    mark_best = training.Checkpoints.mark_best
+
+    def cut(*arguments: Any) -> None:
+        mark_best(*arguments)
+        power_cut()
+
+    few = {"epochs": 3, "checkpoint_every": 0, "keep_checkpoints": 1, "sample_every": 0}
+    config = tiny | few | {"quality_every": 2, "quality": {"n": 64, "batch_size": 64}}
+    with monkeypatch.context() as patched:
+        patched.setattr(training.Checkpoints, "mark_best", cut)
+        patched.setattr(training.Checkpoints, "save", lambda *_, **__: None)  # not yet whole
+        with pytest.raises(OSError, match="power cut"):
+            train(config, tmp_path, quiet=True)
+    train(config, tmp_path, quiet=True)
+    marks = json.loads((tmp_path / "checkpoints" / "marks.json").read_text())
+    assert marks["best"]["epoch"] == 2
+    assert training.Checkpoints(tmp_path / "checkpoints").epochs() == [2, 3]
+
+
 def poisoned(monkeypatch: pytest.MonkeyPatch, epoch: int, times: int = 1) -> None:
     """NaN in the generator's weights before the chunk that plays this epoch."""
     to_play, left = training.Session._rounds_to_play, [times]
@@ -311,6 +410,54 @@ def test_rollback_goes_back_lowers_the_rates_and_records_it(tiny, tmp_path, monk
     assert (back["epoch"], back["to_epoch"], back["rate_factor"]) == (4, 3, 0.5)
     assert "is nan" in back["reason"]
     assert [line["epoch"] for line in lines(tmp_path)] == list(range(6))
+
+
+def power_cut(*_: object, **__: object) -> None:
+    raise OSError("power cut")
+
+
+def started_once() -> Any:
+    """`Feed.start`, which a rollback calls again: there the power is cut."""
+    calls: list[object] = []
+    return lambda *_: power_cut() if calls else calls.append(None)
+
+
+@pytest.mark.parametrize("left", ["drop_after", "nothing"])
+def test_a_rollback_outlives_the_process(left, tiny, tmp_path, monkeypatch):
+    """Ended in the midst of it, with a checkpoint from before still there, and right after it."""
+    monkeypatch.setattr(training, "CHUNK_SECONDS", 0.0)
+    config = tiny | {"on_failure": "rollback", "checkpoint_every": 1, "max_rollbacks": 1}
+    with monkeypatch.context() as patched:
+        failing_after(patched, 4)
+        whole = train(config, tmp_path / "whole", quiet=True)
+    with monkeypatch.context() as patched:
+        failing_after(patched, 4)
+        if left == "drop_after":
+            patched.setattr(training.Checkpoints, "drop_after", power_cut)
+        else:
+            patched.setattr(Resident, "start", started_once())
+        with pytest.raises(OSError, match="power cut"):
+            train(config, tmp_path / "run", quiet=True)
+        newest = training.Checkpoints(tmp_path / "run" / "checkpoints").epochs()[-1]
+        assert newest == {"drop_after": 4, "nothing": 3}[left]
+    resumed = train(config, tmp_path / "run", quiet=True)
+    assert float(resumed.state.rate_factor) == 0.5
+    assert same_bits(resumed.state, whole.state)
+    assert [line["epoch"] for line in lines(tmp_path / "run")] == list(range(6))
+
+
+def test_a_rollback_to_the_start_takes_its_weights_from_there(
+    finished, tiny, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(training, "CHUNK_SECONDS", 0.0)
+    states: list[Any] = []
+    monkeypatch.setattr(Resident, "start", lambda _, state: states.append(jax.device_get(state)))
+    poisoned(monkeypatch, 1)
+    config = tiny | {"on_failure": "rollback", "init_from": str(finished.workdir), "epochs": 2}
+    train(config, tmp_path / "run", quiet=True)
+    assert [float(state.rate_factor) for state in states] == [1, 0.5]
+    weights = finished.state.generator.params
+    assert all(same_bits(state.generator.params, weights) for state in states)
 
 
 def test_rollbacks_come_to_an_end(tiny, tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -182,6 +183,14 @@ def test_runs_are_spread_over_the_devices_there_are(
     assert triage.triage(plan, say=lambda _: None).cause == "nothing"
     assert set(seen) == {0, 1}
     assert sorted(made.trained) == sorted(plan.cells())
+
+
+def test_a_shell_takes_the_commands_as_they_are_printed(tmp_path: Path) -> None:
+    filters = "--config.critic.filters=(4,8)"
+    plan = grid.Plan(tmp_path / "my file.py", (filters,), (0,), (16,), tmp_path / "a grid")
+    words = ["python", "run.py", "--config", str(plan.config), filters, "--config.seed=3"]
+    workdir = str(plan.out / "fix_seed")
+    assert shlex.split(plan.command("seed", "seed=3")) == [*words, "--workdir", workdir]
 
 
 @pytest.mark.parametrize(

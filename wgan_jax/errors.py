@@ -36,7 +36,7 @@ class RunFailed(OneLine):
 
 
 class Interrupted(OneLine):
-    """Ctrl-C or SIGTERM came, and all is saved; the line says how to go on.
+    """Ctrl-C or SIGTERM came, and what there is to save is saved; the line says how to go on.
 
     Attributes:
       signum: the signal; the exit code is 128 + signum.

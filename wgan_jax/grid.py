@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,8 +50,8 @@ class Plan:
         kept = [o for o in self.overrides if o[len("--config.") :].partition("=")[0] not in changed]
         flags = [f"--config.{change}" for change in changes]
         workdir = self.out / f"fix_{name}"
-        words = ["python run.py", f"--config {self.config}", *kept, *flags, f"--workdir {workdir}"]
-        return " ".join(words)
+        files = ["--config", str(self.config)]
+        return shlex.join(["python", "run.py", *files, *kept, *flags, "--workdir", str(workdir)])
 
 
 def whole_numbers(text: str, flag: str) -> tuple[int, ...]:
@@ -91,34 +92,23 @@ command:
   - python
   - ${{program}}
   - triage
-  - --config={config}
-{overrides}  - --out={out}
-  - ${{args}}
+{flags}  - ${{args}}
 """
 
 
 def write_sweep(plan: Plan, path: Path) -> str:
     """Write the grid as a W&B sweep, each of whose runs is a grid of one; says how to start it."""
     seeds, sizes = (", ".join(map(str, side)) for side in (plan.seeds, plan.batch_sizes))
-    flags = f"--seeds={seeds.replace(' ', '')} --batch_sizes={sizes.replace(' ', '')}"
-    command = " ".join(
-        [
-            "python run.py triage",
-            f"--config={plan.config}",
-            *plan.overrides,
-            f"--out={plan.out}",
-            flags,
-        ]
-    )
-    overrides = "".join(f"  - {json.dumps(override)}\n" for override in plan.overrides)
+    flags = [f"--seeds={seeds.replace(' ', '')}", f"--batch_sizes={sizes.replace(' ', '')}"]
+    files = [f"--config={plan.config}", *plan.overrides, f"--out={plan.out}"]
+    command = shlex.join(["python", "run.py", "triage", *files, *flags])
     content = SWEEP.format(
-        path=path,
+        path=shlex.quote(str(path)),
         out=plan.out,
         command=command,
         seeds=seeds,
         batch_sizes=sizes,
-        config=plan.config,
-        overrides=overrides,
+        flags="".join(f"  - {json.dumps(flag)}\n" for flag in files),
     )
     replace_bytes(path, content.encode())
-    return f"Written: {path}. Start it with: wandb sweep {path}"
+    return f"Written: {path}. Start it with: wandb sweep {shlex.quote(str(path))}"

@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +21,21 @@ Floats = NDArray[np.float64]
 NON_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 
 _BATCH = 4096  # rows of a file held at a time
+
+
+def parsed(line: bytes) -> dict[str, Any] | None:
+    """The object in a line of JSON lines; None if it holds another thing or was cut short."""
+    try:
+        found = json.loads(line.decode("utf-8-sig")) if line.endswith(b"\n") else None
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def epoch_of(row: Mapping[str, object]) -> int | None:
+    """The epoch that a row is about; None if it has none."""
+    epoch = row.get("epoch")
+    return epoch if type(epoch) is int and 0 <= epoch < 2**63 else None
 
 
 class History:
@@ -100,16 +117,18 @@ class History:
     def from_rows(cls, rows: Iterable[Mapping[str, object]]) -> History:
         """From dictionaries with an `epoch` each, as in `metrics.jsonl`; numbers are kept."""
         history = cls()
-        kept = (row for row in rows if isinstance(row.get("epoch"), int))
+        kept = (row for row in rows if epoch_of(row) is not None)
         while batch := list(itertools.islice(kept, _BATCH)):  # a row takes many times its numbers
             history.extend(np.array([row["epoch"] for row in batch], np.int64), _numbers(batch))
         return history
 
     @classmethod
     def read(cls, path: Path) -> History:
-        """From a `metrics.jsonl`. A last line cut short by a crash is left out."""
-        with path.open(encoding="utf-8") as lines:
-            return cls.from_rows(json.loads(line) for line in lines if line.endswith("\n"))
+        """From a `metrics.jsonl`; empty if there is none. Damaged lines are left out."""
+        if not path.exists():
+            return cls()
+        with path.open("rb") as lines:
+            return cls.from_rows(row for line in lines if (row := parsed(line)) is not None)
 
 
 def _numbers(rows: Sequence[Mapping[str, object]]) -> dict[str, Floats]:
@@ -123,5 +142,6 @@ def _numbers(rows: Sequence[Mapping[str, object]]) -> dict[str, Floats]:
             if isinstance(number, int | float):
                 if key not in found:
                     found[key] = np.full(len(rows), np.nan)
-                found[key][i] = number
+                with contextlib.suppress(OverflowError):  # a whole number that no float holds
+                    found[key][i] = number
     return found

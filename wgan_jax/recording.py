@@ -82,6 +82,7 @@ class Recorder:
         self._waiting: Played | None = None
         self._drawn: tuple[NDArray[np.uint8], int] | None = None
         self._encoder = ""
+        self._said: set[str] = set()
 
     def take_back_to(self, epoch: int) -> None:
         """Make history and files end where the state does, with `epoch` epochs played."""
@@ -161,7 +162,13 @@ class Recorder:
             verdict=self.verdict.verdict,
             finding=self.verdict.line() if self.verdict.findings else "",
             encoder=self._encoder,
+            say=self._say_once,
         )
+
+    def _say_once(self, text: str) -> None:
+        if text not in self._said:
+            self._said.add(text)
+            self.say(text)
 
     def flush(self) -> None:
         """Until every epoch recorded is with the system; mirrors are not waited for."""

@@ -17,16 +17,21 @@ from wgan_jax.record import claim
 from wgan_jax.record.checkpoints import Checkpoints, structure
 
 
-def first_state(game: Game, checkpoints: Checkpoints, key: Array) -> tuple[int, GanState]:
-    """(epochs played, state): resumed if there is a checkpoint, else from `init_from`, else new.
+def first_state(
+    game: Game, checkpoints: Checkpoints, key: Array, which: str = "latest"
+) -> tuple[int, GanState]:
+    """(epochs played, state): of the checkpoint if there is one, else from `init_from`, else new.
+
+    Args:
+      which: `latest`, or `healthy` for the last that was judged so.
 
     Raises:
       UserError: the checkpoint or `init_from` does not fit the settings.
     """
     fresh = new_state(game, key)
-    found = restored(game, checkpoints, fresh, "latest")
+    found: tuple[int, GanState] | None = checkpoints.restore(fresh, which)
     if found is not None:
-        return found
+        return found[0], devices.put(found[1], devices.everywhere(game.mesh))
     if game.settings.init_from:
         fresh = weights_from(Path(game.settings.init_from), fresh)
     return 0, fresh
@@ -36,16 +41,6 @@ def new_state(game: Game, key: Array) -> GanState:
     """The seed's own state, on every device."""
     state: GanState = jax.jit(game.new_state, out_shardings=devices.everywhere(game.mesh))(key)
     return state
-
-
-def restored(
-    game: Game, checkpoints: Checkpoints, like: GanState, which: str
-) -> tuple[int, GanState] | None:
-    """(epochs played, state) of a checkpoint, on every device; None if there is none."""
-    found: tuple[int, GanState] | None = checkpoints.restore(like, which)
-    if found is None:
-        return None
-    return found[0], devices.put(found[1], devices.everywhere(game.mesh))
 
 
 def weights_from(source: Path, state: GanState) -> GanState:
@@ -91,7 +86,7 @@ def open_run(
     game = new_game(settings, int(claim.load_dataset(workdir)["shape"][3]))
     like = jax.eval_shape(game.new_state, root_key(settings.seed))
     folder = workdir / "checkpoints"
-    with contextlib.closing(Checkpoints(folder, settings.keep_checkpoints, say)) as checkpoints:
+    with contextlib.closing(Checkpoints(folder, say=say, read_only=True)) as checkpoints:
         found = checkpoints.restore(like, checkpoint)
     if found is None:
         raise UserError(f"{workdir} has no checkpoint yet: train it first.")

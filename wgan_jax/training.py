@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import signal
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -28,13 +30,14 @@ from wgan_jax.history import History
 from wgan_jax.record import claim
 from wgan_jax.record.checkpoints import Checkpoints
 from wgan_jax.recording import Follower, Played, Recorder
-from wgan_jax.starting import first_state, new_state, restored
+from wgan_jax.starting import first_state
 
 if TYPE_CHECKING:  # imported only by runs that measure quality
     from wgan_jax.evaluation import Evaluator, Quality
 
 CHUNK_SECONDS = 1.0  # device work between two looks from the host
 GRID = 64  # samples in a grid
+_TURN = threading.Lock()  # held by the one `train` of this process that is at work
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,8 @@ def train(
 ) -> Run:
     """Train, or go on with the run that lies in `workdir`.
 
+    A process trains one run at a time: calls from several threads wait for each other.
+
     Args:
       config: from an experiment's `get_config()`, a nested dictionary, or settings.
       workdir: the run's folder; made if it is not there.
@@ -84,7 +89,7 @@ def train(
     Raises:
       UserError: the config, the images or the folder cannot be used; nothing was changed.
       RunFailed: non-finite values, or a failing run with `on_failure=stop`; all is saved.
-      Interrupted: Ctrl-C or SIGTERM; all is saved.
+      Interrupted: Ctrl-C or SIGTERM; all is saved, or at a second one what was by then.
     """
     settings = resolve(config)
     if images is not None:
@@ -96,6 +101,7 @@ def train(
     hosts.check_same("The settings", repr(settings))
     hosts.check_same("The images", dataset.fingerprint)
     with contextlib.ExitStack() as held:
+        held.enter_context(_TURN)
 
         def claim_it() -> None:
             held.enter_context(claim.claimed(place))
@@ -104,11 +110,14 @@ def train(
         hosts.by_first(claim_it)
         hosts.together(lambda: claim.check_seen(place))
         held.enter_context(enough_memory("lower config.batch_size, or the networks' filters"))
-        session = Session(settings, place, dataset, quiet, profile)
         try:
-            session.run()
-        finally:
-            session.close()
+            with contextlib.closing(Session(settings, place, dataset, quiet, profile)) as session:
+                session.run()
+        except KeyboardInterrupt:
+            raise Interrupted(
+                f"{place} stopped at once. The same command goes on from the last checkpoint.",
+                signal.SIGINT,
+            ) from None
         return session.result()
 
 
@@ -148,6 +157,7 @@ class Session:
         self.ends.callback(self.record.close)
         self.ends.callback(self.checkpoints.close)
         self.epoch, self.state = first_state(self.game, self.checkpoints, self.key)
+        self._end_rollback()
         self.record.take_back_to(self.epoch)
         self.seconds_per_round = CHUNK_SECONDS  # until it is measured: chunks of one round
         self.sound = True  # no non-finite value so far
@@ -160,17 +170,22 @@ class Session:
         3. The host waits for the chunk's metrics: the one transfer.
         4. Then comes what needs the weights of just this epoch: samples, quality, checkpoint.
         5. A verdict is acted on last. Signals are looked for between chunks, when all is whole.
+        6. The end, which a signal does not disturb: its last word is an event that says so. A run
+           whose process ended before has yet to be concluded.
         """
-        if self.epoch >= self.settings.epochs:
+        trained = self.epoch >= self.settings.epochs
+        if trained and hosts.by_first(lambda: claim.ended(self.place)):
             self.say(f"{self.place} is finished: all {self.epoch} epochs are trained.")
             return
-        self._open()
-        signal = 0
+        self.record.open(self.epoch)
+        if not trained:
+            self._open()
+        signum = 0
         with interruption.watched() as signals:
             while self.epoch < self.settings.epochs:
                 images, most = self.feed.images(self.epoch)
-                rounds, signal = hosts.agreed(self._rounds_to_play(most), signals.received)
-                if signal:
+                rounds, signum = hosts.agreed(self._rounds_to_play(most), signals.received)
+                if signum:
                     break
                 clock = time.perf_counter()
                 self.state, chunk = self.program(self.state, images, self.key, np.int32(rounds))
@@ -178,7 +193,7 @@ class Session:
                 played = self._fetch(chunk, clock)
                 self._at_boundaries(played)
                 self._act_on_verdict()
-        self._end(signal)
+            self._end(signum)
 
     def result(self) -> Run:
         record = self.record
@@ -189,8 +204,7 @@ class Session:
         self.ends.close()
 
     def _open(self) -> None:
-        """Compile, and open what the run writes to."""
-        self.record.open(self.epoch)
+        """Compile, and begin to draw images."""
         self.feed = feed(self.game, self.dataset, self.key)
         self.ends.callback(self.feed.close)
         self.feed.start(self.state)
@@ -250,13 +264,13 @@ class Session:
             self.evaluator = self._new_evaluator()
         if due and self.evaluator is not None:
             played.quality = self.evaluator.measure(self.state, self.epoch)
-        best = played.quality is not None and self._is_best(played.quality)
+        quality = played.quality
+        best = quality if quality is not None and self._is_best(quality) else None
+        if best:
+            self.checkpoints.mark_best(self.epoch, best.values["fid_score"], best.encoder)
         if best or (s.checkpoint_every and self.epoch % s.checkpoint_every == 0):
             self._save()
             self.record.summarize("running")
-        if best and played.quality is not None:
-            fid = played.quality.values["fid_score"]
-            self.checkpoints.mark_best(self.epoch, fid, played.quality.encoder)
 
     def _due(self, every: int) -> bool:
         """Whether what comes every so many epochs, and after the last, comes now; 0: never."""
@@ -302,9 +316,7 @@ class Session:
         if not self.sound:
             bad = next(k for k in self.game.metric_keys if not np.isfinite(record.history[k][-1]))
             reason = f"{bad} is {record.history[bad][-1]} at epoch {self.epoch - 1}"
-        events = hosts.by_first(lambda: claim.events(self.place))
-        past = sum(event["event"] == "rollback" for event in events)
-        if s.on_failure == "rollback" and past < s.max_rollbacks:
+        if s.on_failure == "rollback" and len(self._rollbacks()) < s.max_rollbacks:
             self._roll_back(reason)
             return
         if self.sound:
@@ -322,23 +334,37 @@ class Session:
     def _roll_back(self, reason: str) -> None:
         """Go on from the last healthy checkpoint (or anew) with lower learning rates."""
         self.checkpoints.wait()
-        fresh = new_state(self.game, self.key)
         left = self.epoch - 1
         factor = np.float32(self.state.rate_factor) * np.float32(self.settings.rollback_factor)
-        found = restored(self.game, self.checkpoints, fresh, "healthy")
-        self.epoch, state = found or (0, fresh)
-        whole = devices.everywhere(self.game.mesh)
-        self.state = state.replace(rate_factor=devices.put(factor, whole))
-        self.feed.start(self.state)
-        self.checkpoints.drop_after(self.epoch)
-        self.record.take_back_to(self.epoch)
-        self.sound = True
+        self.epoch, state = first_state(self.game, self.checkpoints, self.key, "healthy")
+        self.state = self._at_rates(state, factor)
+        # The event first: where the process ends after it, the next start does what is left.
         rates = {"rate_factor": float(factor)}
         self.record.event("rollback", left, reason=reason, to_epoch=self.epoch, **rates)
+        self.checkpoints.drop_after(self.epoch)
+        self.record.take_back_to(self.epoch)
+        self.feed.start(self.state)
+        self.sound = True
         self.say(
             f"Rolled back from epoch {left} to {self.epoch}, learning rates x {float(factor):g}: "
             f"{reason}"
         )
+
+    def _end_rollback(self) -> None:
+        """Do what the last rollback left: a state with other learning rates is from before it."""
+        back = self._rollbacks()[-1:]
+        if back and np.float32(self.state.rate_factor) != np.float32(back[0]["rate_factor"]):
+            self.checkpoints.drop_after(back[0]["to_epoch"])
+            self.epoch, state = first_state(self.game, self.checkpoints, self.key)
+            self.state = self._at_rates(state, np.float32(back[0]["rate_factor"]))
+
+    def _rollbacks(self) -> list[dict[str, Any]]:
+        events = hosts.by_first(lambda: claim.events(self.place))
+        return [event for event in events if event["event"] == "rollback"]
+
+    def _at_rates(self, state: GanState, factor: np.float32) -> GanState:
+        whole = devices.everywhere(self.game.mesh)
+        return state.replace(rate_factor=devices.put(factor, whole))
 
     def _end(self, signum: int) -> None:
         """All is trained, or a signal came: save, and say so."""
@@ -353,8 +379,8 @@ class Session:
                 signum,
             )
         verdict = self.record.verdict
-        self.record.event("finished", self.epoch - 1, verdict=verdict.verdict)
         names = ", ".join(path.name for path in self.record.conclude("finished"))
+        self.record.event("finished", self.epoch - 1, verdict=verdict.verdict)
         self.say(
             f"Finished {self.epoch} epochs: {verdict.line()}.\nAll is in {self.place}; see {names}."
         )

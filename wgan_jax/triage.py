@@ -91,12 +91,10 @@ def _title(settings: Settings) -> str:
 
 def _ended(workdir: Path, epochs: int) -> bool:
     """Whether the run in a folder has nothing left to do of so many epochs."""
-    events = claim.events(workdir) if (workdir / "config.json").exists() else []
-    if not events:
+    if not (workdir / "config.json").exists() or not claim.ended(workdir):
         return False
-    last = events[-1]
-    whole = last["event"] == "finished" and last["epoch"] + 1 >= epochs
-    return bool(whole or last["event"] == "failed")
+    last = claim.events(workdir)[-1]
+    return bool(last["event"] == "failed" or last["epoch"] + 1 >= epochs)
 
 
 def _trained(plan: Plan, train: Trainer | None) -> Iterator[tuple[int, int]]:

@@ -1,9 +1,9 @@
 """Checkpoints by orbax: asynchronous, atomic, and checked when they are read.
 
 A checkpoint is named by the number of epochs played. The newest few are kept, and beside them the
-best by FID and the last that was judged healthy (`marks.json` says which). Digests are saved, of
-the arrays in it and, once it is whole, of its files (`sealed.json`): a damaged checkpoint is put
-aside and named, and the one before it is used.
+best by FID, the one that was best before it, and the last that was judged healthy (`marks.json`
+says which). Digests are saved, of the arrays in it and, once it is whole, of its files
+(`sealed.json`): a damaged checkpoint is put aside and named, and the one before it is used.
 """
 
 from __future__ import annotations
@@ -37,15 +37,24 @@ _SPARE = 1 << 20  # bytes that a checkpoint may need beside its arrays, and thes
 class Checkpoints:
     """The checkpoints of one run."""
 
-    def __init__(self, folder: Path, keep: int = 3, say: Callable[[str], None] = print) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        keep: int = 3,
+        say: Callable[[str], None] = print,
+        *,
+        read_only: bool = False,
+    ) -> None:
         """Args:
         folder: where they lie; made when the first is saved.
         keep: how many of the newest to keep.
         say: is told of damaged checkpoints.
+        read_only: the run is another's, which may be training: nothing in the folder is touched.
         """
         self._folder = folder
         self._keep = keep
         self._say = say
+        self._read_only = read_only
         self._manager: Any = None
         self._begun: set[int] = set()  # by this process, saved or still being saved
         self.marks: dict[str, Any] = self._read_marks()
@@ -84,7 +93,12 @@ class Checkpoints:
             self._mark("healthy", {"epoch": epoch})
 
     def mark_best(self, epoch: int, fid: float, encoder: str) -> None:
-        """Keep the checkpoint of `epoch` as the best by FID, until a better one is marked."""
+        """Keep the checkpoint of `epoch` as the best by FID, until a better one is marked.
+
+        Called before it is saved: until it is whole, and if it never is, the best before it stands.
+        """
+        if "best" in self.marks and self.marks["best"]["epoch"] != epoch:
+            self.marks = self.marks | {"best before": self.marks["best"]}
         self._mark("best", {"epoch": epoch, "fid_score": fid, "encoder": encoder})
 
     def restore(self, like: Tree, which: str = "latest") -> tuple[int, Tree] | None:
@@ -100,11 +114,14 @@ class Checkpoints:
         Raises:
           UserError: there is none of that name, or its arrays do not fit `like`.
         """
-        candidates = self._candidates(which)
-        for epoch in candidates:
-            restored = self._read(epoch, like)
-            if restored is not None:
-                return epoch, restored
+        tried: set[int] = set()
+        # Listed anew each time: the run's own process may prune what was chosen, for newer ones.
+        while left := [epoch for epoch in self._candidates(which) if epoch not in tried]:
+            restored, reason = self._read(left[0], like)
+            if not reason:
+                return left[0], restored
+            self._put_aside(left[0], reason)
+            tried.add(left[0])
         if which in ("latest", "healthy"):
             return None
         known = ", ".join(map(str, self.epochs())) or "none"
@@ -117,6 +134,7 @@ class Checkpoints:
             if later > epoch:
                 self._opened().delete(later)
         self._begun = {earlier for earlier in self._begun if earlier <= epoch}
+        self.marks = self._standing(self.marks)
 
     def wait(self) -> None:
         """Until what was begun is saved. Raises UserError if it could not be."""
@@ -152,6 +170,8 @@ class Checkpoints:
 
     def _candidates(self, which: str) -> Sequence[int]:
         known = hosts.by_first(self.epochs)
+        if self._read_only:
+            self.marks = self._read_marks()
         if which == "latest":
             return known[::-1]
         if which == "healthy":
@@ -160,17 +180,16 @@ class Checkpoints:
         epoch = self.marks.get("best", {}).get("epoch") if which == "best" else which
         return [found for found in known if str(found) == str(epoch)]
 
-    def _read(self, epoch: int, like: Tree) -> Tree | None:
-        """The state of a checkpoint; None if it is damaged, which puts it aside."""
+    def _read(self, epoch: int, like: Tree) -> tuple[Tree, str]:
+        """(the state of a checkpoint, ""), or what of it is damaged."""
         broken = hosts.by_first(lambda: self._broken_seal(epoch))
         if broken:  # orbax is not asked: damaged files make it complain at length
-            self._put_aside(epoch, f"{broken} changed")
-            return None
+            return None, f"{broken} changed"
         import orbax.checkpoint as ocp
 
         shapes = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
-        manager = self._opened()
         try:
+            manager = self._opened()
             content = manager.restore(
                 epoch, args=ocp.args.Composite(content=ocp.args.JsonRestore())
             )
@@ -184,15 +203,17 @@ class Checkpoints:
             raise
         except Exception as error:  # whatever a damaged file makes orbax or tensorstore raise
             reason = kind_and_line(error, 60)
-        if not reason:
-            return jax.tree.map(jax.numpy.asarray, arrays)
-        self._put_aside(epoch, reason)
-        return None
+        return (None, reason) if reason else (jax.tree.map(jax.numpy.asarray, arrays), "")
 
     def _put_aside(self, epoch: int, reason: str) -> None:
-        aside = self._folder / f"damaged-{epoch}-{time.time_ns()}"
         self._close_quietly()
+        if self._read_only:
+            if epoch in self.epochs():  # else it was pruned while it was read
+                self._say(f"Checkpoint {epoch} is damaged ({reason}): not used.")
+            return
+        aside = self._folder / f"damaged-{epoch}-{time.time_ns()}"
         hosts.by_first(lambda: str(shutil.move(self._folder / str(epoch), aside)))
+        self.marks = self._standing(self.marks)
         self._say(f"Checkpoint {epoch} is damaged ({reason}): kept as {aside.name}, not used.")
 
     def _seal(self, but: int | None = None) -> None:
@@ -216,7 +237,10 @@ class Checkpoints:
             return ""  # the process ended before it could seal; the arrays' own digest remains
         except ValueError:
             return _SEAL
-        found = _file_digests(place)
+        try:
+            found = _file_digests(place)
+        except FileNotFoundError as error:  # pruned while it is read
+            return Path(error.filename).name
         return next((name for name in sealed if found.get(name) != sealed[name]), "")
 
     def _refuse_misfit(self, epoch: int, saved: dict[str, str], wanted: dict[str, str]) -> None:
@@ -238,7 +262,9 @@ class Checkpoints:
                 self._folder.absolute(),
                 options=ocp.CheckpointManagerOptions(
                     preservation_policy=_Preserve(self),
-                    cleanup_tmp_directories=True,
+                    create=not self._read_only,
+                    cleanup_tmp_directories=not self._read_only,
+                    lightweight_initialize=self._read_only,  # what is listed may be pruned by then
                     enable_async_checkpointing=True,
                     async_options=ocp.AsyncOptions(timeout_secs=_patience()),
                 ),
@@ -261,7 +287,16 @@ class Checkpoints:
             marks = json.loads((self._folder / "marks.json").read_bytes())
         except (FileNotFoundError, NotADirectoryError, ValueError):
             return {}
-        return marks if isinstance(marks, dict) else {}
+        return self._standing(marks) if isinstance(marks, dict) else {}
+
+    def _standing(self, marks: dict[str, Any]) -> dict[str, Any]:
+        """The marks without a best that is not there, whose place the one before it takes."""
+        known = self.epochs()
+        others = {name: mark for name, mark in marks.items() if "best" not in name}
+        for name in ("best", "best before"):
+            if marks.get(name, {}).get("epoch") in known:
+                return others | {"best": marks[name]}
+        return others
 
 
 def _patience() -> int:

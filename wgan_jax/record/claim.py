@@ -13,6 +13,7 @@ from typing import Any
 from wgan_jax.config import Settings, difference, resolve, to_dict
 from wgan_jax.errors import UserError
 from wgan_jax.files import locked, no_room, replace_bytes
+from wgan_jax.history import parsed
 from wgan_jax.record.writers import to_json
 
 
@@ -217,19 +218,25 @@ def append_event(workdir: Path, event: str, epoch: int, **details: Any) -> None:
     }
     path = workdir / "events.jsonl"
     try:
-        with path.open("a", encoding="utf-8") as file:
-            file.write(to_json(line) + "\n")
+        with path.open("ab+") as file:
+            file.seek(max(file.tell() - 1, 0))
+            torn = file.read() not in (b"", b"\n")  # the line before was cut short by a crash
+            file.write(b"\n" * torn + to_json(line).encode() + b"\n")
     except OSError as error:
         raise no_room(path, error) from error
 
 
 def events(workdir: Path) -> list[dict[str, Any]]:
-    """All events of a run, oldest first; a line cut short by a crash is left out."""
+    """All events of a run, oldest first; a damaged line, or one cut short, is left out."""
     path = workdir / "events.jsonl"
     if not path.exists():
         return []
-    found = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        with contextlib.suppress(ValueError):
-            found.append(json.loads(line))
-    return found
+    with path.open("rb") as lines:
+        found = [parsed(line) for line in lines]
+    return [event for event in found if event and isinstance(event.get("event"), str)]
+
+
+def ended(workdir: Path) -> bool:
+    """Whether the run in a folder has nothing left to do."""
+    last = events(workdir)[-1:]
+    return bool(last) and last[0]["event"] in ("finished", "failed")

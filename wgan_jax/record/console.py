@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TextIO
 
 WIDTH = 75
@@ -71,7 +72,10 @@ def seconds(value: float) -> str:
 
 
 class Console:
-    """Prints lines above a progress bar; without a terminal, a plain line now and then instead."""
+    """Prints lines above a progress bar; without a terminal, a plain line now and then instead.
+
+    Where nobody listens any more (a closed pipe or terminal), it falls silent: the run goes on.
+    """
 
     def __init__(self, epochs: int, *, quiet: bool = False, stream: TextIO | None = None) -> None:
         """Nothing is printed yet; the bar appears with the first `progress`.
@@ -82,38 +86,50 @@ class Console:
           stream: where to; standard output by default.
         """
         self._stream = stream or sys.stdout
-        self._quiet = quiet
+        self._quiet = quiet or self._stream is None  # as where a program is started without one
         self._epochs = epochs
         self._start: tuple[int, float] | None = None
         self._said = 0.0
         self._bar: Any = None
 
     def say(self, text: str) -> None:
-        """A line or block for the person at the terminal."""
+        """A line or block for the person at the terminal; `?` for signs that it cannot show."""
         if self._quiet:
             return
-        if self._bar is not None:
-            self._bar.write(text, file=self._stream)
-        else:
-            print(text, file=self._stream, flush=True)
+        encoding = getattr(self._stream, "encoding", None) or "utf-8"
+        text = text.encode(encoding, "replace").decode(encoding)
+        with self._while_heard():
+            if self._bar is not None:
+                self._bar.write(text, file=self._stream)
+            else:
+                print(text, file=self._stream, flush=True)
+
+    @contextlib.contextmanager
+    def _while_heard(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError:
+            self._quiet, self._bar = True, None
 
     def progress(self, done: int, every: float = 30.0) -> None:
         """Move the bar to `done` epochs, or say where the run is if nothing was for a while."""
         now = time.monotonic()
         if self._start is None:
             self._start, self._said = (done, now), now
-            if self._stream.isatty() and not self._quiet:
+            if not self._quiet and self._stream.isatty():
                 from tqdm import tqdm
 
-                self._bar = tqdm(
-                    total=self._epochs,
-                    initial=done,
-                    unit="epoch",
-                    file=self._stream,
-                    dynamic_ncols=True,
-                )
+                with self._while_heard():
+                    self._bar = tqdm(
+                        total=self._epochs,
+                        initial=done,
+                        unit="epoch",
+                        file=self._stream,
+                        dynamic_ncols=True,
+                    )
         elif self._bar is not None:
-            self._bar.update(done - self._bar.n)
+            with self._while_heard():
+                self._bar.update(done - self._bar.n)
         elif now - self._said > every and done > self._start[0]:
             pace = (now - self._start[1]) / (done - self._start[0])
             left = clock(pace * (self._epochs - done))
@@ -122,7 +138,8 @@ class Console:
 
     def close(self) -> None:
         if self._bar is not None:
-            self._bar.close()
+            with self._while_heard():
+                self._bar.close()
             self._bar = None
 
 

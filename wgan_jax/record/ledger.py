@@ -12,12 +12,13 @@ import io
 import json
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from wgan_jax.errors import UserError
 from wgan_jax.files import locked, replace_bytes
 from wgan_jax.history import History
 from wgan_jax.record import pages
@@ -54,6 +55,7 @@ def write_summary(
     verdict: str,
     finding: str = "",
     encoder: str = "",
+    say: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Write a run's `summary.json` and render the log anew; called at checkpoints and at the end.
 
@@ -67,6 +69,7 @@ def write_summary(
       verdict: healthy, warning or failing.
       finding: one line on what is wrong; empty: nothing.
       encoder: what FID and IS were measured with; empty: they were not.
+      say: is told where the log cannot be written, which raises without it.
     """
     before = _read(workdir / SUMMARY) or {}
     wandb = _read(workdir / "wandb_run.json") or {}
@@ -80,14 +83,19 @@ def write_summary(
         **_measured(history),
         "verdict": verdict,
         "stability": overall(verdict, history),
-        "encoder": encoder,
+        "encoder": encoder or before.get("encoder", ""),  # measured before the run was resumed
         "finding": finding,
         "notes": before.get("notes", ""),
     }
     if summary["objective"] not in (None, "wgan"):
         summary["clip"] = None  # nothing is clipped
     _write(workdir, summary)
-    render(workdir.resolve().parent)
+    try:
+        render(workdir.resolve().parent)
+    except (OSError, UserError) as error:
+        if say is None:
+            raise
+        say(f"The experiment log is not written, and training goes on without it: {error}")
     return summary
 
 

@@ -60,6 +60,7 @@ def init_wandb(
     mode: str = "",
     workdir: Path | str = ".",
     say: Say = _say,
+    beside: bool = False,
 ) -> Any:
     """Begin a W&B run, or go on with the one that this workdir began; returns the `wandb.Run`.
 
@@ -74,6 +75,7 @@ def init_wandb(
       mode: disabled, offline or online; empty: see `choose_mode`.
       workdir: the run's folder; the run's id is kept in it, so that a resumed run is the same one.
       say: prints one line to the user.
+      beside: leave alone a run of the program's own, which stays `wandb.run`.
     """
     mode = choose_mode(mode, say)
     workdir = Path(workdir)
@@ -85,12 +87,13 @@ def init_wandb(
         "id": str(known.get("id") or secrets.token_hex(4)),
         "dir": str(workdir.resolve()),  # W&B's process may have been started elsewhere
         "config": dict(config or {}),
+        "reinit": "create_new" if beside else None,
     }
     workdir.mkdir(parents=True, exist_ok=True)
     run, mode = _begin(mode, arguments, say)
     if mode != "disabled":
         url = run.url if mode == "online" else known.get("url")
-        found = {"id": arguments["id"], "url": url or "", "folder": str(Path(run.dir).parent)}
+        found = {"id": run.id, "url": url or "", "folder": str(Path(run.dir).parent)}
         replace_bytes(workdir / RUN_FILE, (json.dumps(found) + "\n").encode())
     if mode == "online":
         say(f"W&B: {run.url}")
@@ -123,7 +126,9 @@ def _begin(mode: str, arguments: Mapping[str, Any], say: Say) -> tuple[Any, str]
         if mode != "online":
             raise
         say(f"W&B: the server did not take the run ({first_line(error)}); logging it offline.")
-    wandb.teardown()  # its process holds on to the run that failed
+    _abandon()  # its process holds on to the run that failed
+    if wandb.run is not None:  # and has to stay, for the program's own
+        arguments = {**arguments, "id": secrets.token_hex(4)}
     return begin("offline"), "offline"
 
 
@@ -237,10 +242,13 @@ def named(key: str) -> str:
 
 
 def _abandon() -> None:
-    """Let go of W&B's process, so that the end of ours neither waits for it nor complains."""
+    """Let go of W&B's process, so that the end of ours neither waits for it nor complains.
+
+    Not where the program has a run of its own in it.
+    """
     wandb = sys.modules.get("wandb")
     with contextlib.suppress(Exception):
-        if wandb:
+        if wandb and wandb.run is None:
             wandb.teardown()
 
 
@@ -269,8 +277,8 @@ def wandb_mirror(
         threading.Thread(target=_abandon, daemon=True).start()
 
     def make() -> WandbWriter:
-        run = init_wandb(name, None, project, entity=entity, mode=mode, workdir=workdir, say=say)
-        return WandbWriter(run, every)
+        where: dict[str, Any] = {"entity": entity, "mode": mode, "workdir": workdir}
+        return WandbWriter(init_wandb(name, None, project, **where, say=say, beside=True), every)
 
     patience = INIT_SECONDS + FINISH_SECONDS + SPARE_SECONDS
     return InBackground(make, on_error=tell, patience=patience)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from wgan_jax.errors import UserError
-from wgan_jax.history import NON_FINITE, History
+from wgan_jax.history import NON_FINITE, History, epoch_of, parsed
 
 
 @dataclass(frozen=True)
@@ -100,11 +100,8 @@ def _lines(path: Path, faults: list[str]) -> Iterator[dict[str, Any]]:
     bad = 0
     with path.open("rb") as lines:
         for line in lines:
-            try:
-                found = json.loads(line) if line.endswith(b"\n") else None
-            except ValueError:
-                found = None
-            if isinstance(found, dict):
+            found = parsed(line)
+            if found is not None:
                 yield {
                     k: NON_FINITE.get(v, v) if isinstance(v, str) else v for k, v in found.items()
                 }
@@ -125,7 +122,7 @@ def _increasing(rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Rows with an epoch above all before them."""
     last = -1
     for row in rows:
-        epoch = row.get("epoch")
-        if type(epoch) is int and epoch > last:
+        epoch = epoch_of(row)
+        if epoch is not None and epoch > last:
             last = epoch
             yield row

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wgan_jax.files import no_room, replace_bytes
+from wgan_jax.history import epoch_of, parsed
 
 Columns = Mapping[str, NDArray[Any] | Sequence[object]]
 Extras = Mapping[int, Mapping[str, object]]
@@ -123,15 +124,17 @@ class JsonLinesWriter:
         Called when a run resumes from a checkpoint after `epoch`, or is rolled back to it.
         """
         text = self.path.read_bytes() if self.path.exists() else b""
+        lines = text.splitlines(keepends=True)
+        numbers = [_epoch_of(line, epoch) for line in lines]
+        stands = _in_order([number for number in numbers if number is not None])
         kept, gone = [], []
         self._last = -1
-        for line in text.splitlines(keepends=True):
-            number = _epoch_of(line)
-            if number is None or number <= self._last or (epoch is not None and number > epoch):
-                gone.append(line if line.endswith(b"\n") else line + b"\n")
-            else:
+        for line, number in zip(lines, numbers, strict=True):
+            if number is not None and next(stands):
                 kept.append(line)
                 self._last = number
+            else:
+                gone.append(line if line.endswith(b"\n") else line + b"\n")
         if gone:
             _append(self.dropped, b"".join(gone))
             replace_bytes(self.path, b"".join(kept))
@@ -162,15 +165,19 @@ class JsonLinesWriter:
         """No file stays open between chunks."""
 
 
-def _epoch_of(line: bytes) -> int | None:
-    """The epoch that a line is about; None if it is not a whole line of this file."""
-    if not line.endswith(b"\n"):
-        return None
-    try:
-        epoch = json.loads(line)["epoch"]
-    except (ValueError, TypeError, KeyError):
-        return None
-    return epoch if type(epoch) is int and epoch >= 0 else None
+def _epoch_of(line: bytes, most: int | None) -> int | None:
+    """The epoch that a line is about; None if it is above `most`, or the line is damaged."""
+    epoch = epoch_of(parsed(line) or {})
+    return None if epoch is None or (most is not None and epoch > most) else epoch
+
+
+def _in_order(epochs: Sequence[int]) -> Iterator[bool]:
+    """Whether each stands, so that they increase: one is left out rather than many after it."""
+    last = -1
+    for epoch, following in zip(epochs, [*epochs[1:], math.inf], strict=True):
+        stands = last < epoch and not last < following < epoch
+        last = epoch if stands else last
+        yield stands
 
 
 def _append(path: Path, data: bytes) -> None:
