@@ -69,7 +69,7 @@ class Recorder:
       history: everything measured.
       verdict: the judge's word on it.
       say: prints a line or block for the person at the terminal.
-      told: caveats of measurements that were printed, each once in a run.
+      told: what is said once in a run, and was: caveats of measurements, a log that is not written.
     """
 
     def __init__(self, settings: Settings, place: Path, *, quiet: bool) -> None:
@@ -82,7 +82,6 @@ class Recorder:
         self._waiting: Played | None = None
         self._drawn: tuple[NDArray[np.uint8], int] | None = None
         self._encoder = ""
-        self._said: set[str] = set()
 
     def take_back_to(self, epoch: int) -> None:
         """Make history and files end where the state does, with `epoch` epochs played."""
@@ -166,8 +165,8 @@ class Recorder:
         )
 
     def _say_once(self, text: str) -> None:
-        if text not in self._said:
-            self._said.add(text)
+        if text not in self.told:
+            self.told.add(text)
             self.say(text)
 
     def flush(self) -> None:
