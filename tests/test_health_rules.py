@@ -254,6 +254,7 @@ def test_samples_that_grow_apart_from_near_0_are_young(measured: int) -> None:
         ([1e-3, 4e-3, 2e-3, 2e-3], True),  # fell back
         ([0.3, 0.3, 1e-3, 2e-3, 4e-3, 8e-3], True),  # far below its best
         ([1e-34 * 10**i for i in range(8)], True),  # rounding
+        ([1.2e-5 * 1.47**i for i in range(8)], True),  # a frozen generator's averages settle
     ],
 )
 def test_growth_is_told_from_what_settled_fell_or_was_rounded(

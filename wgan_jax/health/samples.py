@@ -16,7 +16,7 @@ IDENTICAL = 0.1  # pixel variance of nearly identical samples (the guide)
 IS_FELL = 0.75  # share of its best at which the Inception Score has fallen
 GROWS = 0.01  # pixel variance gained in three measurements by samples that still grow apart
 GREW = 1.25  # or, to their best, times what it was: settled, it varies by a tenth
-ONE_PICTURE = 1.5e-5  # pixel variance of half a step of 8 bits: below it the rest is rounding
+VISIBLE = 1e-3  # pixel variance of four steps of 8 bits; below it samples look alike, if growing
 FELL = 0.25  # share of their best at which pixel variance and recall have collapsed
 
 
@@ -117,7 +117,7 @@ def samples_alike(past: Past) -> Sign | None:
 def _grow(values: Floats) -> bool:
     """Whether pixel variance has grown in the last three measurements [n]."""
     before, now = values[max(len(values) - 4, 0)], values[-1]
-    grew = now >= values.max() and now > max(GREW * before, ONE_PICTURE)
+    grew = now >= values.max() and now > max(GREW * before, VISIBLE)
     return bool(grew or now - before > GROWS)
 
 

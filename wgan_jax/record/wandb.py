@@ -126,9 +126,10 @@ def _begin(mode: str, arguments: Mapping[str, Any], say: Say) -> tuple[Any, str]
         if mode != "online":
             raise
         say(f"W&B: the server did not take the run ({first_line(error)}); logging it offline.")
-    _abandon()  # its process holds on to the run that failed
-    if wandb.run is not None:  # and has to stay, for the program's own
+    if arguments["reinit"]:  # W&B's process holds on to the run that failed, and has to stay
         arguments = {**arguments, "id": secrets.token_hex(4)}
+    else:
+        _abandon()
     return begin("offline"), "offline"
 
 
@@ -242,14 +243,17 @@ def named(key: str) -> str:
 
 
 def _abandon() -> None:
-    """Let go of W&B's process, so that the end of ours neither waits for it nor complains.
-
-    Not where the program has a run of its own in it.
-    """
+    """Let go of W&B's process, so that the end of ours neither waits for it nor complains."""
     wandb = sys.modules.get("wandb")
     with contextlib.suppress(Exception):
-        if wandb and wandb.run is None:
+        if wandb:
             wandb.teardown()
+
+
+def _has_own_run() -> bool:
+    """Whether the program has a run of its own in W&B's process, which then has to stay."""
+    wandb = sys.modules.get("wandb")
+    return wandb is not None and wandb.run is not None
 
 
 def wandb_mirror(
@@ -274,11 +278,14 @@ def wandb_mirror(
         kept = read_run(workdir).get("folder", "")
         rest = f"; `wandb sync {kept}` uploads what was logged" if kept else ""
         say(f"W&B failed and training goes on without it ({first_line(error)}){rest}.")
-        threading.Thread(target=_abandon, daemon=True).start()
+        if not beside:
+            threading.Thread(target=_abandon, daemon=True).start()
+
+    beside = _has_own_run()
 
     def make() -> WandbWriter:
         where: dict[str, Any] = {"entity": entity, "mode": mode, "workdir": workdir}
-        return WandbWriter(init_wandb(name, None, project, **where, say=say, beside=True), every)
+        return WandbWriter(init_wandb(name, None, project, **where, say=say, beside=beside), every)
 
     patience = INIT_SECONDS + FINISH_SECONDS + SPARE_SECONDS
     return InBackground(make, on_error=tell, patience=patience)
