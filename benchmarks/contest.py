@@ -1,4 +1,7 @@
-"""Contestants take turns: each a process, all alive, one at work at a time."""
+"""Contestants take turns: each a process, all alive, one at work at a time.
+
+What is said between them and this is in `benchmarks/peers/serve.py`.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ def contest(
     patience: float = 3600,
     all_needed: bool = True,
 ) -> dict[str, Any]:
-    """Time the entrants in turns, pass by pass.
+    """Time the entrants in turns, pass by pass; all prepare themselves at once, before.
 
     Args:
       entrants: the first is what the others are compared with.
@@ -54,10 +57,12 @@ def contest(
         playing = [held.enter_context(_Contestant(entrant, patience)) for entrant in entrants]
         needed = playing if all_needed else playing[:1]
 
-        def tried(contestant: _Contestant) -> None:
+        def tried(contestant: _Contestant, turn: int) -> None:
             name = contestant.entrant.name
             try:
-                if name not in found:
+                if turn == 0:
+                    contestant.prepared()
+                elif turn == 1:
                     found[name] = contestant.started(seconds)
                 else:
                     contestant.play_a_turn(found[name])
@@ -68,15 +73,17 @@ def contest(
                 found[name] = {"gave_up": str(error)}
                 playing.remove(contestant)
 
-        for _ in range(1 + passes):
+        for turn in range(2 + passes):
             for contestant in tuple(playing):
-                tried(contestant)
+                tried(contestant, turn)
+        for contestant in playing:  # at once, not one after the other
+            contestant.dismissed()
     rows = [row for row in found.values() if "times" in row]
     for row in rows:
         row |= summary(row["times"])
         ratios = [mine / first for mine, first in zip(row["times"], rows[0]["times"], strict=True)]
         row["ratio"] = summary(ratios)
-    return found
+    return {entrant.name: found[entrant.name] for entrant in entrants}
 
 
 def summary(values: list[float]) -> dict[str, float]:
@@ -85,30 +92,41 @@ def summary(values: list[float]) -> dict[str, float]:
 
 
 class _Contestant:
-    """An entrant's process, once it is its turn for the first time: none disturbs another."""
+    """An entrant's process: it prepares itself beside the others, and then works by turns."""
 
     def __init__(self, entrant: Entrant, patience: float) -> None:
         self.entrant = entrant
         self._patience = patience
-        self._process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> _Contestant:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._process is None:
-            return
-        try:
-            self._process.communicate(timeout=10)  # closes its input, and so ends it
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.communicate()
-
-    def started(self, seconds: float) -> dict[str, Any]:
-        """An empty row: what it says of itself, and the rounds that take so many seconds."""
         self._process = subprocess.Popen(
             self.entrant.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.dismissed()
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        assert self._process.stdout
+        self._process.stdout.close()
+
+    def dismissed(self) -> None:
+        """No more turns: it ends by itself."""
+        assert self._process.stdin
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+
+    def prepared(self) -> None:
+        """Wait until it is."""
+        self._answer()
+
+    def started(self, seconds: float) -> dict[str, Any]:
+        """An empty row: what it says of itself, and the rounds that take so many seconds."""
+        self._say("start")
         about = json.loads(self._answer())
         one, _ = self._turn(1)
         rounds = max(1, round(seconds / one))
@@ -121,15 +139,16 @@ class _Contestant:
         row["processor"].append(processor / row["rounds"])
 
     def _turn(self, rounds: int) -> list[float]:
-        assert self._process
-        assert self._process.stdin
-        with contextlib.suppress(BrokenPipeError):  # the answer will tell
-            self._process.stdin.write(f"{rounds}\n")
-            self._process.stdin.flush()
+        self._say(str(rounds))
         return [float(word) for word in self._answer().split()]
 
+    def _say(self, word: str) -> None:
+        assert self._process.stdin
+        with contextlib.suppress(BrokenPipeError):  # the answer will tell
+            self._process.stdin.write(f"{word}\n")
+            self._process.stdin.flush()
+
     def _answer(self) -> str:
-        assert self._process
         assert self._process.stdout
         watch = threading.Timer(self._patience, self._process.kill)
         watch.start()

@@ -84,6 +84,14 @@ def total(text: str) -> dict[str, float]:
     }
 
 
+def least_seconds(text: str, peaks: dict[str, float]) -> float:
+    """Of a round, were every kernel as fast as a device of these peaks, one after the other."""
+    return sum(
+        kernel.times * max(kernel.operations / peaks["operations"], kernel.bytes / peaks["bytes"])
+        for kernel in kernels_of_a_round(text)
+    )
+
+
 def launches_of_a_round(thunks: str, critic_updates: int) -> int:
     """How often the host starts something in a round; a graph (command buffer) is started at once.
 

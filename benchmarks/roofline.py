@@ -23,7 +23,7 @@ from wgan_jax.gan.networks import DTYPES, full_precision
 from wgan_jax.gan.state import new_game, root_key
 from wgan_jax.preview import updates
 
-MATRIX = {"cpu": 4096, "gpu": 16384}  # side of the product that shows the peak
+MATRIX = {"cpu": 4096, "gpu": 8192}  # side of the product that shows the peak
 COPIED = {"cpu": 2**26, "gpu": 2**29}  # values of the array that shows the bandwidth
 
 

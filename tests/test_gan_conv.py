@@ -26,6 +26,11 @@ def wide(x, kernel):
     return jnp.tile(x, 11), jnp.tile(kernel, (1, 1, 11, 16))
 
 
+def deep(x, kernel):
+    """With more channels of the image than count as few."""
+    return jnp.tile(x, 2), jnp.tile(kernel, (1, 1, 2, 1))
+
+
 @pytest.fixture(autouse=True)
 def small_ones_too(monkeypatch):
     monkeypatch.setattr(winograd, "_WORK", 0)
@@ -37,6 +42,7 @@ FORMS = {
     "conv2d, many channels": (lambda x, k: (x, jnp.tile(k, 3)), conv2d, (1,)),
     "conv2d, stride 2": (None, conv2d, (2,)),
     "conv2d, stride 3": (None, conv2d, (3,)),
+    "conv2d, stride 2, more channels": (deep, conv2d, (2,)),
     "conv2d, wide": (wide, conv2d, (1,)),
     "conv2d, stride 2, wide": (wide, conv2d, (2,)),
     "conv_transpose2d, wide": (wide, conv_transpose2d, ()),
@@ -51,33 +57,36 @@ def float64():
         yield
 
 
-def arrays(height: int, width: int, size: int) -> tuple[jax.Array, jax.Array]:
+def arrays(height: int, width: int, size: int) -> list[jax.Array]:
+    """Image, kernel and bias."""
     rng = np.random.default_rng(height * 100 + width * 10 + size)
-    x, kernel = rng.normal(size=(2, height, width, 3)), rng.normal(size=(size, size, 3, 2))
-    return jnp.asarray(x), jnp.asarray(kernel)
+    shapes = (2, height, width, 3), (size, size, 3, 2), (2,)
+    return [jnp.asarray(rng.normal(size=shape)) for shape in shapes]
 
 
 def compared(name: str, platform: str, *, second_order: bool):
     """Values, first gradients and, where asked for, the gradients of a gradient penalty."""
     prepared, form, stride = FORMS[name]
 
-    def found(x, kernel, convolution):
-        def loss(x, kernel):
-            y = convolution(*(prepared(x, kernel) if prepared else (x, kernel)), *stride)
+    def found(convolution, *given):
+        def loss(x, kernel, bias):
+            if prepared:
+                x, kernel = prepared(x, kernel)
+            bias = jnp.tile(bias, kernel.shape[3] // len(bias))
+            y = convolution(x, kernel, bias, *stride)
             return jnp.sum(jnp.sin(y)), y
 
-        def penalty(x, kernel):
-            return jnp.sum(jax.grad(loss, has_aux=True)(x, kernel)[0] ** 2)
+        def penalty(*given):
+            return jnp.sum(jax.grad(loss, has_aux=True)(*given)[0] ** 2)
 
-        first = jax.value_and_grad(loss, (0, 1), has_aux=True)(x, kernel)
-        return (first, jax.grad(penalty, (0, 1))(x, kernel)) if second_order else first
+        first = jax.value_and_grad(loss, (0, 1, 2), has_aux=True)(*given)
+        return (first, jax.grad(penalty, (0, 1, 2))(*given)) if second_order else first
 
     # Unoptimised code: it runs once, and takes far longer to compile than to run.
     quick = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
     fast = partial(form, platform=platform)
     return jax.jit(
-        lambda x, kernel: (found(x, kernel, fast), found(x, kernel, PLAIN[form])),
-        compiler_options=quick,
+        lambda *given: (found(fast, *given), found(PLAIN[form], *given)), compiler_options=quick
     )
 
 
@@ -145,7 +154,7 @@ def test_transposed_convolution_is_the_adjoint_of_the_strided_one():
     x, y = jnp.asarray(rng.normal(size=(2, 8, 8, 3))), jnp.asarray(rng.normal(size=(2, 4, 4, 5)))
     kernel = jnp.asarray(rng.normal(size=(4, 4, 3, 5)))
     for platform in PLATFORMS:
-        forward = jnp.sum(conv2d(x, kernel, 2, platform=platform) * y)
+        forward = jnp.sum(conv2d(x, kernel, stride=2, platform=platform) * y)
         swapped = kernel.transpose(0, 1, 3, 2)
         backward = jnp.sum(x * conv_transpose2d(y, swapped, platform=platform))
         np.testing.assert_allclose(forward, backward, rtol=1e-12)

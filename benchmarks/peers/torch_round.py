@@ -3,7 +3,8 @@
     python benchmarks/peers/torch_round.py --settings settings.json --batch_size 64 [--phases]
 
 Needs torch only. Images lie on the device as uint8; memory format channels_last; statistics are
-taken once a round and fetched once, as ours are. `--mode` graphs needs CUDA.
+taken once a round and fetched once, as ours are. `--compile` and `--graph` make it faster, each
+alone or both.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from serve import serve
+from serve import serve, wait_for_start
 
 Settings = dict[str, Any]
 DTYPES = {"float32": None, "tf32": None, "bfloat16": torch.bfloat16}
@@ -125,14 +126,13 @@ class Contest:
         place = {"device": self.device, "memory_format": torch.channels_last}
         self.critic = critic(settings["critic"], size, channels).to(**place)
         self.generator = generator(settings, channels, options.phases).to(**place)
-        graphs = options.mode == "graphs"
-        self.critic_optimizer = optimizer(settings["critic_optimizer"], self.critic, graphs)
+        self.critic_optimizer = optimizer(settings["critic_optimizer"], self.critic, options.graph)
         self.generator_optimizer = optimizer(
-            settings["generator_optimizer"], self.generator, graphs
+            settings["generator_optimizer"], self.generator, options.graph
         )
         self.scores: Callable[[Tensor], Tensor] = self.critic
         self.fakes: Callable[[Tensor], Tensor] = self.generator
-        if options.mode == "compile":
+        if options.compile:
             self.scores, self.fakes = torch.compile(self.critic), torch.compile(self.generator)
         shape = (2 * options.batch_size, channels, size, size)
         images = torch.randint(0, 256, shape, dtype=torch.uint8)
@@ -158,8 +158,9 @@ class Contest:
         self.critic_optimizer.step()
         if self.settings["objective"] == "wgan":
             with torch.no_grad():
-                for p in self.critic.parameters():
-                    p.clamp_(-self.settings["clip"], self.settings["clip"])
+                weights = list(self.critic.parameters())
+                torch._foreach_clamp_min_(weights, -self.settings["clip"])
+                torch._foreach_clamp_max_(weights, self.settings["clip"])
         return on_real.detach(), on_fake.detach()
 
     def penalty(self, real: Tensor, fake: Tensor) -> Tensor:
@@ -193,9 +194,9 @@ class Contest:
             return torch.stack(found)
 
 
-def player(contest: Contest, mode: str) -> Callable[[int], None]:
+def player(contest: Contest, graph: bool) -> Callable[[int], None]:
     """Plays n rounds, and waits for the metrics of each."""
-    if mode != "graphs":
+    if not graph:
 
         def play(n: int) -> None:
             for _ in range(n):
@@ -206,13 +207,13 @@ def player(contest: Contest, mode: str) -> Callable[[int], None]:
         for _ in range(3):
             contest.round()
     torch.cuda.synchronize()
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    recorded = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(recorded):
         found = contest.round()
 
     def replay(n: int) -> None:
         for _ in range(n):
-            graph.replay()
+            recorded.replay()
             found.tolist()
 
     return replay
@@ -224,18 +225,22 @@ def main() -> None:
     parser.add_argument("--batch_size", type=int, default=64)
     parser.add_argument("--channels", type=int, default=3)
     parser.add_argument("--phases", action="store_true", help="fold upsampling into the kernel")
-    parser.add_argument("--mode", choices=("eager", "compile", "graphs"), default="eager")
+    parser.add_argument("--compile", action="store_true", help="both networks by torch.compile")
+    parser.add_argument("--graph", action="store_true", help="a round as one CUDA graph")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", choices=tuple(DTYPES), default="float32")
     options = parser.parse_args()
     fast = options.precision == "tf32"
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = fast
-    torch.backends.cudnn.benchmark = True
     contest = Contest(json.loads(options.settings.read_text()), options)
+    if options.compile:
+        contest.round()
+    wait_for_start()
+    torch.backends.cudnn.benchmark = True  # from now on it picks kernels by timing them
     models = {"critic": contest.critic, "generator": contest.generator}
     parameters = {k: sum(p.numel() for p in m.parameters()) for k, m in models.items()}
     versions = {"torch": torch.__version__}
-    serve(player(contest, options.mode), {"versions": versions, "parameters": parameters})
+    serve(player(contest, options.graph), {"versions": versions, "parameters": parameters})
 
 
 if __name__ == "__main__":

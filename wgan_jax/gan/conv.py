@@ -1,9 +1,10 @@
 """Convolutions in the form that the platform runs fast: equal values, equal gradients.
 
-Everywhere, upsampling is folded into the kernel. On GPUs and TPUs gradients are left to XLA. Where
-a strided kernel has more taps than places (5x5 at 4x4), it would exchange image and kernel in them
-and multiply by the zeros between the places, up to eight times the operations; so such a
-convolution is given to it with stride 1.
+Everywhere, upsampling is folded into the kernel. On GPUs and TPUs gradients are left to XLA, which
+is given convolutions of stride 1 alone: the pixels of a block of the stride become channels. Its
+library's kernels for strided ones, their gradients most of all, are slower by more than the zeros
+that this adds to a kernel of odd size; and in the gradients of a kernel with more taps than places
+(5x5 at 4x4) XLA would exchange image and kernel. That one is a matrix product.
 
 On the CPU gradients are written here. XLA's backend hands a convolution to its fast library
 only in the canonical form (NHWC x HWIO, nothing reversed). The ones that autodiff writes for
@@ -28,33 +29,39 @@ from jax import Array, lax
 
 from wgan_jax.gan import winograd
 from wgan_jax.gan.place import Place
+from wgan_jax.gan.sums import spread
 
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
-_FEW = 4  # output channels for which the library is badly used
+_FEW = 4  # channels for which the library is badly used
 
 
-def conv2d(x: Array, kernel: Array, stride: int = 1, *, platform: str | None = None) -> Array:
-    """SAME convolution [n, h, w, i] -> [n, ceil(h / stride), ceil(w / stride), o].
+def conv2d(
+    x: Array,
+    kernel: Array,
+    bias: Array | None = None,
+    stride: int = 1,
+    *,
+    platform: str | None = None,
+) -> Array:
+    """SAME convolution [n, h, w, i] -> [n, ceil(h / stride), ceil(w / stride), o], plus bias [o].
 
     The form is that for `platform`, by default the one that jax uses.
     """
     place = _same(x, kernel, stride)
-    if not _is_cpu(platform):
-        if stride > 1 and _has_few_places(place):
-            x, kernel, place = _of_phases(x, kernel, place)
-        return _library(x, kernel, place)
-    block = _block(place) if kernel.shape[3] <= _FEW else 1
-    if block == 1:
-        return _to_result(x, kernel, place)
-    wide = _widened(kernel, block)
-    rows, columns = place.result
-    result = (rows // block, columns // block)
-    place = replace(place, taps=wide.shape[:2], result=result, stride=block)
-    return _depth_to_space(_to_result(x, wide, place), block)
+    block = _block(place, kernel, platform)
+    if block > 1:
+        kernel = _widened(kernel, block, stride)
+        rows, columns = place.result
+        result = (rows // block, columns // block)
+        place = replace(place, taps=kernel.shape[:2], result=result, stride=block * stride)
+    convolution = _to_result if _is_cpu(platform) else _at_stride_1
+    return _finished(convolution(x, kernel, place), bias, block, platform)
 
 
-def upconv2d(x: Array, kernel: Array, *, platform: str | None = None) -> Array:
-    """Nearest 2x upsampling, then SAME convolution: [n, h, w, i] -> [n, 2h, 2w, o].
+def upconv2d(
+    x: Array, kernel: Array, bias: Array | None = None, *, platform: str | None = None
+) -> Array:
+    """Nearest 2x upsampling, then SAME convolution: [n, h, w, i] -> [n, 2h, 2w, o], plus bias [o].
 
     Each 2x2 block of the result sees few distinct pixels, so that a small convolution to 4 o
     channels, and depth-to-space, give the same with 2.7 times fewer operations (k = 5).
@@ -65,11 +72,14 @@ def upconv2d(x: Array, kernel: Array, *, platform: str | None = None) -> Array:
     phases = phases.reshape(*phases.shape[:3], -1)  # [taps, taps, i, 2 2 o]
     size, taps = x.shape[1:3], phases.shape[:2]
     convolution = _to_result if _is_cpu(platform) else _library
-    return _depth_to_space(convolution(x, phases, Place(size, taps, size, 1, (low, low))), 2)
+    small = convolution(x, phases, Place(size, taps, size, 1, (low, low)))
+    return _finished(small, bias, 2, platform)
 
 
-def conv_transpose2d(x: Array, kernel: Array, *, platform: str | None = None) -> Array:
-    """Transpose of the SAME stride-2 convolution: [n, h, w, i] -> [n, 2h, 2w, o].
+def conv_transpose2d(
+    x: Array, kernel: Array, bias: Array | None = None, *, platform: str | None = None
+) -> Array:
+    """Transpose of the SAME stride-2 convolution: [n, h, w, i] -> [n, 2h, 2w, o], plus bias [o].
 
     out[2y + a - low] += x[y] kernel[a], as PyTorch's ConvTranspose2d(k, 2, padding=low).
     """
@@ -78,9 +88,11 @@ def conv_transpose2d(x: Array, kernel: Array, *, platform: str | None = None) ->
     if not _is_cpu(platform):
         flipped = kernel[::-1, ::-1]
         pad = (size - 1 - low, size - 1 - (max(size - 2, 0) - low))
-        return lax.conv_general_dilated(x, flipped, (1, 1), (pad, pad), (2, 2), None, _LAYOUT)
-    place = Place((2 * rows, 2 * columns), (size, size), (rows, columns), 2, (low, low))
-    return _to_image(x, kernel.transpose(0, 1, 3, 2), place)
+        y = lax.conv_general_dilated(x, flipped, (1, 1), (pad, pad), (2, 2), None, _LAYOUT)
+    else:
+        place = Place((2 * rows, 2 * columns), (size, size), (rows, columns), 2, (low, low))
+        y = _to_image(x, kernel.transpose(0, 1, 3, 2), place)
+    return _finished(y, bias, 1, platform)
 
 
 def _is_cpu(platform: str | None) -> bool:
@@ -175,9 +187,30 @@ _to_kernel.defvjp(
 )
 
 
+def _at_stride_1(x: Array, kernel: Array, place: Place) -> Array:
+    """As `_to_result`, for XLA to take the gradients of."""
+    if place.stride > 1:
+        x, kernel, place = _of_phases(x, kernel, place)
+    return (_as_product if _has_few_places(place) else _library)(x, kernel, place)
+
+
 def _library(x: Array, kernel: Array, place: Place) -> Array:
     strides = (place.stride, place.stride)
     return lax.conv_general_dilated(x, kernel, strides, place.pads, dimension_numbers=_LAYOUT)
+
+
+def _finished(y: Array, bias: Array | None, block: int, platform: str | None) -> Array:
+    """[n, h, w, b b o] as [n, b h, b w, o], plus the bias [o].
+
+    GPUs' library adds it to its own result, so it comes first there; on the CPU, where it is one
+    pass with the rest, last.
+    """
+    if bias is not None and not _is_cpu(platform):
+        y = y + spread(jnp.tile(bias, block**2), y.shape)
+    y = _depth_to_space(y, block)
+    if bias is not None and _is_cpu(platform):
+        y = y + spread(bias, y.shape)
+    return y
 
 
 def _has_few_places(place: Place) -> bool:
@@ -216,26 +249,33 @@ def _blocks(place: Place, axis: int) -> Blocks:
     return min(options, key=lambda blocks: blocks.reach * blocks.count)
 
 
-def _block(place: Place) -> int:
-    """Side of the block of pixels that a convolution to few channels makes at once.
+def _block(place: Place, kernel: Array, platform: str | None) -> int:
+    """Side of the block of results that is made at once, where channels are few.
 
-    The library is made for many channels: of 3, it makes 3 at the price of 16.
+    The library is made for many: of 3, it makes 3 at the price of 16 or 32. GPUs gain with few
+    channels of the image, too.
     """
-    rows, columns = place.result
-    sides = (side for side in (4, 2) if not (rows % side or columns % side))
-    return next(sides, 1) if place.stride == 1 else 1
+    inputs, outputs = kernel.shape[2:]
+    if place.stride == 1 and outputs <= _FEW:
+        most = 4
+    elif place.stride > 1 and inputs <= _FEW and not _is_cpu(platform):
+        most = 2
+    else:
+        most = 1
+    return math.gcd(most, *place.result)
 
 
-def _widened(kernel: Array, block: int) -> Array:
-    """A kernel [k, k, i, o] for each pixel of a block, side by side in one for stride `block`:
+def _widened(kernel: Array, block: int, stride: int) -> Array:
+    """A kernel [k, k, i, o] for each result of a block, side by side in one:
 
-    [k + block - 1, k + block - 1, i, block block o], channels ordered (row, column, o).
+    [k + (block - 1) stride, the same, i, block block o], channels ordered (row, column, o).
     """
-    rest = block - 1
+    shifts = range(0, block * stride, stride)
+    rest = shifts[-1]
     moved = [
         jnp.pad(kernel, ((row, rest - row), (column, rest - column), (0, 0), (0, 0)))
-        for row in range(block)
-        for column in range(block)
+        for row in shifts
+        for column in shifts
     ]
     return jnp.concatenate(moved, axis=3)
 
@@ -272,23 +312,45 @@ def _of_phases(x: Array, kernel: Array, place: Place) -> tuple[Array, Array, Pla
     The pixels of a block of the stride become channels, and so do the kernel's taps.
     """
     s = place.stride
-    taps = tuple(-(-size // s) for size in place.taps)
-    blocks = tuple(places + reach - 1 for places, reach in zip(place.result, taps, strict=True))
-    pads = [
-        (low, s * count - low - length, 0)
-        for low, count, length in zip(place.low, blocks, place.image, strict=True)
-    ]
-    x = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *pads, (0, 0, 0)])
-    x = x.reshape(len(x), blocks[0], s, blocks[1], s, -1).transpose(0, 1, 3, 2, 4, 5)
-    rest = [(0, s * reach - size) for reach, size in zip(taps, place.taps, strict=True)]
-    kernel = jnp.pad(kernel, (*rest, (0, 0), (0, 0)))
-    kernel = kernel.reshape(taps[0], s, taps[1], s, *kernel.shape[2:]).transpose(0, 2, 1, 3, 4, 5)
-    x, kernel = x.reshape(len(x), *blocks, -1), kernel.reshape(*taps, -1, kernel.shape[-1])
-    return x, kernel, Place(blocks, taps, place.result, 1, (0, 0))
+    lines = zip(place.low, place.taps, strict=True)
+    (top, above), (left, before) = (_aligned(low, size, s) for low, size in lines)
+    x = _in_blocks(x, (1, 2), (top, left), s)
+    blocks = (x.shape[1], x.shape[3])
+    x = x.transpose(0, 1, 3, 2, 4, 5).reshape(len(x), *blocks, -1)
+    kernel = _in_blocks(kernel, (0, 1), (above, before), s)
+    taps = (kernel.shape[0], kernel.shape[2])
+    kernel = kernel.transpose(0, 2, 1, 3, 4, 5).reshape(*taps, -1, kernel.shape[-1])
+    low = ((place.low[0] + above - top) // s, (place.low[1] + before - left) // s)
+    return x, kernel, Place(blocks, taps, place.result, 1, low)
+
+
+def _in_blocks(array: Array, axes: tuple[int, int], zeros: tuple[int, int], side: int) -> Array:
+    """So many zeros put before both axes, and each of them cut in two: [blocks, side]."""
+    pads, shape = [(0, 0)] * array.ndim, list[int]()
+    for axis, length in enumerate(array.shape):
+        if axis not in axes:
+            shape.append(length)
+            continue
+        before = zeros[axes.index(axis)]
+        blocks = -(-(before + length) // side)
+        pads[axis] = (before, blocks * side - before - length)
+        shape += [blocks, side]
+    return jnp.pad(array, pads).reshape(shape)
+
+
+def _aligned(low: int, size: int, stride: int) -> tuple[int, int]:
+    """Zeros before the image and before the kernel, that its first tap is the first of a block.
+
+    Those before the kernel cost no copy of the image, but may cost a tap.
+    """
+    lead = -low % stride
+    return (0, lead) if -(-(size + lead) // stride) == -(-size // stride) else (low, 0)
 
 
 def _depth_to_space(x: Array, block: int) -> Array:
     """[n, h, w, b b c] -> [n, b h, b w, c], channels ordered (row, column, c)."""
+    if block == 1:
+        return x
     n, h, w, depth = x.shape
     c = depth // block**2
     blocks = x.reshape(n, h, w, block, block, c).transpose(0, 1, 3, 2, 4, 5)

@@ -24,6 +24,8 @@ DTYPES: dict[str, DTypeLike] = {
     "tf32": jnp.float32,
     "bfloat16": jnp.bfloat16,
 }
+# A convolution of `gan.conv`: image, kernel, bias -> image.
+Form = Callable[[Array, Array, Array | None], Array]
 _EPSILON = 1e-5  # of a batch norm's variance, as in DCGAN
 
 
@@ -34,7 +36,7 @@ def full_precision(precision: str) -> contextlib.AbstractContextManager[None]:
 
 
 class Conv(nn.Module):
-    """A convolution with an optional bias; `form` is a function of `gan.conv`.
+    """A convolution with an optional bias.
 
     [n, h, w, i] -> [n, h', w', features], in `dtype`.
     """
@@ -42,7 +44,7 @@ class Conv(nn.Module):
     features: int
     kernel: int
     init_std: float
-    form: Callable[[Array, Array], Array]
+    form: Form
     dtype: DTypeLike
     bias: bool = True
 
@@ -50,11 +52,10 @@ class Conv(nn.Module):
     def __call__(self, x: Array) -> Array:
         shape = (self.kernel, self.kernel, x.shape[-1], self.features)
         kernel = self.param("kernel", nn.initializers.normal(self.init_std), shape)
-        y = self.form(x.astype(self.dtype), kernel.astype(self.dtype))
+        bias = None
         if self.bias:
-            bias = self.param("bias", nn.initializers.zeros, (self.features,))
-            y = y + spread(bias.astype(self.dtype), y.shape)
-        return y
+            bias = self.param("bias", nn.initializers.zeros, (self.features,)).astype(self.dtype)
+        return self.form(x.astype(self.dtype), kernel.astype(self.dtype), bias)
 
 
 class BatchNorm(nn.Module):
@@ -93,8 +94,8 @@ def _activation(name: str, leak: float) -> Callable[[Array], Array]:
     return nn.relu if name == "relu" else lambda x: nn.leaky_relu(x, leak)
 
 
-def _halving(stride: int) -> Callable[[Array, Array], Array]:
-    return lambda x, kernel: conv2d(x, kernel, stride)
+def _halving(stride: int) -> Form:
+    return lambda x, kernel, bias: conv2d(x, kernel, bias, stride)
 
 
 class Critic(nn.Module):

@@ -190,7 +190,8 @@ def _drawn_resident(state: GanState, images: Array, key: Array, batch_size: int)
     positions = state.position + jnp.arange(batch_size, dtype=jnp.uint32)
     beyond = (positions >= size).astype(jnp.uint32)
     indices = drawn(order_key, state.passes + beyond, positions - beyond * size, images.shape[0])
-    return images[indices]
+    # Or XLA computes an image's index anew for each of its pixels: on an H100, 7 % of a round.
+    return images[lax.optimization_barrier(indices)]
 
 
 def _moved_on(state: GanState, size: int, batch_size: int) -> GanState:

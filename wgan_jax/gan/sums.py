@@ -22,8 +22,8 @@ _MANY = 2**18  # numbers, below which nothing is won
 
 @jax.custom_vjp
 def over_places(x: Array) -> Array:
-    """[n, h, w, c] -> [c], float32: the sum over all but the channels."""
-    x = x.astype(jnp.float32)
+    """[n, h, w, c] -> [c], float32 at least: the sum over all but the channels."""
+    x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     if x.size < _MANY or jax.default_backend() != "cpu":
         return jnp.sum(x, (0, 1, 2))
     n, height, width, channels = x.shape
