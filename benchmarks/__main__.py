@@ -3,7 +3,7 @@
     python -m benchmarks --torch /path/to/torch/env/bin/python   all of it, about 40 minutes
     python -m benchmarks --only rounds                           a part; the others' figures stay
     python -m benchmarks --only gpu --torch ...                  rounds on an NVIDIA GPU
-    python -m benchmarks --only gpu:cifar_wgan:64 --torch ...    one of these contests
+    python -m benchmarks --only gpu:cifar_wgan --torch ...       one of these contests
     python -m benchmarks --only ahead                            what one would run, without one
     python -m benchmarks --render                                only the page, from last figures
 
@@ -31,7 +31,7 @@ from wgan_jax.files import replace_bytes
 # Each a module of this package with `measure(torch) -> what JSON holds`; what follows a colon is
 # given to it, too.
 PARTS = ("rounds", "roofline", "quality", "host", "start", "growth")
-GPU = tuple(f"gpu:{name}:{batch}" for name, batch, *_ in CONTESTS)
+GPU = tuple(dict.fromkeys(f"gpu:{name}" for name, *_ in CONTESTS))
 ASKED = (*GPU, "ahead")  # parts for machines and environments that have what they need
 OUT = Path(__file__).resolve().parent / "results" / "performance.json"
 

@@ -11,6 +11,7 @@ import statistics
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,25 +58,22 @@ def contest(
         playing = [held.enter_context(_Contestant(entrant, patience)) for entrant in entrants]
         needed = playing if all_needed else playing[:1]
 
-        def tried(contestant: _Contestant, turn: int) -> None:
-            name = contestant.entrant.name
-            try:
-                if turn == 0:
-                    contestant.prepared()
-                elif turn == 1:
-                    found[name] = contestant.started(seconds)
-                else:
-                    contestant.play_a_turn(found[name])
-            except GaveUp as error:
-                if contestant in needed:
-                    raise
-                print(error, file=sys.stderr)
-                found[name] = {"gave_up": str(error)}
-                playing.remove(contestant)
-
-        for turn in range(2 + passes):
+        def in_turn(do: Callable[[_Contestant], None]) -> None:
             for contestant in tuple(playing):
-                tried(contestant, turn)
+                try:
+                    do(contestant)
+                except GaveUp as error:
+                    if contestant in needed:
+                        raise
+                    print(error, file=sys.stderr)
+                    found[contestant.entrant.name] = {"gave_up": str(error)}
+                    playing.remove(contestant)
+
+        in_turn(lambda contestant: contestant.prepared())
+        in_turn(lambda contestant: contestant.tried(seconds))
+        for _ in range(passes):
+            in_turn(lambda contestant: contestant.played())
+        found |= {contestant.entrant.name: contestant.row for contestant in playing}
         for contestant in playing:  # at once, not one after the other
             contestant.dismissed()
     rows = [row for row in found.values() if "times" in row]
@@ -96,6 +94,7 @@ class _Contestant:
 
     def __init__(self, entrant: Entrant, patience: float) -> None:
         self.entrant = entrant
+        self.row: dict[str, Any] = {"times": [], "processor": []}
         self._patience = patience
 
     def __enter__(self) -> _Contestant:
@@ -121,32 +120,27 @@ class _Contestant:
             self._process.stdin.close()
 
     def prepared(self) -> None:
-        """Wait until it is."""
-        self._answer()
+        """Wait until it is, and hear what it says of itself."""
+        self.row["about"] = json.loads(self._answer())
 
-    def started(self, seconds: float) -> dict[str, Any]:
-        """An empty row: what it says of itself, and the rounds that take so many seconds."""
-        self._say("start")
-        about = json.loads(self._answer())
+    def tried(self, seconds: float) -> None:
+        """How many rounds take so many seconds."""
         one, _ = self._turn(1)
-        rounds = max(1, round(seconds / one))
-        return {"about": about, "rounds": rounds, "times": [], "processor": []}
+        self.row["rounds"] = max(1, round(seconds / one))
 
-    def play_a_turn(self, row: dict[str, Any]) -> None:
-        """Add its seconds a round."""
-        wall, processor = self._turn(row["rounds"])
-        row["times"].append(wall / row["rounds"])
-        row["processor"].append(processor / row["rounds"])
+    def played(self) -> None:
+        """A turn that counts."""
+        rounds = self.row["rounds"]
+        wall, processor = self._turn(rounds)
+        self.row["times"].append(wall / rounds)
+        self.row["processor"].append(processor / rounds)
 
     def _turn(self, rounds: int) -> list[float]:
-        self._say(str(rounds))
-        return [float(word) for word in self._answer().split()]
-
-    def _say(self, word: str) -> None:
         assert self._process.stdin
         with contextlib.suppress(BrokenPipeError):  # the answer will tell
-            self._process.stdin.write(f"{word}\n")
+            self._process.stdin.write(f"{rounds}\n")
             self._process.stdin.flush()
+        return [float(word) for word in self._answer().split()]
 
     def _answer(self) -> str:
         assert self._process.stdout

@@ -3,69 +3,76 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jax
+
 from benchmarks import hlo, roofline
 from benchmarks.contest import Entrant, contest
-from benchmarks.rounds import PEERS, settings_file, settings_of
+from benchmarks.rounds import CONTESTS, PEERS, settings_file, settings_of
 
 DEVICE = "cuda"
 PRECISIONS = ("tf32", "bfloat16", "float32")
-# Who plays, in each precision, by the script's flags.
-OURS = {"ours": (), "ours, one graph": ("--gpu_graph",)}
+ON_TENSOR_CORES = ("tf32", "bfloat16")
+# Who plays: the script's flags, and the precisions.
+OURS = {"ours": ((), PRECISIONS), "ours, one graph": (("--gpu_graph",), ON_TENSOR_CORES)}
 THEIRS = {
-    "torch": (),
-    "torch, compiled": ("--compile",),
-    "torch, graph": ("--graph",),
-    "torch, compiled, graph": ("--compile", "--graph"),
-    "torch, compiled, graph, folded": ("--compile", "--graph", "--phases"),
+    "torch": ((), PRECISIONS),
+    "torch, compiled": (("--compile",), ("tf32",)),
+    "torch, graph": (("--graph",), ON_TENSOR_CORES),
+    "torch, compiled, graph": (("--compile", "--graph"), PRECISIONS),
+    "torch, compiled, graph, folded": (("--compile", "--graph", "--phases"), ON_TENSOR_CORES),
 }
-# Without tensor cores, nobody's choice: those that tell enough.
-IN_FLOAT32 = ("ours", "torch", "torch, compiled, graph")
-PATIENCE = 240.0  # seconds; compiling, or autotuning, is done within one
+PATIENCE = 240.0  # seconds; all have compiled within them
 
 
-def measure(torch: str, name: str, batch: str) -> dict[str, Any]:
-    """One contest, and what this device can do at most.
+def measure(torch: str, name: str) -> dict[str, Any]:
+    """A contest for each batch size, and what this device can do at most.
 
-    An entrant that fails is left out. It takes about three minutes.
+    An entrant that fails is left out. It takes about four minutes: all are started at once, since
+    most of that is compiling. (That libraries pick kernels by timing them while others do, showed
+    in no figure.)
 
     Args:
       torch: a Python that has PyTorch for CUDA, or "" for none.
       name: an experiment's.
-      batch: its batch size.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        settings = str(settings_file(name, Path(folder)))
-        common = ("--settings", settings, "--batch_size", batch, "--device", DEVICE)
-        # Which kernels XLA found fastest, the second program of a precision has from the first.
-        tuned = f"JAX_COMPILATION_CACHE_DIR={folder}/xla"
-        scripts = [(("env", tuned, sys.executable, str(PEERS / "jax_round.py")), OURS)]
-        if torch:
-            scripts.append(((torch, str(PEERS / "torch_round.py")), THEIRS))
-        entrants = list[Entrant]()
-        for precision, (script, modes) in itertools.product(PRECISIONS, scripts):
-            for who, flags in modes.items():
-                if precision == "float32" and who not in IN_FLOAT32:
-                    continue
-                written = ("--hlo", f"{folder}/{precision}.txt") if who == "ours" else ()
-                options = (*common, *flags, *written, "--precision", precision)
-                entrants.append(Entrant(f"{who} {precision}", (*script, *options)))
-        rows = contest(entrants, passes=5, seconds=0.3, patience=PATIENCE, all_needed=False)
-        programs = {
-            precision: path.read_text()
+    batches = [batch for each, batch, *_ in CONTESTS if each == name]
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        settings = settings_file(name, folder)
+        entrants = [entrant for batch in batches for entrant in _entrants(torch, settings, batch)]
+        rows = contest(entrants, passes=5, seconds=0.25, patience=PATIENCE, all_needed=False)
+        programs = {path.stem: path.read_text() for path in folder.glob("*.hlo")}
+    found = {}
+    for batch in batches:
+        hardware = {
+            precision: _share(name, batch, precision, programs.get(f"{precision} {batch}"))
             for precision in PRECISIONS
-            if (path := Path(folder) / f"{precision}.txt").exists()
         }
-    hardware = {
-        precision: _share(name, int(batch), precision, programs.get(precision))
-        for precision in PRECISIONS
-    }
-    return {"name": name, "batch": int(batch), "rows": rows, "hardware": hardware}
+        ending = f" {batch}"
+        of_it = {k.removesuffix(ending): row for k, row in rows.items() if k.endswith(ending)}
+        found[str(batch)] = {"rows": of_it, "hardware": hardware}
+    return {"name": name, "device": jax.devices()[0].device_kind, "batches": found}
+
+
+def _entrants(torch: str, settings: Path, batch: int) -> Iterator[Entrant]:
+    """Named by who it is, its precision and its batch."""
+    common = ("--settings", str(settings), "--batch_size", str(batch), "--device", DEVICE)
+    scripts = [(sys.executable, "jax_round.py", OURS)]
+    if torch:
+        scripts.append((torch, "torch_round.py", THEIRS))
+    for python, script, modes in scripts:
+        for who, (flags, precisions) in modes.items():
+            for precision in precisions:
+                options = (*common, *flags, "--precision", precision)
+                if who == "ours":
+                    options += ("--hlo", str(settings.with_name(f"{precision} {batch}.hlo")))
+                yield Entrant(f"{who} {precision} {batch}", (python, str(PEERS / script), *options))
 
 
 def _share(name: str, batch: int, precision: str, program: str | None) -> dict[str, Any]:

@@ -18,8 +18,7 @@ from wgan_jax.gan import networks
 SLEEPER = """
 import sys, time
 sys.path.insert(0, "benchmarks/peers")
-from serve import serve, wait_for_start
-wait_for_start()
+from serve import serve
 serve(lambda n: time.sleep(n * {seconds}), {{"versions": {{"sleep": "1"}}, "parameters": 3}})
 """
 
@@ -59,16 +58,20 @@ def test_who_is_not_needed_may_fail_or_hang():
 
 def test_a_contest_on_a_gpu_goes_on_without_those_that_fail(monkeypatch):
     """Here all of PyTorch's do, without one; ours play on a CPU as if it were the GPU."""
+    monkeypatch.setattr(gpu, "CONTESTS", (("digits_wgan", 2), ("digits_wgan", 3)))
     monkeypatch.setattr(gpu, "PRECISIONS", ("tf32",))
     monkeypatch.setattr(gpu, "DEVICE", "cpu")
-    monkeypatch.setattr(gpu, "OURS", {"ours": ()})
+    monkeypatch.setattr(gpu, "OURS", {"ours": ((), ("tf32",))})
+    monkeypatch.setattr(gpu, "THEIRS", {"torch": ((), ("tf32",)), "torch, graph": ((), ("tf32",))})
     monkeypatch.setitem(roofline.MATRIX, "cpu", 64)
     monkeypatch.setitem(roofline.COPIED, "cpu", 64)
-    found = gpu.measure(sys.executable, "digits_wgan", "2")
-    assert found["rows"]["ours tf32"]["median"] > 0
-    assert all("gave_up" in found["rows"][f"{who} tf32"] for who in gpu.THEIRS)
-    assert found["hardware"]["tf32"]["bound"] > 0
-    assert found["hardware"]["tf32"]["program"]["kernels"] > 0
+    found = gpu.measure(sys.executable, "digits_wgan")["batches"]
+    assert list(found) == ["2", "3"]
+    for of_it in found.values():
+        assert of_it["rows"]["ours tf32"]["median"] > 0
+        assert all("gave_up" in of_it["rows"][f"{who} tf32"] for who in gpu.THEIRS)
+        assert of_it["hardware"]["tf32"]["bound"] > 0
+        assert of_it["hardware"]["tf32"]["program"]["kernels"] > 0
 
 
 def made_up() -> dict:
@@ -136,12 +139,9 @@ def made_up() -> dict:
     theirs["torch, compiled, graph, folded tf32"] = row(0.0025)
     tf32 = {"operations": 5e9, "bytes": 2e9, "peaks": {"operations": 4e14, "bytes": 3e12}}
     tf32["program"] = {"operations": 4e9, "bytes": 3e9, "kernels": 1478, "bound": 0.0015}
-    figures["gpu:cifar_wgan:64"] = {
-        "name": "cifar_wgan",
-        "batch": 64,
-        "rows": {"ours tf32": ours} | theirs,
-        "hardware": {"tf32": tf32 | {"bound": 0.001}},
-    }
+    rows, hardware = {"ours tf32": ours} | theirs, {"tf32": tf32 | {"bound": 0.001}}
+    batches = {"64": {"rows": rows, "hardware": hardware}}
+    figures["gpu:cifar_wgan"] = {"name": "cifar_wgan", "device": "NVIDIA H100", "batches": batches}
     about = {"cores": 2, "cpu": "C", "python": "3", "versions": {"jax": "0"}, "load_before": 0.5}
     about["date"] = "2026-01-02T00:00"
     return {part: {"about": about, "figures": found} for part, found in figures.items()}
@@ -160,13 +160,14 @@ def test_the_page_has_every_part(tmp_path, monkeypatch):
     assert "| digits | 9 | 3 | 1.010 (0.900 to 1.100) | 1.020 | 2.0 |" in text
     assert "2026-01-02, load before 0.5" in text
     assert "| cifar_wgan 64 tf32 | 5.0 | 5.0 | 5.0 | 5.0 | 1,234 | 56 | 0 | 67 | 9.0 |" in text
-    assert "## On a GPU: cifar_wgan, batch 64" in text
+    assert "## On a GPU: NVIDIA H100" in text
+    assert "**The guide's network (clipping, 32x32), batch 64**" in text
     assert "| PyTorch eager | 3.00 |" in text
     assert "| PyTorch, a CUDA graph | failed |" in text
     assert "| PyTorch's best over our best | 1.50 |" in text
-    assert "as ours, over it | 1.25 |" in text
+    assert "| PyTorch's with folded upsampling over our best | 1.25 |" in text
     assert (
-        "| tf32 | 400.0 | 3.0 | 5.0 | 2.0 | 1.00 | 50% | 1,478 | 4.0 | 3.0 | 1.50 | 75% |" in text
+        "| tf32 | 400.0 | 3.0 | 5.0 | 2.0 | 1.00 | 50% | 4.0 | 3.0 | 1.50 | 75% | 1,478 |" in text
     )
     assert all(size.stat().st_size > 1000 for size in (tmp_path / "images").glob("*.png"))
     empty = page.write({}).read_text()

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
 import jax
 import numpy as np
-from serve import serve, wait_for_start
+from serve import serve
 
 from wgan_jax.quality.encoders import Encoding, inception_encoder
 from wgan_jax.quality.statistics import Protocol
@@ -26,7 +26,6 @@ def main() -> None:
     parser.add_argument("--batch_size", type=int, default=32)
     parser.add_argument("--dtype", default="float32")
     options = parser.parse_args()
-    wait_for_start()
     protocol = Protocol("inception", "random", "", "tf1", options.dtype)
     with np.load(options.weights) as tensors:
         encoding = Encoding(inception_encoder(protocol, tensors), options.batch_size)

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 import jax
 import jax.numpy as jnp
 import numpy as np
-from serve import serve, wait_for_start
+from serve import serve
 
 from wgan_jax import devices
 from wgan_jax.config import resolve
@@ -56,9 +56,7 @@ def main() -> None:
         name: sum(leaf.size for leaf in jax.tree.leaves(player.params))
         for name, player in players.items()
     }
-    lowered = chunk_program(game).lower(state, images, key, jnp.int32(1))
-    wait_for_start()
-    program = lowered.compile()
+    program = chunk_program(game).lower(state, images, key, jnp.int32(1)).compile()
 
     def play(n: int) -> None:
         nonlocal state

@@ -24,7 +24,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers
-from serve import serve, wait_for_start
+from serve import serve
 
 Settings = dict[str, Any]
 
@@ -133,7 +133,6 @@ def main() -> None:
     parser.add_argument("--channels", type=int, default=3)
     parser.add_argument("--predict_on_batch", action="store_true", help="the faster call")
     options = parser.parse_args()
-    wait_for_start()
     settings = json.loads(options.settings.read_text())
     loop = Loop(settings, options.batch_size, options.channels, options.predict_on_batch)
     parameters = {

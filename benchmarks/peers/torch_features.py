@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from serve import serve, wait_for_start
+from serve import serve
 
 for name in ("torchvision", "tqdm", "requests", "PIL", "scipy"):
     if name == "torchvision" or util.find_spec(name) is None:
@@ -35,7 +35,6 @@ def main() -> None:
     parser.add_argument("--batch_size", type=int, default=32)
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
-    wait_for_start()
     with np.load(options.weights) as tensors, tempfile.NamedTemporaryFile(suffix=".pth") as file:
         state = {key: torch.from_numpy(tensors[key]) for key in tensors.files}
         torch.save(state, file.name)

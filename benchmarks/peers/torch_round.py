@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from serve import serve, wait_for_start
+from serve import serve
 
 Settings = dict[str, Any]
 DTYPES = {"float32": None, "tf32": None, "bfloat16": torch.bfloat16}
@@ -232,11 +232,8 @@ def main() -> None:
     options = parser.parse_args()
     fast = options.precision == "tf32"
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = fast
+    torch.backends.cudnn.benchmark = True
     contest = Contest(json.loads(options.settings.read_text()), options)
-    if options.compile:
-        contest.round()
-    wait_for_start()
-    torch.backends.cudnn.benchmark = True  # from now on it picks kernels by timing them
     models = {"critic": contest.critic, "generator": contest.generator}
     parameters = {k: sum(p.numel() for p in m.parameters()) for k, m in models.items()}
     versions = {"torch": torch.__version__}
