@@ -19,7 +19,7 @@ DEVICE = "cuda"
 PRECISIONS = ("tf32", "bfloat16", "float32")
 ON_TENSOR_CORES = ("tf32", "bfloat16")
 # Who plays: the script's flags, and the precisions.
-OURS = {"ours": ((), PRECISIONS), "ours, one graph": (("--gpu_graph",), ON_TENSOR_CORES)}
+OURS = {"ours": ((), PRECISIONS)}
 THEIRS = {
     "torch": ((), PRECISIONS),
     "torch, compiled": (("--compile",), ("tf32",)),

@@ -1,7 +1,4 @@
-"""Kernels of a compiled GPU program, and what the host starts, counted in XLA's own texts of it.
-
-These are HLO after all passes, and thunks: the steps of the program's execution.
-"""
+"""Kernels of a compiled GPU program, counted in XLA's own text of it: HLO after all passes."""
 
 from __future__ import annotations
 
@@ -17,7 +14,6 @@ _INSTRUCTION = re.compile(
 _COMPUTATION = re.compile(r"^(ENTRY )?%([\w.\-]+) \(.*\{$")
 _ARRAY = re.compile(r"\b([a-z]+\d*)\[([\d,]*)\]")
 _BITS = {"pred": 8} | {f"{kind}{n}": n for kind in ("s", "u", "f", "bf") for n in (8, 16, 32, 64)}
-_THUNK = re.compile(r"^( *)\d+: k(\w+)")
 # What moves nothing.
 _FREE = {"parameter", "tuple", "get-tuple-element", "bitcast", "constant", "after-all"}
 
@@ -90,33 +86,6 @@ def least_seconds(text: str, peaks: dict[str, float]) -> float:
         kernel.times * max(kernel.operations / peaks["operations"], kernel.bytes / peaks["bytes"])
         for kernel in kernels_of_a_round(text)
     )
-
-
-def launches_of_a_round(thunks: str, critic_updates: int) -> int:
-    """How often the host starts something in a round; a graph (command buffer) is started at once.
-
-    Args:
-      thunks: what XLA dumps as `thunk_sequence_after_thunk_passes`: a loop's indented condition
-        and body.
-      critic_updates: how often the loop within the round's goes round.
-    """
-    times = (0, 1, critic_updates)  # by the loops around it
-    found, graph, loops, in_condition = 0, None, list[int](), False
-    for line in thunks.splitlines():
-        thunk = _THUNK.match(line)
-        if not thunk:
-            in_condition = line.startswith("condition") or (in_condition and "body" not in line)
-            continue
-        depth, kind = len(thunk[1]), thunk[2]
-        loops = [loop for loop in loops if loop < depth]
-        if graph is not None and depth > graph:
-            continue
-        graph = depth if kind == "CommandBuffer" else None
-        if kind == "While":
-            loops.append(depth)
-        elif not (in_condition and len(loops) == 2):  # how often the inner goes round is known
-            found += times[len(loops)]
-    return found
 
 
 def _program(text: str) -> tuple[Program, str]:

@@ -26,14 +26,12 @@ EXPERIMENTS = {
 }
 ON_GPU = {
     "ours": "wgan-jax",
-    "ours, one graph": "wgan-jax, `config.gpu_graph`",
     "torch": "PyTorch eager",
     "torch, compiled": "PyTorch, `torch.compile`",
     "torch, graph": "PyTorch, a CUDA graph",
     "torch, compiled, graph": "PyTorch, both",
     "torch, compiled, graph, folded": "PyTorch, both, upsampling folded into the kernel as ours",
 }
-OURS = ("ours", "ours, one graph")
 FOLDED = "torch, compiled, graph, folded"
 FORMS = ("plain", "winograd")  # of a convolution
 # A rate is the greatest where the time is the least.
@@ -59,10 +57,9 @@ Not yet measured. With jax for CUDA here, and PyTorch for CUDA in an environment
 python -m benchmarks --only gpu --torch PYTHON
 ```
 
-It plays our rounds (as they are, and with `--config.gpu_graph=True`) and PyTorch's (eager,
-`torch.compile`, a CUDA graph, both) in turns, each in TF32, bfloat16 and float32, at batch 64 and
-512, and writes this section; `--only gpu:cifar_wgan` plays one of the contests, in about four
-minutes.
+It plays our rounds and PyTorch's (eager, `torch.compile`, a CUDA graph, both) in turns, in TF32,
+bfloat16 and float32, at batch 64 and 512, and writes this section; `--only gpu:cifar_wgan` plays
+one of the contests, in about four minutes.
 """
 
 
@@ -142,8 +139,8 @@ def _gpu(figures: dict[str, Any]) -> str:
     ]
     for batch, of_it in figures["batches"].items():
         rows, hardware = of_it["rows"], of_it["hardware"]
-        ours = {precision: _least(rows, precision, OURS) for precision in hardware}
-        plain = [who for who in ON_GPU if who not in (*OURS, FOLDED)]
+        ours = {precision: _least(rows, precision, ["ours"]) for precision in hardware}
+        plain = [who for who in ON_GPU if who not in ("ours", FOLDED)]
         lines = [
             [name, *(_milliseconds(rows.get(f"{who} {precision}", {})) for precision in hardware)]
             for who, name in ON_GPU.items()
@@ -198,13 +195,13 @@ def _least(rows: dict[str, Any], precision: str, who: Sequence[str]) -> float:
 
 def _ahead(figures: dict[str, Any]) -> str:
     heads = ["network, batch, precision", "GFLOP, plain form", "GFLOP", "GB, plain form", "GB"]
-    heads += ["kernels", "launches", "launches, one graph", "scratch memory, MB", "compiling, s"]
+    heads += ["kernels", "scratch memory, MB", "compiling, s"]
     counts = ("operations_plain", "operations", "bytes_plain", "bytes")
     lines = [
         [
             name,
             *(f"{row[key] / 1e9:,.1f}" for key in counts),
-            *(f"{row[key]:,}" for key in ("kernels", "launches", "launches_with_graph")),
+            f"{row['kernels']:,}",
             f"{row['scratch_mb']:,.0f}",
             f"{row['compiling']:.1f}",
         ]
@@ -214,10 +211,8 @@ def _ahead(figures: dict[str, Any]) -> str:
         "## Compiled for an H100, not run\n\nXLA compiles for a GPU that is only described to it: "
         "`python -m benchmarks --only ahead`, with jax's CUDA plugin and without a GPU. What a "
         "round would run there, counted in the compiled program: operations of convolutions and "
-        "matrix products, bytes of every kernel's operands and results, kernels. *Launches* are "
-        "what the host starts a round: a kernel, or several recorded as a CUDA graph; with "
-        "`--config.gpu_graph=True` all rounds of a chunk are one graph. The plain form is counted "
-        "by hand, as above. Of the seconds of a round this says nothing.\n\n"
+        "matrix products, bytes of every kernel's operands and results, kernels. The plain form is "
+        "counted by hand, as above. Of the seconds of a round this says nothing.\n\n"
         f"{table(heads, lines)}"
     )
 

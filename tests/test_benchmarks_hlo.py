@@ -48,31 +48,3 @@ def test_a_librarys_product_counts_as_ours():
 def test_what_cannot_be_counted_is_not_passed_over(part, other, word):
     with pytest.raises(ValueError, match=word):
         hlo.kernels_of_a_round(TEXT.replace(part, other))
-
-
-def test_what_the_host_starts_is_counted_once_through_the_outermost_loop():
-    thunks = """
-000: kCopy [source | next=001 (1)] kCopy
-001: kWhile [prev=000 (1) | sink]
-condition:
-    002: kCustomKernel [source | sink] loop_and_fusion grid: [1, 1, 1]
-  body:
-    000: kCommandBuffer [source | next=005 (1)]
-        003: kCopy [source | sink] kCopy
-        004: kCustomKernel [source | sink] loop_add_fusion grid: [1, 1, 1]
-    005: kWhile [prev=000 (1) | next=010 (1)]
-condition:
-        006: kCustomKernel [source | sink] loop_compare_fusion grid: [1, 1, 1]
-      body:
-        000: kCommandBuffer [source | next=008 (1)]
-            007: kCustomKernel [source | sink] loop_add_fusion grid: [1, 1, 1]
-        008: kConvolution [prev=000 (1) | next=009 (1)] kConvolution
-        009: kCustomKernel [prev=008 (1) | sink] loop_add_fusion grid: [1, 1, 1]
-    010: kConvolution [prev=005 (1) | sink] kConvolution
-"""
-    # Outer: its condition, a graph, a convolution. Inner, five times: a graph and two more.
-    assert hlo.launches_of_a_round(thunks, 5) == 3 + 5 * 3
-    # All of it as one graph, started once a chunk.
-    lines = ["000: kCommandBuffer [source | sink]"]
-    lines += [("" if "condition" in line else "    ") + line for line in thunks.splitlines()]
-    assert hlo.launches_of_a_round("\n".join(lines), 5) == 0

@@ -8,9 +8,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from wgan_jax import backend, experiment
-from wgan_jax.backend import compiler_options
-from wgan_jax.errors import UserError
+from wgan_jax import experiment
 from wgan_jax.gan.rounds import chunk_program
 from wgan_jax.gan.state import new_game, root_key
 
@@ -55,19 +53,3 @@ def test_with_float32_every_product_asks_for_all_digits(monkeypatch):
     products = [line for line in text.splitlines() if PRODUCT.search(line)]
     assert products
     assert all("HIGHEST" in line for line in products)
-
-
-def test_a_graph_is_asked_for_on_gpus_alone(monkeypatch):
-    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    assert compiler_options() == {}
-    (recorded,) = compiler_options(graph=True).values()
-    assert {"CONVOLUTION", "WHILE"} <= set(recorded.split(","))
-    monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
-    assert compiler_options(graph=True) == {}
-
-
-def test_a_graph_that_xla_cannot_record_is_refused_in_a_line(monkeypatch):
-    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    monkeypatch.setattr(backend, "_GRAPH", ("xla_no_such_option", "1"))
-    with pytest.raises(UserError, match=r"config\.gpu_graph: jax .* does not know how"):
-        compiler_options(graph=True)

@@ -3,7 +3,7 @@
 from types import SimpleNamespace as Some
 
 from wgan_jax.data.digits import read_labelled
-from wgan_jax.profiling import Operation, _described, operations, table
+from wgan_jax.profiling import Operation, _described, _paths, operations, table
 from wgan_jax.training import train
 
 
@@ -36,6 +36,24 @@ def test_where_a_device_has_lines_of_its_own_the_host_does_not_count():
     kernel = Some(name="k", start_ns=0, duration_ns=0, stats=[("hlo_op", "fusion.1")])
     planes = [Some(name=name, lines=[Some(events=[kernel])]) for name in ("/device:GPU:0", "/host")]
     assert operations(Some(planes=planes), {}) == [Operation("fusion", "", 0, 1)]
+
+
+def test_kernels_within_a_cuda_graph_are_told_apart():
+    names = ("loop_add_fusion_16", "sm90_xmma_gemm_tf32_tilesize128", "memcpy32_post")
+    kernels = [
+        Some(name=name, start_ns=0, duration_ns=3e6 - n, stats=[("hlo_op", "command_buffer_5")])
+        for n, name in enumerate(names)
+    ]
+    planes = [Some(name="/device:GPU:0", lines=[Some(events=kernels)])]
+    program = (
+        '  %loop_add_fusion.16 = f32[2] fusion(), metadata={op_name="jit(f)/vmap(Critic)/add"}'
+    )
+    found = operations(Some(planes=planes), _paths(program))
+    assert [(each.name, each.where) for each in found] == [
+        ("add", "Critic"),
+        ("matrix product", ""),
+        ("memcpy32_post", ""),
+    ]
 
 
 def test_an_empty_trace_makes_an_empty_table():

@@ -17,31 +17,11 @@ _LIBRARY_PRODUCTS = (
     "xla_cpu_experimental_ynn_fusion_type",
     "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT",
 )
-# On a GPU, all that XLA can record into a CUDA graph. By default convolutions and loops are not
-# among it, so that the host starts kernels a few at a time.
-_GRAPH = (
-    "xla_gpu_enable_command_buffer",
-    "FUSION,CUBLAS,CUBLASLT,CUSTOM_CALL,CUDNN,CONDITIONAL,DYNAMIC_SLICE_FUSION,CONVOLUTION,WHILE",
-)
 
 
-def compiler_options(*, graph: bool = False) -> dict[str, str]:
-    """What XLA is told beside its defaults.
-
-    Args:
-      graph: on a GPU, the whole program is to be one CUDA graph.
-
-    Raises:
-      UserError: it is to be one, and the installed XLA does not know how.
-    """
-    platform = jax.default_backend()
-    if platform == "cpu":
-        return _known(*_LIBRARY_PRODUCTS)
-    if platform != "gpu" or not graph:
-        return {}
-    if not (options := _known(*_GRAPH)):
-        raise UserError(f"config.gpu_graph: jax {jax.__version__} does not know how; leave it.")
-    return options
+def compiler_options() -> dict[str, str]:
+    """What XLA is told beside its defaults."""
+    return _known(*_LIBRARY_PRODUCTS) if jax.default_backend() == "cpu" else {}
 
 
 @cache

@@ -145,12 +145,6 @@ class Settings:
         "of products: tf32 (as GPUs do by default; elsewhere float32), float32 or bfloat16; "
         "weights, statistics and losses are float32 always",
     )
-    gpu_graph: bool = _field(
-        False,
-        "start the rounds of a chunk as one CUDA graph, so that no kernel waits for the host "
-        "(NVIDIA GPUs; not yet run on one)",
-        result=False,
-    )
     devices: int = _field(0, "devices that share every batch; 0: all there are", result=False)
     ema: float = _field(0.0, "decay of the averaged generator used for samples; 0: off")
     init_from: str = _field("", "a workdir or checkpoint to take the initial weights from")

@@ -18,7 +18,8 @@ BEFORE, TRACED = 2, 3  # chunks before the first that is traced, until all is wa
 SHOWN = 15  # operations in the table
 
 # Words of an operation's path that say how the program is built, and not what is computed.
-_FRAME = re.compile(r"^(while|body|cond|closed_call|\w+\._\w+|)$")
+_FRAME = re.compile(r"^(while|body|cond|closed_call|eval_jaxpr|\w+\._\w+|)$")
+_WRAPPERS = re.compile(r"transpose\(jvp\(|jvp\(|vmap\(|jit\(\w+|\)")
 _HOLDERS = ("while", "conditional", "call")  # instructions whose time is that of others
 
 
@@ -114,6 +115,8 @@ def table(found: list[Operation], rounds: int) -> str:
 def _spans(data: Any) -> Iterable[tuple[str, float]]:
     """(instruction, seconds) of every call; those on the device where it has lines of its own.
 
+    What XLA has recorded as a CUDA graph bears the graph's name; a kernel's own is there as well.
+
     On the CPU a call may end on another thread than it began: its end is an event of its own, that
     refers to its beginning.
     """
@@ -129,7 +132,9 @@ def _spans(data: Any) -> Iterable[tuple[str, float]]:
             if "hlo_op" in stats and "_p" in stats:
                 begun[stats["_p"]] = (stats["hlo_op"], event.start_ns, event.duration_ns)
             elif "hlo_op" in stats:
-                alone.append((stats["hlo_op"], event.duration_ns * 1e-9))
+                graph = stats["hlo_op"].startswith("command_buffer")
+                name = event.name if graph else stats["hlo_op"]
+                alone.append((name, event.duration_ns * 1e-9))
             elif event.name.startswith("end: "):
                 ends[stats.get("_c", -1)] = event.start_ns
     for number, (name, start, duration) in begun.items():
@@ -139,19 +144,20 @@ def _spans(data: Any) -> Iterable[tuple[str, float]]:
 
 def _paths(program: str) -> dict[str, str]:
     """Instruction -> path, e.g. `dot.3` -> `jit(play_chunk)/while/body/Critic/Dense_0/dot_general`,
-    from the text of a compiled program."""
-    found = re.findall(r'^\s*(?:ROOT )?%?([\w.\-]+) = .*op_name="([^"]*)"', program, re.MULTILINE)
-    return dict(found)
+    from the text of a compiled program; by its kernel's name, `dot_3`, too."""
+    line = r'^\s*(?:ROOT )?%?([\w.\-]+) = .*op_name="([^"]*)"'
+    found = dict(re.findall(line, program, re.MULTILINE))
+    return {re.sub(r"\W", "_", name): path for name, path in found.items()} | found
 
 
 def _described(instruction: str, paths: dict[str, str]) -> tuple[str, str]:
     """(what is computed, where) of an instruction."""
     path = paths.get(instruction, "")
     backward = "transpose(" in path
-    plain = re.sub(r"transpose\(jvp\(|jvp\(|jit\(\w+|\)", "", path)
-    words = [word for word in plain.split("/") if not _FRAME.match(word)]
-    kind = re.sub(r"[.\d]+$", "", instruction)
+    words = [word for word in _WRAPPERS.sub("", path).split("/") if not _FRAME.match(word)]
+    if not words and re.search("gemm|nvjet", instruction):  # of NVIDIA's library, in a graph
+        return "matrix product", ""
     if not words:
-        return kind, ""
+        return re.sub(r"[._\d]+$", "", instruction), ""
     name, parts = words[-1], words[:-1]
     return name, "/".join(dict.fromkeys(parts)) + (" backward" if backward else "")

@@ -33,7 +33,6 @@ def main() -> None:
     parser.add_argument("--batch_size", type=int, default=64)
     parser.add_argument("--channels", type=int, default=3)
     parser.add_argument("--precision", default="tf32")
-    parser.add_argument("--gpu_graph", action="store_true", help="a chunk as one CUDA graph")
     parser.add_argument("--device", default="cpu", help="the platform: cpu, cuda or tpu")
     parser.add_argument("--hlo", type=Path, help="where to write the compiled program's text")
     options = parser.parse_args()
@@ -45,7 +44,6 @@ def main() -> None:
         settings,
         batch_size=options.batch_size,
         precision=options.precision,
-        gpu_graph=options.gpu_graph,
     )
     game, key = new_game(settings, options.channels), root_key(settings.seed)
     shape = (2 * settings.batch_size, *game.image_shape)

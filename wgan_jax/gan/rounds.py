@@ -140,7 +140,7 @@ def chunk_program(game: Game, streamed: int = 0) -> jax.stages.Wrapped:
         play_chunk,
         donate_argnums=0,
         out_shardings=everywhere(game.mesh),
-        compiler_options=compiler_options(graph=game.settings.gpu_graph),
+        compiler_options=compiler_options(),
     )
 
 

@@ -102,6 +102,7 @@ def load_settings(workdir: Path) -> Settings:
       UserError: there is no run in the folder, or its `config.json` is damaged.
     """
     found = _read_json(workdir, "config.json")
+    found.pop("gpu_graph", None)  # once a setting, of no effect on results
     try:
         return resolve(found)
     except UserError as error:
