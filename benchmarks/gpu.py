@@ -34,8 +34,7 @@ def measure(torch: str, name: str) -> dict[str, Any]:
     """A contest for each batch size, and what this device can do at most.
 
     An entrant that fails is left out. It takes about four minutes: all are started at once, since
-    most of that is compiling. (That libraries pick kernels by timing them while others do, showed
-    in no figure.)
+    most of that is compiling. So libraries pick kernels by timing them while others do.
 
     Args:
       torch: a Python that has PyTorch for CUDA, or "" for none.

@@ -168,6 +168,7 @@ def _gpu(figures: dict[str, Any]) -> str:
             f"**{EXPERIMENTS[figures['name']]}, batch {batch}**\n\n"
             f"{table(['ms a round', *hardware], lines)}\n{table(heads, bounds)}"
         )
+    parts.append("".join(f"- {remark}\n" for remark in figures.get("remarks", [])))  # by hand
     return (
         "\n".join(parts) + f"\n{_versions(of_it['rows'] for of_it in figures['batches'].values())}"
     )

@@ -141,6 +141,7 @@ def made_up() -> dict:
     rows, hardware = {"ours tf32": ours} | theirs, {"tf32": tf32 | {"bound": 0.001}}
     batches = {"64": {"rows": rows, "hardware": hardware}}
     figures["gpu:cifar_wgan"] = {"name": "cifar_wgan", "device": "NVIDIA H100", "batches": batches}
+    figures["gpu:cifar_wgan"]["remarks"] = ["Said by hand."]
     about = {"cores": 2, "cpu": "C", "python": "3", "versions": {"jax": "0"}, "load_before": 0.5}
     about["date"] = "2026-01-02T00:00"
     return {part: {"about": about, "figures": found} for part, found in figures.items()}
@@ -160,6 +161,7 @@ def test_the_page_has_every_part(tmp_path, monkeypatch):
     assert "2026-01-02, load before 0.5" in text
     assert "| cifar_wgan 64 tf32 | 5.0 | 5.0 | 5.0 | 5.0 | 1,234 | 67 | 9.0 |" in text
     assert "## On a GPU: NVIDIA H100" in text
+    assert "- Said by hand." in text
     assert "**The guide's network (clipping, 32x32), batch 64**" in text
     assert "| PyTorch eager | 3.00 |" in text
     assert "| PyTorch, a CUDA graph | failed |" in text

@@ -1,10 +1,10 @@
 """Convolutions in the form that the platform runs fast: equal values, equal gradients.
 
 Everywhere, upsampling is folded into the kernel. On GPUs and TPUs gradients are left to XLA, which
-is given convolutions of stride 1 alone: the pixels of a block of the stride become channels. Its
-library's kernels for strided ones, their gradients most of all, are slower by more than the zeros
-that this adds to a kernel of odd size; and in the gradients of a kernel with more taps than places
-(5x5 at 4x4) XLA would exchange image and kernel. That one is a matrix product.
+is given convolutions of stride 1 alone: the pixels of a block of the stride become channels. On an
+H100 that gains more than the zeros cost that it adds to a kernel of odd size. In the gradients of a
+kernel with more taps than places (5x5 at 4x4) XLA would exchange image and kernel; that one is a
+matrix product.
 
 On the CPU gradients are written here. XLA's backend hands a convolution to its fast library
 only in the canonical form (NHWC x HWIO, nothing reversed). The ones that autodiff writes for
@@ -341,7 +341,7 @@ def _in_blocks(array: Array, axes: tuple[int, int], zeros: tuple[int, int], side
 def _aligned(low: int, size: int, stride: int) -> tuple[int, int]:
     """Zeros before the image and before the kernel, that its first tap is the first of a block.
 
-    Those before the kernel cost no copy of the image, but may cost a tap.
+    Before the kernel where that costs no tap more: the image need not be copied.
     """
     lead = -low % stride
     return (0, lead) if -(-(size + lead) // stride) == -(-size // stride) else (low, 0)
