@@ -1,12 +1,14 @@
-"""The events of a run, however damaged their file is."""
+"""The events of a run, however damaged their file is; settings of earlier versions."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from wgan_jax.record.claim import append_event, ended, events
+from wgan_jax.config import resolve, to_dict
+from wgan_jax.record.claim import append_event, ended, events, load_settings
 
 
 @pytest.mark.parametrize(
@@ -29,3 +31,9 @@ def test_a_damaged_line_costs_itself_alone(tmp_path: Path, damage: bytes) -> Non
 def test_no_events_yet(tmp_path: Path) -> None:
     assert events(tmp_path) == []
     assert not ended(tmp_path)
+
+
+def test_a_run_with_a_setting_that_is_gone_is_read(tmp_path: Path) -> None:
+    found = to_dict(resolve({})) | {"gpu_graph": True}
+    (tmp_path / "config.json").write_text(json.dumps(found))
+    assert load_settings(tmp_path) == resolve({})
