@@ -682,3 +682,10 @@ def test_a_long_compilation_is_told_and_a_short_one_is_not():
         assert told.wait(10)
     assert len(said) == 1
     assert "cached" in said[0]
+
+
+def test_a_short_run_is_not_called_healthy(tiny, tmp_path, capsys):
+    images = np.random.default_rng(0).integers(0, 256, (16, 8, 8, 1), np.uint8)
+    train(tiny | {"epochs": 5}, tmp_path, images=images)
+    said = capsys.readouterr().out
+    assert "Finished 5 epochs: too few to judge (losses are judged from 100 on)." in said

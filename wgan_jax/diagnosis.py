@@ -14,7 +14,7 @@ from wgan_jax.errors import UserError, printable
 from wgan_jax.health.judge import Verdict, judge
 from wgan_jax.health.names import shorten
 from wgan_jax.health.runlog import OBJECTIVES, SUFFIXES, RunLog, is_workdir, read
-from wgan_jax.health.windows import COUNT, FINE, SMALLEST
+from wgan_jax.health.windows import COUNT, FINE, LEAST
 from wgan_jax.history import History
 
 WIDTH = 80
@@ -138,9 +138,9 @@ def _limits(history: History) -> list[str]:
         return ["There are no losses of D: judged by the samples alone, FID from 5 values on."]
     if rows >= FINE * COUNT:
         return []
-    if rows >= SMALLEST * COUNT:
+    if rows >= LEAST:
         return [f"{rows} values of d_loss: its noise is judged from {FINE * COUNT} values on."]
-    return [f"{rows} values of d_loss: the losses are judged from {SMALLEST * COUNT} values on."]
+    return [f"{rows} values of d_loss: the losses are judged from {LEAST} values on."]
 
 
 def _wrap(line: str) -> str:

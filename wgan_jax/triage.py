@@ -24,11 +24,10 @@ from wgan_jax.files import make_folder, replace_bytes
 from wgan_jax.grid import Plan
 from wgan_jax.health import runlog
 from wgan_jax.health.conclusion import Conclusion, Outcome, conclude, scaled_rate
-from wgan_jax.health.windows import COUNT, SMALLEST
+from wgan_jax.health.windows import LEAST
 from wgan_jax.record import claim
 
 Trainer = Callable[[Settings, Path], object]
-LEAST = SMALLEST * COUNT  # values of d_loss from which losses are judged
 
 
 def triage(

@@ -15,6 +15,7 @@ from wgan_jax.health.series import Floats, Ints
 COUNT = 20  # windows of 5 % of the run so far
 SMALLEST = 5  # values in a window: fewer have no median worth the name
 FINE = 25  # values in a window whose tails and noise mean something
+LEAST = SMALLEST * COUNT  # epochs from which losses are judged
 
 
 @dataclass(frozen=True)
