@@ -1,4 +1,4 @@
-"""Contestants take turns: each a process, all alive, one at work at a time.
+"""Contestants take turns: each a process, all alive; once they are prepared, one works at a time.
 
 What is said between them and this is in `benchmarks/peers/serve.py`.
 """

@@ -13,7 +13,8 @@ import jax
 
 from benchmarks import hlo, roofline
 from benchmarks.contest import Entrant, contest
-from benchmarks.rounds import CONTESTS, PEERS, settings_file, settings_of
+from benchmarks.rounds import CONTESTS, PEERS, check_sizes, settings_file, settings_of
+from wgan_jax.config import Settings
 
 DEVICE = "cuda"
 PRECISIONS = ("tf32", "bfloat16", "float32")
@@ -47,10 +48,16 @@ def measure(torch: str, name: str) -> dict[str, Any]:
         entrants = [entrant for batch in batches for entrant in _entrants(torch, settings, batch)]
         rows = contest(entrants, passes=5, seconds=0.25, patience=PATIENCE, all_needed=False)
         programs = {path.stem: path.read_text() for path in folder.glob("*.hlo")}
+    check_sizes(name, rows)
+    peaks = {precision: roofline.peaks(precision) for precision in PRECISIONS}
     found = {}
     for batch in batches:
         hardware = {
-            precision: _share(name, batch, precision, programs.get(f"{precision} {batch}"))
+            precision: _share(
+                dataclasses.replace(settings_of(name), batch_size=batch, precision=precision),
+                peaks[precision],
+                programs.get(f"{precision} {batch}"),
+            )
             for precision in PRECISIONS
         }
         ending = f" {batch}"
@@ -74,10 +81,9 @@ def _entrants(torch: str, settings: Path, batch: int) -> Iterator[Entrant]:
                 yield Entrant(f"{who} {precision} {batch}", (python, str(PEERS / script), *options))
 
 
-def _share(name: str, batch: int, precision: str, program: str | None) -> dict[str, Any]:
+def _share(settings: Settings, peaks: dict[str, float], program: str | None) -> dict[str, Any]:
     """Peaks of the device, and what they allow: the round's work, and that of our program."""
-    settings = dataclasses.replace(settings_of(name), batch_size=batch, precision=precision)
-    work, peaks = roofline.by_hand(settings, 3), roofline.peaks(precision)
+    work = roofline.by_hand(settings, 3)
     found = dataclasses.asdict(work) | {"peaks": peaks, "bound": work.seconds(peaks)}
     if program:
         try:

@@ -131,11 +131,11 @@ def _versions(contests: Iterable[dict[str, Any]]) -> str:
 def _gpu(figures: dict[str, Any]) -> str:
     parts = [
         f"## On a GPU: {figures['device']}\n\n"
-        "PyTorch's best over our best: of those with plain upsampling. How close to the hardware: "
+        "PyTorch's best over ours: of those with plain upsampling. How close to the hardware: "
         "peaks are those of a large matrix product and of a copy. The plain form is counted by "
         "hand, as above; then come the kernels of our program, each with its operands and results "
         "moved once, and the time were each of them at its peak, by operations or by bytes, one "
-        "after the other. Shares are of our best.\n"
+        "after the other. Shares are of our time.\n"
     ]
     for batch, of_it in figures["batches"].items():
         rows, hardware = of_it["rows"], of_it["hardware"]
@@ -151,7 +151,7 @@ def _gpu(figures: dict[str, Any]) -> str:
         ):
             ratios = [_least(rows, precision, who) / ours[precision] for precision in hardware]
             shown = ("" if math.isnan(ratio) else f"{ratio:.2f}" for ratio in ratios)
-            lines.append([f"{name} over our best", *shown])
+            lines.append([f"{name} over ours", *shown])
         bounds = [
             [
                 precision,

@@ -62,7 +62,16 @@ def measure(torch: str) -> dict[str, Any]:
             names = ["ours", *(peer for peer in peers if torch or not peer.startswith("torch"))]
             entrants = [entrant(each, torch, *arguments) for each in names]
             rows = found[f"{name} {batch}"] = contest(entrants, passes, seconds)
-            sizes = [row["about"]["parameters"] for row in rows.values()]
-            if any(size != sizes[0] for size in sizes):
-                raise RuntimeError(f"{name}: not the same networks: {sizes}")
+            check_sizes(name, rows)
     return found
+
+
+def check_sizes(name: str, rows: dict[str, Any]) -> None:
+    """All who played have networks with as many weights.
+
+    Raises:
+      RuntimeError: they have not.
+    """
+    sizes = [row["about"]["parameters"] for row in rows.values() if "about" in row]
+    if any(size != sizes[0] for size in sizes):
+        raise RuntimeError(f"{name}: not the same networks: {sizes}")

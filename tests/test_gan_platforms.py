@@ -53,3 +53,15 @@ def test_with_float32_every_product_asks_for_all_digits(monkeypatch):
     products = [line for line in text.splitlines() if PRODUCT.search(line)]
     assert products
     assert all("HIGHEST" in line for line in products)
+
+
+def test_on_a_gpu_no_convolution_is_strided_or_of_few_channels(monkeypatch):
+    """And images' indices are computed before the images are gathered, not for every pixel."""
+    text, _ = lowered(monkeypatch, "cifar_wgan", "gpu", "tf32")
+    convolutions = [line for line in text.splitlines() if "stablehlo.convolution" in line]
+    assert len(convolutions) > 20
+    assert all("stride = [1, 1]" in line or "stride" not in line for line in convolutions)
+    assert not any("lhs_dilate = [2, 2]" in line for line in convolutions)
+    types = [PRODUCT.search(line) for line in convolutions]
+    assert not any(re.search(r"x[1-4]xf32", found[1]) for found in types if found)
+    assert "stablehlo.optimization_barrier" in text

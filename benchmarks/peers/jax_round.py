@@ -41,9 +41,7 @@ def main() -> None:
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     settings = resolve(json.loads(options.settings.read_text()))
     settings = dataclasses.replace(
-        settings,
-        batch_size=options.batch_size,
-        precision=options.precision,
+        settings, batch_size=options.batch_size, precision=options.precision
     )
     game, key = new_game(settings, options.channels), root_key(settings.seed)
     shape = (2 * settings.batch_size, *game.image_shape)

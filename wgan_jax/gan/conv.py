@@ -85,13 +85,13 @@ def conv_transpose2d(
     """
     size, (rows, columns) = kernel.shape[0], x.shape[1:3]
     low = max(size - 2, 0) // 2
-    if not _is_cpu(platform):
+    if _is_cpu(platform):
+        place = Place((2 * rows, 2 * columns), (size, size), (rows, columns), 2, (low, low))
+        y = _to_image(x, kernel.transpose(0, 1, 3, 2), place)
+    else:
         flipped = kernel[::-1, ::-1]
         pad = (size - 1 - low, size - 1 - (max(size - 2, 0) - low))
         y = lax.conv_general_dilated(x, flipped, (1, 1), (pad, pad), (2, 2), None, _LAYOUT)
-    else:
-        place = Place((2 * rows, 2 * columns), (size, size), (rows, columns), 2, (low, low))
-        y = _to_image(x, kernel.transpose(0, 1, 3, 2), place)
     return _finished(y, bias, 1, platform)
 
 
@@ -205,12 +205,12 @@ def _finished(y: Array, bias: Array | None, block: int, platform: str | None) ->
     GPUs' library adds it to its own result, so it comes first there; on the CPU, where it is one
     pass with the rest, last.
     """
-    if bias is not None and not _is_cpu(platform):
-        y = y + spread(jnp.tile(bias, block**2), y.shape)
-    y = _depth_to_space(y, block)
-    if bias is not None and _is_cpu(platform):
-        y = y + spread(bias, y.shape)
-    return y
+    if bias is None:
+        return _depth_to_space(y, block)
+    if _is_cpu(platform):
+        y = _depth_to_space(y, block)
+        return y + spread(bias, y.shape)
+    return _depth_to_space(y + spread(jnp.tile(bias, block**2), y.shape), block)
 
 
 def _has_few_places(place: Place) -> bool:
@@ -311,31 +311,27 @@ def _of_phases(x: Array, kernel: Array, place: Place) -> tuple[Array, Array, Pla
 
     The pixels of a block of the stride become channels, and so do the kernel's taps.
     """
-    s = place.stride
+    s, size = place.stride, kernel.shape[3]
     lines = zip(place.low, place.taps, strict=True)
-    (top, above), (left, before) = (_aligned(low, size, s) for low, size in lines)
-    x = _in_blocks(x, (1, 2), (top, left), s)
-    blocks = (x.shape[1], x.shape[3])
-    x = x.transpose(0, 1, 3, 2, 4, 5).reshape(len(x), *blocks, -1)
-    kernel = _in_blocks(kernel, (0, 1), (above, before), s)
-    taps = (kernel.shape[0], kernel.shape[2])
-    kernel = kernel.transpose(0, 2, 1, 3, 4, 5).reshape(*taps, -1, kernel.shape[-1])
+    (top, above), (left, before) = (_aligned(low, taps, s) for low, taps in lines)
+    x = _in_blocks(x, (top, left), s)
+    kernel = _in_blocks(kernel[None], (above, before), s)[0]
+    blocks, taps = x.shape[1:3], kernel.shape[:2]
+    x, kernel = x.reshape(len(x), *blocks, -1), kernel.reshape(*taps, -1, size)
     low = ((place.low[0] + above - top) // s, (place.low[1] + before - left) // s)
     return x, kernel, Place(blocks, taps, place.result, 1, low)
 
 
-def _in_blocks(array: Array, axes: tuple[int, int], zeros: tuple[int, int], side: int) -> Array:
-    """So many zeros put before both axes, and each of them cut in two: [blocks, side]."""
-    pads, shape = [(0, 0)] * array.ndim, list[int]()
-    for axis, length in enumerate(array.shape):
-        if axis not in axes:
-            shape.append(length)
-            continue
-        before = zeros[axes.index(axis)]
-        blocks = -(-(before + length) // side)
-        pads[axis] = (before, blocks * side - before - length)
-        shape += [blocks, side]
-    return jnp.pad(array, pads).reshape(shape)
+def _in_blocks(images: Array, zeros: tuple[int, int], side: int) -> Array:
+    """[n, h, w, ...], and so many zeros before, -> [n, blocks, blocks, side, side, ...]."""
+    n, height, width, *rest = images.shape
+    rows, columns = (
+        -(-(before + length) // side) for before, length in zip(zeros, (height, width), strict=True)
+    )
+    pads = [(0, 0)] * images.ndim
+    pads[1] = (zeros[0], rows * side - zeros[0] - height)
+    pads[2] = (zeros[1], columns * side - zeros[1] - width)
+    return jnp.pad(images, pads).reshape(n, rows, side, columns, side, *rest).swapaxes(2, 3)
 
 
 def _aligned(low: int, size: int, stride: int) -> tuple[int, int]:
