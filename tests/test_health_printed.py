@@ -83,6 +83,21 @@ def test_columns_of_printed_lines_can_be_named(tmp_path: Path) -> None:
     np.testing.assert_array_equal(log.history["d_loss"], [0.5, 0.25])
 
 
+def test_whole_numbers_are_printed_with_commas_too() -> None:
+    rows, _ = rows_of(
+        ["step 9,500 | d_loss: 1,234.5, g_loss: 0.5,lr: 1", "step 12,000,000 fid 7"], {}
+    )
+    assert rows == [
+        {"step": "9500", "d_loss": "1234.5", "g_loss": "0.5"},
+        {"step": "12000000", "fid": "7"},
+    ]
+
+
+def test_of_a_decimal_comma_the_front_is_not_taken_for_all(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no column for d_loss"):
+        log_of(tmp_path, "step 1 d_loss: 0,75\nstep 2 d_loss: 0,5\n")
+
+
 def test_words_within_json_are_no_printed_lines(tmp_path: Path) -> None:
     text = '{"said": "epoch 3 d_loss: 9", "step": 0, "d_loss": 1}\n{"step": 1, "d_loss": 2}\n'
     np.testing.assert_array_equal(log_of(tmp_path, text).history["d_loss"], [1, 2])

@@ -56,6 +56,16 @@ def csv(tmp_path: Path, text: str) -> RunLog:
         ("Iteration", "epoch"),
         ("_step", "epoch"),
         ("D_acc", "d_accuracy"),
+        ("d_loss_step", "d_loss"),
+        ("train/g_loss_epoch", "g_loss"),
+        ("fid_epoch", "fid_score"),
+        ("rosy-dawn-7 - d_loss", "d_loss"),
+        ("run - 2 - train/lossG", "g_loss"),
+        ("rosy-dawn-7 - d_loss__MIN", None),
+        ("val - d_loss", None),
+        ("val_d_loss_step", None),
+        ("loss_epoch", None),
+        ("rosy-dawn-7 - epoch", None),
         ("best_fid", None),
         ("val_d_loss", None),
         ("test/g_loss", None),
@@ -66,6 +76,13 @@ def csv(tmp_path: Path, text: str) -> RunLog:
 )
 def test_names_are_recognised(column: str, key: str | None) -> None:
     assert guess(column) == key
+
+
+@pytest.mark.parametrize(
+    "names", [("d_loss_epoch", "d_loss_step"), ("d_loss_step", "d_loss_epoch")]
+)
+def test_losses_of_steps_go_before_their_averages_over_epochs(names: tuple[str, ...]) -> None:
+    assert columns_of(names, {}) == {"d_loss": "d_loss_step"}
 
 
 def test_the_finest_of_several_time_axes_counts() -> None:
@@ -114,6 +131,8 @@ ROWS = [{"step": 0, "lossD": 1.5, "lossG": -0.5}, {"step": 10, "lossD": 1.25, "l
         ("f.json", json.dumps(COLUMNS)),
         ("g.json", json.dumps({"params": {"lr": 1}, "history": COLUMNS})),
         ("h.csv", "note,step,lossD,lossG\nab,0,1.5,-0.5\n\"x,\ny\",10,1.25,0.5\n"),
+        ("comma.csv", "step;lossD;lossG\n0;1,5;-0,5\n10;1,25;5,0e-1\n"),
+        ("comma.tsv", 'step\tlossD\tlossG\n"0"\t"1,5"\t"-0,5"\n"10"\t"1,25"\t"0,5"\n'),
         ("i.jsonl", "\n".join(json.dumps(row) for row in ROWS) + '\n{"step": 20, "los'),
     ],
 )  # fmt: skip
@@ -122,6 +141,13 @@ def test_formats_are_told_by_what_is_in_them(tmp_path: Path, name: str, text: st
     np.testing.assert_array_equal(log.history.epochs, [0, 10])
     np.testing.assert_array_equal(log.history["d_loss"], [1.5, 1.25])
     np.testing.assert_array_equal(log.history["g_loss"], [-0.5, 0.5])
+
+
+def test_commas_as_decimal_points_are_said(tmp_path: Path) -> None:
+    rows = "\n".join(f"{i};1,{i};a,b 1,2" for i in range(3))
+    assert "0,5 is 0.5" in csv(tmp_path, "step;d_loss;tag\n" + rows).notes[0]
+    points = csv(tmp_path, "step;d_loss;tag\n" + rows.replace("1,", "1."))
+    assert not points.notes
 
 
 def test_the_fast_path_reads_what_the_slow_one_reads(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 from wgan_jax.errors import UserError, printable
 from wgan_jax.health.judge import Verdict, judge
 from wgan_jax.health.names import shorten
-from wgan_jax.health.runlog import OBJECTIVES, SUFFIXES, RunLog, is_workdir, read
+from wgan_jax.health.runlog import OBJECTIVES, SUFFIXES, RunLog, is_run, read
 from wgan_jax.health.windows import COUNT, FINE, LEAST
 from wgan_jax.history import History
 
@@ -41,15 +42,16 @@ def diagnose(
     """
     if objective is not None and objective not in OBJECTIVES:
         raise UserError(f"--objective {objective} is none of {', '.join(OBJECTIVES)}.")
-    if not path.is_dir() or is_workdir(path):
-        log = read(path, columns=columns, objective=objective)
-        verdict = examine(log, until)
-        print(as_line(path, verdict) if as_json else as_text(log, verdict, until))
+    if not path.is_dir() or is_run(path):
+        log = _up_to(until, read(path, columns=columns, objective=objective))
+        verdict = examine(log)
+        print(as_line(path, verdict) if as_json else as_text(log, verdict))
         return
     found = list(_examine_all(path, columns, objective, until))
     if not found:
         raise UserError(
-            f"{path} holds no run's log: it needs {', '.join(SUFFIXES)} or run folders."
+            f"{path} holds no run's log: it needs {', '.join(SUFFIXES)}, TensorBoard's events or "
+            "run folders."
         )
     if as_json:
         print("\n".join(as_line(log.path, verdict) for log, verdict in found))
@@ -57,20 +59,10 @@ def diagnose(
         print(as_table(found))
 
 
-def examine(log: RunLog, until: int | None = None) -> Verdict:
-    """The verdict on a log, as if the run had only come to `until`.
-
-    Raises:
-      UserError: nothing was recorded up to there.
-    """
-    history = log.history if until is None else log.history.until(until)
-    if len(history) == 0:
-        first = log.history.epochs[0]
-        raise UserError(
-            f"{log.path} begins at epoch {first}: --until {until} must be that or more."
-        )
+def examine(log: RunLog) -> Verdict:
+    """The verdict on a log."""
     return judge(
-        history,
+        log.history,
         log.objective,
         encoder=log.encoder,
         clip=log.clip,
@@ -78,16 +70,33 @@ def examine(log: RunLog, until: int | None = None) -> Verdict:
     )
 
 
+def _up_to(until: int | None, log: RunLog) -> RunLog:
+    """The log, as if its run had only come to this epoch.
+
+    Raises:
+      UserError: nothing was recorded up to there.
+    """
+    if until is None:
+        return log
+    history = log.history.until(until)
+    if len(history) == 0:
+        first = log.history.epochs[0]
+        raise UserError(
+            f"{log.path} begins at epoch {first}: --until {until} must be that or more."
+        )
+    return replace(log, history=history)
+
+
 def _examine_all(
     folder: Path, columns: Mapping[str, str] | None, objective: str | None, until: int | None
 ) -> Iterator[tuple[RunLog, Verdict]]:
     """Logs and run folders directly in a folder; what is none is named on stderr."""
     for path in sorted(folder.iterdir()):
-        if not (is_workdir(path) if path.is_dir() else path.suffix.lower() in SUFFIXES):
+        if not (is_run(path) if path.is_dir() else path.suffix.lower() in SUFFIXES):
             continue
         try:
-            log = read(path, columns=columns, objective=objective)
-            yield log, examine(log, until)
+            log = _up_to(until, read(path, columns=columns, objective=objective))
+            yield log, examine(log)
         except UserError as error:
             print(f"skipped: {error}", file=sys.stderr)
 
@@ -104,9 +113,9 @@ def as_line(path: Path, verdict: Verdict) -> str:
     return json.dumps(said, ensure_ascii=False)
 
 
-def as_text(log: RunLog, verdict: Verdict, until: int | None = None) -> str:
+def as_text(log: RunLog, verdict: Verdict) -> str:
     """The diagnosis of one run, for people."""
-    history = log.history if until is None else log.history.until(until)
+    history = log.history
     measured = filter(lambda key: np.isfinite(history[key]).any(), history.keys())
     objective = log.objective or "unknown"
     guessed = " (guessed)" if log.guessed and log.objective else ""

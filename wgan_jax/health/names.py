@@ -15,13 +15,16 @@ COARSE = "coarse"  # key of the coarsest of several time axes; the finest is the
 
 D_WORDS = ("d", "dis", "disc", "discriminator", "critic", "netd", "c")
 G_WORDS = ("g", "gen", "generator", "netg")
-LOSS_WORDS = ("loss", "err", "error", "cost")
+LOSS_WORDS = ("loss", "losses", "err", "error", "cost")
 
 # Say nothing about what is measured.
 _NOISE = frozenset(
     "train training avg average mean total scalars scalar value metrics metric".split()  # noqa: SIM905
 ) | {"results"}
 _NOISE_IN_IS = _NOISE | {"score"}
+# Over what a value was averaged: Lightning's d_loss_step and d_loss_epoch, Keras's epoch_d_loss.
+_SPANS = frozenset(("step", "batch", "epoch"))
+_BOUNDS = ("__MIN", "__MAX")  # of the values that one of a W&B chart stands for
 # Samples are measured on held-out data, where a loss is another than that of training.
 _HELD_OUT = frozenset(("val", "valid", "validation", "eval", "evaluation", "test"))
 _OF_SAMPLES = frozenset(
@@ -105,12 +108,16 @@ def guess(column: str) -> str | None:
     """The key that a column's name means; None if it is none that we know."""
     if column in KNOWN:
         return column
+    run, of_run, name = column.rpartition(" - ")
+    if of_run:  # as W&B exports charts
+        key = guess(name) if not _HELD_OUT & set(_words(run)) else None
+        return None if key == "epoch" else key
     words = frozenset(_words(column))
-    key = _LOOKUP.get(words) or _LOOKUP.get(words - _NOISE) or _LOOKUP.get(words - _NOISE_IN_IS)
-    if key is None:
-        of_samples = _LOOKUP.get(words - _NOISE_IN_IS - _HELD_OUT)
-        return of_samples if of_samples in _OF_SAMPLES else None
-    return key
+    for noise in ((), _NOISE, _NOISE_IN_IS, _NOISE_IN_IS | _SPANS):
+        if key := _LOOKUP.get(words.difference(noise)):
+            return key
+    of_samples = _LOOKUP.get(words - _NOISE_IN_IS - _HELD_OUT)
+    return of_samples if of_samples in _OF_SAMPLES else None
 
 
 def measures(column: str, given: Mapping[str, str]) -> bool:
@@ -126,6 +133,7 @@ def unread(names: Iterable[str], chosen: Mapping[str, str]) -> list[str]:
         if name not in chosen.values()
         and name not in BY_KEY
         and name not in EXTRA_KEYS
+        and not name.endswith(_BOUNDS)
         and (measures(name, {}) or any(map(_TELLING.fullmatch, _words(name))))
     ]
 
@@ -134,6 +142,7 @@ def columns_of(names: Iterable[str], given: Mapping[str, str]) -> dict[str, str]
     """Key -> the column that holds it.
 
     Of several time axes the finest is `epoch`, iterations before epochs, and the coarsest `COARSE`.
+    Of several columns that mean the same the first counts, and one of steps before one of epochs.
 
     Args:
       names: all columns of a log, in order.
@@ -157,8 +166,8 @@ def columns_of(names: Iterable[str], given: Mapping[str, str]) -> dict[str, str]
             continue
         if key == "epoch":
             axes.append(name)
-        else:
-            chosen.setdefault(key, name)
+        elif key not in chosen or (_is_of_epochs(chosen[key]) and not _is_of_epochs(name)):
+            chosen[key] = name
     if axes:
         finest = given.get("epoch", min(axes, key=coarseness))
         coarsest = max(axes, key=coarseness)
@@ -166,6 +175,11 @@ def columns_of(names: Iterable[str], given: Mapping[str, str]) -> dict[str, str]
         if coarseness(coarsest) > coarseness(finest):
             chosen[COARSE] = coarsest
     return {**chosen, **given}
+
+
+def _is_of_epochs(name: str) -> bool:
+    """Whether a column holds averages over epochs, as it says: steps tell more."""
+    return "epoch" in _words(name)
 
 
 @lru_cache(maxsize=4096)

@@ -13,10 +13,11 @@ from functools import lru_cache
 from wgan_jax.health.names import coarseness, guess, measures
 
 _WORD = r"(?!(?:nan|inf)\b)[A-Za-z][\w./()-]{0,60}+"
-_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?%?|[-+]?(?:nan|inf)"
+_WHOLE = r"[1-9]\d{0,2}(?:,\d{3})+|\d+"  # `step 12,000` is no 12
+_NUMBER = rf"[-+]?(?:(?:{_WHOLE})\.?\d*|\.\d+)(?:e[-+]?\d+)?%?|[-+]?(?:nan|inf)"
 _PAIR = re.compile(
     rf"(?<![\w.])(?P<name>{_WORD}(?:[ ]{_WORD}){{0,3}})(?P<mark>'?\s*[:=]\s*|\s+)[\[(]?\s*"
-    rf"(?P<number>{_NUMBER})(?!\.?\w)|[\[(]\s*(?P<place>\d+)\s*/\s*\d+(?![\d/])",
+    rf"(?P<number>{_NUMBER})(?!\.?\w|,\d)|[\[(]\s*(?P<place>\d+)\s*/\s*\d+(?![\d/])",
     re.IGNORECASE,
 )
 Row = dict[str, str]  # column -> the number as it is written
@@ -66,7 +67,7 @@ def _row(line: str, mapped: tuple[str, ...]) -> Row:
             continue
         name, known = _name(pair["name"], mapped)
         if known or not pair["mark"].isspace():
-            row.setdefault(name, pair["number"])
+            row.setdefault(name, pair["number"].replace(",", ""))
     free = ("epoch", "batch") if not {"epoch", "epochs"} & set(row) else ("batch",)
     return dict(zip(free, places, strict=False)) | row
 

@@ -1,7 +1,7 @@
 """Reads what others write: the log of any GAN's run as a `History`.
 
-Files of any of the formats in `tables`, and run folders of this project. What is doubtful about a
-log is put right where there is one right way, and said in `notes`.
+Files of any of the formats in `tables`, TensorBoard's events, and run folders of this project. What
+is doubtful about a log is put right where there is one right way, and said in `notes`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from wgan_jax.errors import UserError
-from wgan_jax.health import tables
+from wgan_jax.health import events, tables
 from wgan_jax.health.names import COARSE, shorten, unread
 from wgan_jax.health.past import LOSSES
 from wgan_jax.health.rows import in_order
@@ -58,7 +58,7 @@ class RunLog:
 def read(
     path: Path, *, columns: Mapping[str, str] | None = None, objective: str | None = None
 ) -> RunLog:
-    """The log at `path`, a file or a run folder of this project.
+    """The log at `path`: a file, a run folder of this project, or a folder of TensorBoard events.
 
     Args:
       columns: key -> column, where names cannot be guessed.
@@ -69,11 +69,19 @@ def read(
     """
     if not path.exists():
         raise UserError(f"{path} does not exist: check the path.")
-    if path.is_dir():
+    if is_workdir(path):
         return _read_workdir(path, objective)
-    history, notes = _history(path, tables.read(path, columns or {}))
+    room = events if events.files(path) else tables
+    if path.is_dir() and room is tables:
+        raise UserError(f"{path} holds neither metrics.jsonl nor events: it is no run folder.")
+    history, notes = _history(path, room.read(path, columns or {}))
     known = objective or guess_objective(history)
     return RunLog(path, history, known, guessed=objective is None, notes=tuple(notes))
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder holds one run: of this project, or TensorBoard's events."""
+    return is_workdir(folder) or bool(events.files(folder))
 
 
 def is_workdir(path: Path) -> bool:
@@ -82,8 +90,6 @@ def is_workdir(path: Path) -> bool:
 
 
 def _read_workdir(path: Path, objective: str | None) -> RunLog:
-    if not is_workdir(path):
-        raise UserError(f"{path} holds no metrics.jsonl: it is no run folder.")
     log = read(path / "metrics.jsonl")
     config: dict[str, Any] = {}
     if (path / "config.json").is_file():
@@ -124,7 +130,7 @@ def _encoder(path: Path) -> str | None:
 
 def _history(path: Path, table: Table) -> tuple[History, list[str]]:
     """The table as a history, and what had to be put right."""
-    numbers, notes = dict(table.numbers), list[str]()
+    numbers, notes = dict(table.numbers), list(table.notes)
     if "d_loss" not in numbers and {"d_loss_real", "d_loss_fake"} <= set(numbers):
         numbers["d_loss"] = 0.5 * (numbers["d_loss_real"] + numbers["d_loss_fake"])
         notes.append("D is taken as half the sum of its real and fake terms.")

@@ -10,9 +10,10 @@ import io
 import itertools
 import json
 import math
+import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -41,6 +42,7 @@ class Table:
       rows: number of rows.
       names: all columns of the file.
       chosen: key -> the column that it was read from.
+      notes: what of its numbers was taken in one of several ways, one line each.
     """
 
     numbers: dict[str, Floats]
@@ -48,6 +50,7 @@ class Table:
     rows: int
     names: Sequence[str]
     chosen: Mapping[str, str]
+    notes: tuple[str, ...] = ()
 
 
 def read(path: Path, given: Mapping[str, str]) -> Table:
@@ -74,7 +77,7 @@ def _parse(path: Path, file: TextIO, given: Mapping[str, str]) -> Table:
     first = next(io.StringIO(start, newline=""))
     if _is_json(first):
         rows = [_flat(row) for row in _json_rows(path, file)]
-        return _of_rows(rows, list(dict.fromkeys(itertools.chain.from_iterable(rows))), given)
+        return of_rows(rows, list(dict.fromkeys(itertools.chain.from_iterable(rows))), given)
     header = _header(first, _separator(first))
     if any(measures(name, given) for name in header):
         return _parse_csv(path, file, given)
@@ -83,7 +86,7 @@ def _parse(path: Path, file: TextIO, given: Mapping[str, str]) -> Table:
     said = printed.names(start, given)
     lines = len(header) == 1 or printed.names(first, given)
     if any(measures(name, given) for name in said) or (said and lines):
-        return _of_rows(*printed.read(file, given), given)
+        return of_rows(*printed.read(file, given), given)
     if len(header) > 1:
         return _parse_csv(path, file, given)
     raise UserError(
@@ -97,9 +100,8 @@ def _is_json(first: str) -> bool:
     return first[0] in "{[" and (first[1:].lstrip()[:1] in '"[]{}' or not printed.names(first, {}))
 
 
-def _of_rows(
-    rows: Sequence[Mapping[str, Any]], names: list[str], given: Mapping[str, str]
-) -> Table:
+def of_rows(rows: Sequence[Mapping[str, Any]], names: list[str], given: Mapping[str, str]) -> Table:
+    """The table of rows that name their cells; `given` as in `read`."""
     chosen = columns_of(names, given)
     columns = {key: _numbers([row.get(name) for row in rows]) for key, name in chosen.items()}
     return _collect([columns], chosen, names)
@@ -123,26 +125,47 @@ def _parse_csv(path: Path, file: TextIO, given: Mapping[str, str]) -> Table:
         names = _header(header, separator)
         chosen = columns_of(names, given)
         places = {key: names.index(column) for key, column in chosen.items()}
-        return _collect(_csv_columns(file, separator, len(names), places), chosen, names)
+        blocks = _blocks(file)
+        start = next(blocks, "")
+        commas = _has_decimal_commas(start[:_HEAD], separator)
+        points = (
+            re.sub(r"(?<=\d),(?=\d)", ".", text) if commas else text
+            for text in itertools.chain([start], blocks)
+        )
+        columns = (_csv_columns(text, separator, len(names), places) for text in points)
+        notes = ("Commas are taken as decimal points: 0,5 is 0.5.",) if commas else ()
+        return replace(_collect(columns, chosen, names), notes=notes)
     except csv.Error as error:
         raise UserError(f"{path} is no CSV: {error}.") from None
 
 
-def _csv_columns(
-    file: TextIO, separator: str, width: int, places: Mapping[str, int]
-) -> Iterator[dict[str, _Column]]:
-    """Columns by key, some megabytes of text at a time."""
+def _has_decimal_commas(text: str, separator: str) -> bool:
+    """Whether a cell is a number with a comma, as spreadsheets write it in much of the world."""
+    if separator == ",":
+        return False
+    number, ends = r"[-+]?\d+,\d+(?:e[-+]?\d+)?", rf'[{separator}"\r\n]'
+    return re.search(rf"(?:^|{ends}){number}(?:{ends}|$)", text, re.IGNORECASE) is not None
+
+
+def _blocks(file: TextIO) -> Iterator[str]:
+    """Whole rows, some megabytes of text at a time."""
     while text := file.read(_BLOCK):
         text += file.readline()
         while text.count('"') % 2 and (more := file.readline()):  # a quoted line break
             text += more
-        table = _numeric_block(text, separator, width)
-        if table is not None:
-            nowhere = np.zeros(len(table), bool)
-            yield {key: (table[:, i], nowhere) for key, i in places.items()}
-            continue
-        lines = text.replace("\0", "").splitlines()
-        yield _cells([row for row in csv.reader(lines, delimiter=separator) if row], places)
+        yield text
+
+
+def _csv_columns(
+    text: str, separator: str, width: int, places: Mapping[str, int]
+) -> dict[str, _Column]:
+    """Columns by key of a block of rows."""
+    table = _numeric_block(text, separator, width)
+    if table is not None:
+        nowhere = np.zeros(len(table), bool)
+        return {key: (table[:, i], nowhere) for key, i in places.items()}
+    lines = text.replace("\0", "").splitlines()
+    return _cells([row for row in csv.reader(lines, delimiter=separator) if row], places)
 
 
 def _cells(rows: Sequence[Sequence[str]], places: Mapping[str, int]) -> dict[str, _Column]:
