@@ -44,9 +44,6 @@ numbers of weights, checked), the same optimisers, batch and images. All are pro
 turns, so that a ratio compares turns of the same minute; figures are medians over turns, with the
 least and greatest. A round is 5 critic updates and one generator update.
 
-Some turns of ours take up to 1.6 times as long as the others, for seconds to minutes at a time;
-what slows them is not known. Medians and ranges hold them too.
-
 `python run.py --config FILE --profile` says where the time of your own run goes.
 """
 NO_GPU = """## GPU
