@@ -148,6 +148,11 @@ def test_a_chunk_ends_at_the_round_that_is_not_finite(tiny):
     assert not np.isfinite(chunk.metrics[0]).all()
 
 
+def test_weights_that_compile_quickly_have_the_same_bits(tiny):
+    game = new_game(resolve(tiny), 1)
+    assert same_bits(new_state(game, KEY), jax.jit(game.new_state)(KEY))
+
+
 def test_another_seed_is_another_run(tiny):
     game = new_game(resolve(tiny), 1)
     program = rounds.chunk_program(game)

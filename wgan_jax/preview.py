@@ -14,6 +14,7 @@ from wgan_jax.feeding import updates_in_block
 from wgan_jax.gan.rounds import Block, chunk_program
 from wgan_jax.gan.state import Game, GanState, new_game, root_key
 from wgan_jax.gan.steps import Metrics, critic_step, fakes_for_critic, generator_step
+from wgan_jax.starting import new_state
 from wgan_jax.training import read_images
 
 
@@ -25,7 +26,7 @@ def preview(settings: Settings) -> None:
     dataset = read_images(settings)
     game = new_game(settings, dataset.channels, devices.mesh(settings.devices))
     key = root_key(settings.seed)
-    state = jax.jit(game.new_state)(key)
+    state = new_state(game, key)
     print("Settings\n" + "\n".join(f"  {k} = {v!r}" for k, v in flat(settings).items()))
     for name, player in (("Critic", state.critic), ("Generator", state.generator)):
         print(f"\n{name}\n{_parameters(player.params)}")

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from wgan_jax import devices
+from wgan_jax.backend import quick_options
 from wgan_jax.errors import UserError
 from wgan_jax.gan.state import Game, GanState, new_game, root_key
 from wgan_jax.record import claim
@@ -39,7 +40,12 @@ def first_state(
 
 def new_state(game: Game, key: Array) -> GanState:
     """The seed's own state, on every device."""
-    state: GanState = jax.jit(game.new_state, out_shardings=devices.everywhere(game.mesh))(key)
+    program = jax.jit(
+        game.new_state,
+        out_shardings=devices.everywhere(game.mesh),
+        compiler_options=quick_options(),
+    )
+    state: GanState = program(key)
     return state
 
 

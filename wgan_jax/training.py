@@ -18,7 +18,7 @@ from jax import Array
 from numpy.typing import NDArray
 
 from wgan_jax import devices, hosts, interruption
-from wgan_jax.backend import compiling, enough_memory, use_compilation_cache
+from wgan_jax.backend import compiling, enough_memory, quick_options, use_compilation_cache
 from wgan_jax.config import Settings, resolve
 from wgan_jax.data.dataset import Dataset, from_array, load
 from wgan_jax.errors import Interrupted, RunFailed, UserError
@@ -219,7 +219,11 @@ class Session:
 
             traced = self.program = Traced(compiled, self.place / "profile", self.say)
             self.ends.callback(traced.close)
-        self.draw = jax.jit(self._grid, out_shardings=devices.everywhere(self.game.mesh))
+        self.draw = jax.jit(
+            self._grid,
+            out_shardings=devices.everywhere(self.game.mesh),
+            compiler_options=quick_options(),
+        )
         if not self.epoch and self.settings.sample_every:
             self._draw_samples()
         self.record.console.progress(self.epoch)
