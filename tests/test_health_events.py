@@ -129,9 +129,17 @@ def test_what_add_scalars_writes_is_called_by_its_folder(tmp_path: Path) -> None
     write(tmp_path / NAME, one_by_one({"fid": [50, 40, 30]}))
     write(tmp_path / "Loss_D" / NAME, one_by_one({"Loss": LOSSES["Loss/D"]}))
     write(tmp_path / "Loss_G" / NAME, one_by_one({"Loss": LOSSES["Loss/G"]}))
-    write(tmp_path / "other_run" / NAME, one_by_one({"d_loss": [9, 9, 9]}))
     holds_losses(tmp_path)
     np.testing.assert_array_equal(read(tmp_path).history["fid_score"], [50, 40, 30])
+
+
+def test_other_runs_in_a_folder_are_named(tmp_path: Path) -> None:
+    write(tmp_path / NAME, one_by_one({"d_loss": [1, 2, 3]}))
+    write(tmp_path / "other_run" / NAME, one_by_one({"d_loss": [9, 9, 9]}))
+    (tmp_path / "samples").mkdir()
+    log = read(tmp_path)
+    np.testing.assert_array_equal(log.history["d_loss"], [1, 2, 3])
+    assert log.notes == ("Folders in it with events of their own are left out: other_run.",)
 
 
 def test_without_steps_rows_are_counted(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ check every byte of every picture in Python.
 
 from __future__ import annotations
 
+import itertools
 import os
 import struct
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,6 +18,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import IO, Any
 
+from wgan_jax.health.names import shorten
 from wgan_jax.health.tables import Table, of_rows
 
 STEP = "step"
@@ -45,10 +47,8 @@ def read(path: Path, given: Mapping[str, str]) -> Table:
     """
     notes = list[str]()
     found = [event for file in files(path) for event in _numbers(file, notes)]
-    if path.is_dir():
-        folders = sorted(filter(Path.is_dir, path.iterdir()))
-        apart = [event for folder in folders for event in _of_add_scalars(folder, notes)]
-        found = sorted(found + apart, key=itemgetter(0)) if apart else found
+    if path.is_dir() and (apart := _apart(path, notes)):
+        found = sorted(found + apart, key=itemgetter(0))
     rows = list(_rows(found))
     names = dict.fromkeys((STEP, *(name for row in rows for name in row)))
     return replace(of_rows(rows, list(names), given), notes=tuple(notes))
@@ -71,13 +71,26 @@ def _rows(events: Iterable[_Event]) -> Iterator[dict[str, float]]:
         yield row
 
 
+def _apart(path: Path, notes: list[str]) -> list[_Event]:
+    """What `add_scalars` wrote into folders of their own; others with events are named."""
+    within = {
+        folder.name: list(_of_add_scalars(folder, notes))
+        for folder in sorted(path.iterdir())
+        if folder.is_dir() and files(folder)
+    }
+    if others := [name for name, events in within.items() if not events]:
+        notes.append(f"Folders in it with events of their own are left out: {shorten(others)}.")
+    return list(itertools.chain.from_iterable(within.values()))
+
+
 def _of_add_scalars(folder: Path, notes: list[str]) -> Iterator[_Event]:
     """PyTorch's `add_scalars("Loss", {"D": 1})`: a tag `Loss` in a folder `Loss_D`, our name."""
     for file in files(folder):
         for step, numbers in _numbers(file, notes):
             for tag, number in numbers.items():
-                if folder.name.startswith(f"{tag.replace('/', '_')}_"):
-                    yield step, {folder.name: number}
+                if not folder.name.startswith(f"{tag.replace('/', '_')}_"):
+                    return  # a run of its own
+                yield step, {folder.name: number}
 
 
 def _numbers(path: Path, notes: list[str]) -> Iterator[_Event]:
