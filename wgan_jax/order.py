@@ -38,9 +38,7 @@ def drawn(key: Any, passes: Any, positions: Any, size: int) -> Any:
         word = _mix(seed + np.array([turn * 0x9E3779B9 & 0xFFFFFFFF], np.uint32))
         pivot = word % n
         partner = pivot + n * (pivot < index).astype(np.uint32) - index
-        larger = index * (index >= partner).astype(np.uint32) + partner * (index < partner).astype(
-            np.uint32
-        )
+        larger = partner + (index - partner) * (index >= partner).astype(np.uint32)
         swap = _mix(larger ^ _mix(word + np.array([1], np.uint32))) & np.array([1], np.uint32)
         index = index + (partner - index) * swap
     return index

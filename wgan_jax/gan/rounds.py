@@ -8,6 +8,7 @@ and the bits of a run do not depend on how it was cut into chunks.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -151,15 +152,18 @@ def _critic_phase(game: Game, state: GanState, draw: Draw, key: Array) -> tuple[
         numbers = state.critic_updates + jnp.arange(updates)
         fakes = jax.vmap(lambda number: fakes_for_critic(game, state, number, key))(numbers)
 
-    def update(i: Array, carry: tuple[GanState, Metrics]) -> tuple[GanState, Metrics]:
-        state, batch = draw(carry[0])
+    @partial(jax.jit, inline=True)  # traced once for both uses
+    def update(i: Array, state: GanState) -> tuple[GanState, Metrics]:
+        state, batch = draw(state)
         number = state.critic_updates
         fake = fakes_for_critic(game, state, number, key) if fakes is None else fakes[i]
         return critic_step(game, state, batch, fake, key)
 
-    _, measured = jax.eval_shape(update, jnp.int32(0), (state, {}))
+    _, measured = jax.eval_shape(update, jnp.int32(0), state)
     blank = jax.tree.map(jnp.zeros_like, measured)
-    played: tuple[GanState, Metrics] = lax.fori_loop(0, updates, update, (state, blank))
+    played: tuple[GanState, Metrics] = lax.fori_loop(
+        jnp.int32(0), updates, lambda i, carry: update(i, carry[0]), (state, blank)
+    )
     return played
 
 
