@@ -167,6 +167,13 @@ def test_an_event_cut_short_ends_the_log_and_damage_is_said(tmp_path: Path) -> N
     assert log.notes == (f"{NAME} is damaged after step 10: no more of it is read.",)
 
 
+def test_a_length_that_no_file_has_is_not_believed(tmp_path: Path) -> None:
+    path, records = write(tmp_path / NAME, one_by_one({"d_loss": [1, 2, 3]}))
+    length = (1 << 62).to_bytes(8, "little")
+    path.write_bytes(b"".join(records) + length + masked_crc32c(length).to_bytes(4, "little"))
+    np.testing.assert_array_equal(read(path).history["d_loss"], [1, 2, 3])
+
+
 @settings(max_examples=60, deadline=None)
 @given(at=st.integers(0, 400), byte=st.integers(0, 255))
 def test_whatever_is_damaged_is_read_or_said_in_one_line(

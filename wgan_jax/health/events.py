@@ -121,13 +121,14 @@ def _records(file: IO[bytes]) -> Iterator[bytes]:
     from google.protobuf.message import DecodeError
     from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
 
+    size = os.fstat(file.fileno()).st_size
     while len(head := file.read(_HEAD.size)) == _HEAD.size:
         length, checksum = _HEAD.unpack(head)
         if checksum != masked_crc32c(head[:8]):
             raise DecodeError
-        data = file.read(length)
-        if len(data) < length:
+        if file.tell() + length > size:
             return
+        data = file.read(length)
         file.seek(4, os.SEEK_CUR)  # the checksum of the data
         yield data
 
