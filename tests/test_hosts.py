@@ -65,7 +65,12 @@ class Pair:
     def wait_for(self, epochs: int) -> None:
         """Until so many epochs are recorded and a checkpoint is whole."""
         metrics, begun = self.workdir / "metrics.jsonl", time.monotonic()
-        while not metrics.exists() or len(metrics.read_text().splitlines()) < epochs:
+
+        def there() -> bool:
+            saved = any(path.name.isdigit() for path in self.workdir.glob("checkpoints/*"))
+            return saved and len(metrics.read_text().splitlines()) >= epochs
+
+        while not there():
             assert time.monotonic() - begun < 180, "the run did not get on"
             assert all(process.poll() is None for process in self.processes), self.end()
             time.sleep(0.1)
