@@ -119,9 +119,7 @@ The exit code is 0 whatever the verdict, and 2 where nothing could be read.
 def diagnose(argv: Sequence[str]) -> None:
     """Say what is wrong with a run, of any GAN, from its log."""
     args = parser("run.py diagnose", diagnose.__doc__ or "", DIAGNOSE_EXAMPLES)
-    args.add_argument(
-        "path", type=to_path, help="a table, JSON, printed lines, events; or a folder"
-    )
+    args.add_argument("path", type=to_path, help="table, JSON, printed lines, events; or a folder")
     args.add_argument("--map", default="", metavar="KEY=COLUMN,...", help="name the columns")
     args.add_argument("--objective", help="wgan, wgan_gp, nsgan, hinge or lsgan; default: guessed")
     args.add_argument("--until", type=int, metavar="EPOCH", help="judge as if it had come so far")

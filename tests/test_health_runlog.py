@@ -173,6 +173,13 @@ def test_columns_that_might_be_meant_are_named_where_they_are_not_read(tmp_path:
     assert log.notes == (said,)
 
 
+def test_of_an_exported_chart_the_first_run_is_read_and_the_others_named(tmp_path: Path) -> None:
+    header = "Step,a - d_loss,a - d_loss__MIN,a - d_loss__MAX,b - d_loss\n"
+    log = csv(tmp_path, header + "0,1,0,2,9\n1,2,1,3,9\n")
+    np.testing.assert_array_equal(log.history["d_loss"], [1, 2])
+    assert log.notes == ("Not read, unless --map KEY=COLUMN says so: b - d_loss.",)
+
+
 @pytest.mark.parametrize("placeholder", ["0", "-1", "0.0"])
 def test_a_fid_of_nothing_is_no_measurement(tmp_path: Path, placeholder: str) -> None:
     log = csv(tmp_path, f"step,d_loss,fid\n0,1,{placeholder}\n1,1,50\n2,1,{placeholder}\n")

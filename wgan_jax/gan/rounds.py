@@ -152,7 +152,8 @@ def _critic_phase(game: Game, state: GanState, draw: Draw, key: Array) -> tuple[
         numbers = state.critic_updates + jnp.arange(updates)
         fakes = jax.vmap(lambda number: fakes_for_critic(game, state, number, key))(numbers)
 
-    @partial(jax.jit, inline=True)  # traced once for both uses
+    # Traced once for both uses below: they give it the same types, int32 (no Python int) for `i`.
+    @partial(jax.jit, inline=True)
     def update(i: Array, state: GanState) -> tuple[GanState, Metrics]:
         state, batch = draw(state)
         number = state.critic_updates

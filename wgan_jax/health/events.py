@@ -21,7 +21,7 @@ from typing import IO, Any
 from wgan_jax.health.names import shorten
 from wgan_jax.health.tables import Table, of_rows
 
-STEP = "step"
+_STEP = "step"
 _HEAD = struct.Struct("<QI")  # the length of an event, and the checksum of that
 _VERSION = b"brain.Event:"  # in the first event of every file
 
@@ -50,7 +50,7 @@ def read(path: Path, given: Mapping[str, str]) -> Table:
     if path.is_dir() and (apart := _apart(path, notes)):
         found = sorted(found + apart, key=itemgetter(0))
     rows = list(_rows(found))
-    names = dict.fromkeys((STEP, *(name for row in rows for name in row)))
+    names = dict.fromkeys((_STEP, *(name for row in rows for name in row)))
     return replace(of_rows(rows, list(names), given), notes=tuple(notes))
 
 
@@ -63,10 +63,10 @@ def _rows(events: Iterable[_Event]) -> Iterator[dict[str, float]]:
     """Successive events of one step are one row, until a tag comes again."""
     row: dict[str, float] = {}
     for step, numbers in events:
-        if row and (row[STEP] != step or numbers.keys() & row.keys()):
+        if row and (row[_STEP] != step or numbers.keys() & row.keys()):
             yield row
             row = {}
-        row |= numbers | {STEP: step}
+        row |= numbers | {_STEP: step}
     if row:
         yield row
 
