@@ -10,9 +10,12 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", os.path.abspath(".pytest_cach
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
 os.environ["WANDB_MODE"] = "disabled"
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from wgan_jax.training import Run
 
 # The smallest run that has every part: digits, both networks, no services.
 TINY: dict[str, Any] = {
@@ -38,3 +41,11 @@ TINY: dict[str, Any] = {
 def tiny() -> dict[str, Any]:
     """A config of the smallest run that has every part."""
     return dict(TINY)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """That run, uninterrupted: six epochs. Nothing may be changed in its folder."""
+    from wgan_jax import train
+
+    return train(TINY, tmp_path_factory.mktemp("runs") / "whole", quiet=True)

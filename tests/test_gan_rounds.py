@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests.small_runs import same_bits
 from wgan_jax.config import resolve
 from wgan_jax.gan import rounds
 from wgan_jax.gan.state import new_game, root_key
@@ -27,10 +28,6 @@ def play(config, *lengths: int):
         state, chunk = program(state, images(), KEY, jnp.int32(length))
         rows.append(np.asarray(chunk.metrics[: int(chunk.rounds)]))
     return game, state, np.concatenate(rows), program
-
-
-def same_bits(a, b) -> bool:
-    return jax.tree.all(jax.tree.map(lambda x, y: np.array_equal(x, y), a, b))
 
 
 def test_chunks_of_any_length_give_the_same_bits_by_one_program(tiny):

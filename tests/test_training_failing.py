@@ -1,0 +1,206 @@
+"""Runs that go wrong: non-finite values, failing verdicts, rollbacks, power cuts."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tests.small_runs import STREAMED, lines, power_cut, same_bits
+from wgan_jax import train, training
+from wgan_jax.errors import RunFailed
+from wgan_jax.feeding import Resident
+from wgan_jax.health.judge import Finding, Judge, Verdict
+from wgan_jax.history import History
+from wgan_jax.record.claim import events
+
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # orbax's event loops
+
+
+def poisoned(monkeypatch: pytest.MonkeyPatch, epoch: int, times: int = 1) -> None:
+    """NaN in the generator's weights before the chunk that plays this epoch."""
+    to_play, left = training.Session._rounds_to_play, [times]
+
+    def poison(session: Any, most: int) -> Any:
+        if session.epoch == epoch and left[0]:
+            left[0] -= 1
+            params = dict(session.state.generator.params)
+            params["Dense_0"] = jax.tree.map(lambda w: w * jnp.nan, params["Dense_0"])
+            generator = session.state.generator.replace(params=params)
+            session.state = session.state.replace(generator=generator)
+        return to_play(session, most)
+
+    monkeypatch.setattr(training.Session, "_rounds_to_play", poison)
+
+
+def test_non_finite_losses_stop_the_run_and_name_the_epoch(tiny, tmp_path, monkeypatch):
+    poisoned(monkeypatch, 3)
+    with pytest.raises(RunFailed) as caught:
+        train(tiny, tmp_path, quiet=True)
+    assert "is nan at epoch 3" in str(caught.value)
+    assert "the last checkpoint is after 3 epochs" in str(caught.value)
+    assert [line["epoch"] for line in lines(tmp_path)] == [0, 1, 2, 3]
+    assert sorted(p.name for p in (tmp_path / "checkpoints").iterdir() if p.name.isdigit()) == ["3"]
+    assert events(tmp_path)[-1]["event"] == "failed"
+
+
+def test_a_failed_run_goes_on_from_its_last_good_checkpoint(finished, tiny, tmp_path, monkeypatch):
+    with monkeypatch.context() as patched:
+        poisoned(patched, 3)
+        with pytest.raises(RunFailed):
+            train(tiny, tmp_path, quiet=True)
+    assert same_bits(train(tiny, tmp_path, quiet=True).state, finished.state)
+
+
+def test_rollback_goes_back_lowers_the_rates_and_records_it(tiny, tmp_path, monkeypatch):
+    poisoned(monkeypatch, 4)
+    monkeypatch.setattr(training, "CHUNK_SECONDS", 0.0)
+    run = train(tiny | {"on_failure": "rollback"}, tmp_path, quiet=True)
+    assert int(run.state.epoch) == 6
+    assert float(run.state.rate_factor) == 0.5
+    assert np.isfinite(run.history["d_loss"]).all()
+    happened = [event["event"] for event in events(tmp_path)]
+    assert [name for name in happened if name != "verdict"] == ["started", "rollback", "finished"]
+    back = next(event for event in events(tmp_path) if event["event"] == "rollback")
+    assert (back["epoch"], back["to_epoch"], back["rate_factor"]) == (4, 3, 0.5)
+    assert "is nan" in back["reason"]
+    assert [line["epoch"] for line in lines(tmp_path)] == list(range(6))
+
+
+def started_once() -> Any:
+    """`Feed.start`, which a rollback calls again: there the power is cut."""
+    calls: list[object] = []
+    return lambda *_: power_cut() if calls else calls.append(None)
+
+
+@pytest.mark.parametrize("left", ["drop_after", "nothing"])
+def test_a_rollback_outlives_the_process(left, tiny, tmp_path, monkeypatch):
+    """Ended in the midst of it, with a checkpoint from before still there, and right after it."""
+    monkeypatch.setattr(training, "CHUNK_SECONDS", 0.0)
+    config = tiny | {"on_failure": "rollback", "checkpoint_every": 1, "max_rollbacks": 1}
+    with monkeypatch.context() as patched:
+        failing_after(patched, 4)
+        whole = train(config, tmp_path / "whole", quiet=True)
+    with monkeypatch.context() as patched:
+        failing_after(patched, 4)
+        if left == "drop_after":
+            patched.setattr(training.Checkpoints, "drop_after", power_cut)
+        else:
+            patched.setattr(Resident, "start", started_once())
+        with pytest.raises(OSError, match="power cut"):
+            train(config, tmp_path / "run", quiet=True)
+        newest = training.Checkpoints(tmp_path / "run" / "checkpoints").epochs()[-1]
+        assert newest == {"drop_after": 4, "nothing": 3}[left]
+    resumed = train(config, tmp_path / "run", quiet=True)
+    assert float(resumed.state.rate_factor) == 0.5
+    assert same_bits(resumed.state, whole.state)
+    assert [line["epoch"] for line in lines(tmp_path / "run")] == list(range(6))
+
+
+def test_a_rollback_to_the_start_takes_its_weights_from_there(
+    finished, tiny, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(training, "CHUNK_SECONDS", 0.0)
+    states: list[Any] = []
+    monkeypatch.setattr(Resident, "start", lambda _, state: states.append(jax.device_get(state)))
+    poisoned(monkeypatch, 1)
+    config = tiny | {"on_failure": "rollback", "init_from": str(finished.workdir), "epochs": 2}
+    train(config, tmp_path / "run", quiet=True)
+    assert [float(state.rate_factor) for state in states] == [1, 0.5]
+    weights = finished.state.generator.params
+    assert all(same_bits(state.generator.params, weights) for state in states)
+
+
+def test_rollbacks_come_to_an_end(tiny, tmp_path, monkeypatch):
+    poisoned(monkeypatch, 4, times=100)
+    monkeypatch.setattr(training, "CHUNK_SECONDS", 0.0)
+    with pytest.raises(RunFailed):
+        train(tiny | {"on_failure": "rollback", "max_rollbacks": 2}, tmp_path, quiet=True)
+    assert [e["event"] for e in events(tmp_path)].count("rollback") == 2
+
+
+FAILING = Verdict.of(
+    [Finding("made_up", "collapse", "failing", "1 of 10 classes", 3, "lower the rate", "a test")]
+)
+
+
+def failing_after(monkeypatch: pytest.MonkeyPatch, epochs: int) -> None:
+    """A judge that calls the run failing once it is so long, and healthy after a rollback."""
+    accused = []
+
+    def update(judge: Judge, history: History) -> Verdict:
+        if len(history) >= epochs and not accused:
+            accused.append(judge)
+        return FAILING if judge in accused else Verdict.of([])
+
+    monkeypatch.setattr(Judge, "update", update)
+    monkeypatch.setattr(training, "CHUNK_SECONDS", 0.0)
+
+
+def test_a_failing_run_is_stopped_where_asked_for_and_keeps_its_report(
+    tiny, tmp_path, monkeypatch, capsys
+):
+    failing_after(monkeypatch, 4)
+    with pytest.raises(RunFailed, match="failing since epoch 3: collapse"):
+        train(tiny | {"on_failure": "stop"}, tmp_path)
+    assert "Health: failing since epoch 3: collapse (1 of 10 classes)" in capsys.readouterr().out
+    happened = [event["event"] for event in events(tmp_path)]
+    assert happened == ["started", "verdict", "failed"]
+    assert json.loads((tmp_path / "summary.json").read_text())["status"] == "failed"
+    assert (tmp_path / "report.html").exists()
+    marks = json.loads((tmp_path / "checkpoints" / "marks.json").read_text())
+    assert marks["healthy"]["epoch"] == 3  # the one saved when it stopped is not
+
+
+def test_a_failing_run_is_rolled_back_where_asked_for(tiny, tmp_path, monkeypatch):
+    failing_after(monkeypatch, 4)
+    run = train(tiny | {"on_failure": "rollback"}, tmp_path, quiet=True)
+    assert float(run.state.rate_factor) == 0.5
+    (back,) = [event for event in events(tmp_path) if event["event"] == "rollback"]
+    assert back["to_epoch"] == 3
+    assert "collapse" in back["reason"]
+    assert [line["epoch"] for line in lines(tmp_path)] == list(range(6))
+
+
+def test_by_default_a_failing_run_goes_on(finished, tiny, tmp_path, monkeypatch):
+    failing_after(monkeypatch, 4)
+    assert same_bits(train(tiny, tmp_path, quiet=True).state, finished.state)
+
+
+def test_a_streamed_run_rolls_back(tiny, tmp_path, monkeypatch):
+    poisoned(monkeypatch, 4)
+    monkeypatch.setattr(training, "CHUNK_SECONDS", 0.0)
+    config = tiny | {"on_failure": "rollback", "data": STREAMED}
+    run = train(config, tmp_path, quiet=True)
+    assert int(run.state.epoch) == 6
+    drawn_images = 6 * tiny["n_critic"] * tiny["batch_size"]
+    assert int(run.state.position) == drawn_images
+    assert [event["event"] for event in events(tmp_path) if event["event"] != "verdict"] == [
+        "started",
+        "rollback",
+        "finished",
+    ]
+
+
+def test_a_best_that_was_marked_and_never_whole_is_found_again(tiny, tmp_path, monkeypatch):
+    mark_best = training.Checkpoints.mark_best
+
+    def cut(*arguments: Any) -> None:
+        mark_best(*arguments)
+        power_cut()
+
+    few = {"epochs": 3, "checkpoint_every": 0, "keep_checkpoints": 1, "sample_every": 0}
+    config = tiny | few | {"quality_every": 2, "quality": {"n": 64, "batch_size": 64}}
+    with monkeypatch.context() as patched:
+        patched.setattr(training.Checkpoints, "mark_best", cut)
+        patched.setattr(training.Checkpoints, "save", lambda *_, **__: None)  # not yet whole
+        with pytest.raises(OSError, match="power cut"):
+            train(config, tmp_path, quiet=True)
+    train(config, tmp_path, quiet=True)
+    marks = json.loads((tmp_path / "checkpoints" / "marks.json").read_text())
+    assert marks["best"]["epoch"] in (2, 3)
+    assert training.Checkpoints(tmp_path / "checkpoints").epochs() == [2, 3]
