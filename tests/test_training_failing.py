@@ -118,7 +118,7 @@ def test_a_rollback_to_the_start_takes_its_weights_from_there(
 def test_rollbacks_come_to_an_end(tiny, tmp_path, monkeypatch):
     poisoned(monkeypatch, 4, times=100)
     monkeypatch.setattr(training, "CHUNK_SECONDS", 0.0)
-    with pytest.raises(RunFailed):
+    with pytest.raises(RunFailed, match="Lower the learning rates: 2 rollbacks did not help"):
         train(tiny | {"on_failure": "rollback", "max_rollbacks": 2}, tmp_path, quiet=True)
     assert [e["event"] for e in events(tmp_path)].count("rollback") == 2
 
@@ -145,8 +145,12 @@ def test_a_failing_run_is_stopped_where_asked_for_and_keeps_its_report(
     tiny, tmp_path, monkeypatch, capsys
 ):
     failing_after(monkeypatch, 4)
-    with pytest.raises(RunFailed, match="failing since epoch 3: collapse"):
+    with pytest.raises(RunFailed) as caught:
         train(tiny | {"on_failure": "stop"}, tmp_path)
+    assert str(caught.value).endswith(
+        "stopped: failing since epoch 3: collapse; the last checkpoint is after 5 epochs. "
+        "See report.html for advice, or go on with --config.on_failure=rollback."
+    )
     assert "Health: failing since epoch 3: collapse (1 of 10 classes)" in capsys.readouterr().out
     happened = [event["event"] for event in events(tmp_path)]
     assert happened == ["started", "verdict", "failed"]

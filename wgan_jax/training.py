@@ -331,10 +331,14 @@ class Session:
         self.checkpoints.wait()
         kept = self.checkpoints.epochs()
         saved = f"the last checkpoint is after {kept[-1]} epochs" if kept else "no checkpoint yet"
-        raise RunFailed(
-            f"{self.place} stopped: {reason}; {saved}. Lower the learning rates, or go on with "
-            "--config.on_failure=rollback."
-        )
+        what = reason.partition(" (")[0]  # the evidence stands in the record
+        raise RunFailed(f"{self.place} stopped: {what}; {saved}. {self._remedy()}")
+
+    def _remedy(self) -> str:
+        advice = "See report.html for advice" if self.sound else "Lower the learning rates"
+        if self.settings.on_failure == "rollback":
+            return f"{advice}: {len(self._rollbacks())} rollbacks did not help."
+        return f"{advice}, or go on with --config.on_failure=rollback."
 
     def _roll_back(self, reason: str) -> None:
         """Go on from the last healthy checkpoint (or anew) with lower learning rates."""
