@@ -31,7 +31,6 @@ def get_config() -> ConfigDict:
     config.generator.base_filters = 64
     config.generator.filters = (64, 32)
     config.generator.kernel = 3
-    config.generator.norm_momentum = 0.9
     for optimizer in (config.critic_optimizer, config.generator_optimizer):
         optimizer.name = "adam"
         optimizer.learning_rate = 1e-3

@@ -103,8 +103,13 @@ def test_real_images_as_samples_are_at_distance_zero(tiny: dict[str, Any]) -> No
             return jax.random.key_data(key)[:n, None].astype(jnp.float32)
 
         @staticmethod
-        def generate(state: GanState, latents: jax.Array) -> jax.Array:
-            del state
+        def sampler(state: GanState, key: jax.Array) -> GanState:
+            del key
+            return state
+
+        @staticmethod
+        def generate(sampler: GanState, latents: jax.Array) -> jax.Array:
+            del sampler
             rows = (jnp.arange(len(latents)) * 7 + latents[:, 0].astype(jnp.int32)) % len(real)
             return real[rows] / 127.5 - 1
 

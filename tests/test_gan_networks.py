@@ -9,6 +9,7 @@ import pytest
 
 from wgan_jax import experiment
 from wgan_jax.config import resolve
+from wgan_jax.gan.networks import pooled
 from wgan_jax.gan.rounds import chunk_program
 from wgan_jax.gan.state import Game, GanState, new_game, root_key, to_uint8
 from wgan_jax.gan.steps import critic_step
@@ -49,7 +50,8 @@ def test_networks_fit_together(name, flags):
     game = new_game(settings, 3)
     state = shapes_of(game)
     latents = jax.ShapeDtypeStruct((2, settings.latent_dim), jnp.float32)
-    images = jax.eval_shape(game.generate, state, latents)
+    sampler = jax.eval_shape(game.sampler, state, root_key(0))
+    images = jax.eval_shape(game.generate, sampler, latents)
     size = settings.image_size
     assert (images.shape, images.dtype) == ((2, size, size, 3), jnp.float32)
     scores = jax.eval_shape(
@@ -74,9 +76,52 @@ def test_images_are_in_range_and_latents_are_normal(tiny):
     latents = game.latents(jax.random.key(1), 5000)
     assert abs(float(latents.mean())) < 0.02
     assert abs(float(latents.std()) - 1) < 0.02
-    images = game.generate(state, latents)
+    images = game.generate(game.sampler(state, root_key(0)), latents)
     assert images.shape == (5000, 8, 8, 1)
     assert float(jnp.abs(images).max()) <= 1
+
+
+def test_statistics_of_batches_are_pooled_as_those_of_all_their_values():
+    values = np.array([[1.0, 3.0], [5.0, 9.0]])  # two batches of two values
+    stats = {"mean": values.mean(1, keepdims=True), "var": values.var(1, keepdims=True)}
+    together = pooled({"batch_stats": {"BatchNorm_0": stats}})["batch_stats"]["BatchNorm_0"]
+    assert together["mean"].tolist() == [4.5]
+    assert together["var"].tolist() == [values.var()]
+
+
+def test_samples_are_made_with_the_statistics_of_just_their_weights(tiny):
+    """Not with running averages, which at the start are 0 and 1, and never of averaged weights."""
+    game = new_game(resolve(tiny | {"ema": 0.9, "batch_size": 64}), 1)
+    state = jax.jit(game.new_state)(root_key(0))
+    wide = jax.tree.map(lambda w: 5 * w, state.generator.params)
+    latents = game.latents(jax.random.key(1), 2048)
+
+    def layer(weights):
+        """Mean and variance of the first layer's features, from the weights themselves."""
+        features = latents @ weights["Dense_0"]["kernel"] + weights["Dense_0"]["bias"]
+        features = features.reshape(-1, tiny["generator"]["base_filters"])
+        return features.mean(0), features.var(0)
+
+    for params, ema in ((wide, state.ema), (state.generator.params, wide)):
+        player = state.generator.replace(params=params)
+        sampler = game.sampler(state.replace(generator=player, ema=ema), root_key(0))
+        mean, variance = layer(ema)
+        assert sampler["params"] is ema
+        norm = sampler["batch_stats"]["BatchNorm_0"]
+        np.testing.assert_allclose(norm["var"], variance, rtol=0.2)
+        np.testing.assert_allclose(norm["mean"], mean, atol=0.2 * variance.max() ** 0.5)
+        of_batch = game.generator.apply(
+            {"params": ema, **state.generator.stats}, latents, train=True, mutable=["batch_stats"]
+        )[0]
+        off = jnp.abs(game.generate(sampler, latents) - of_batch)
+        assert float(off.mean()) < 0.1 * float(of_batch.std())
+
+
+def test_without_a_norm_a_sampler_is_its_weights(tiny):
+    generator = tiny["generator"] | {"normalization": "none"}
+    game = new_game(resolve(tiny | {"generator": generator}), 1)
+    state = jax.jit(game.new_state)(root_key(0))
+    assert game.sampler(state, root_key(0)) == {"params": state.generator.params}
 
 
 def test_initial_weights_have_the_settings_spread(tiny):
@@ -116,6 +161,19 @@ def floats(tree: object) -> set[str]:
     """Kinds of floating-point numbers among the leaves."""
     kinds = {leaf.dtype for leaf in jax.tree.leaves(tree) if hasattr(leaf, "dtype")}
     return {kind.name for kind in kinds if jnp.issubdtype(kind, jnp.floating)}
+
+
+def test_bfloat16_scores_far_from_zero_still_differ(tiny):
+    """A Wasserstein critic's scores have no zero point; 16 bits near 100 lie 0.5 apart."""
+    game = new_game(resolve(tiny | {"precision": "bfloat16"}), 1)
+    params = jax.jit(game.new_state)(root_key(0)).critic.params
+    moved = params | {"Dense_0": params["Dense_0"] | {"bias": jnp.array([100.0])}}
+    images = jax.random.uniform(jax.random.key(0), (64, 8, 8, 1), minval=-1, maxval=1)
+    near, far = (
+        game.critic.apply({"params": each}, images, train=False) for each in (params, moved)
+    )
+    assert float(near.std()) > 0
+    np.testing.assert_allclose(far - 100, near, atol=1e-5)
 
 
 def test_precision_is_that_of_products_alone(tiny):

@@ -187,6 +187,19 @@ def test_a_signal_does_not_disturb_the_conclusion(tiny, tmp_path, monkeypatch):
     assert named(tmp_path / "run") == ["started", "finished"]
 
 
+@pytest.mark.parametrize(("patience", "measured_then"), [(-1.0, []), (60.0, [2])])
+def test_a_measurement_is_left_for_a_signal_where_it_takes_long(
+    patience, measured_then, finished, tiny, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(training, "PATIENCE", patience)
+    config = tiny | {"quality_every": 3, "quality": {"encoder": "none", "n": 16}}
+    with pytest.raises(Interrupted), stopping_after(3, monkeypatch):
+        train(config, tmp_path, quiet=True)
+    assert measured(tmp_path) == measured_then
+    assert same_bits(train(config, tmp_path, quiet=True).state, finished.state)
+    assert measured(tmp_path) == [*measured_then, 5]
+
+
 def test_what_ctrl_c_says_is_true_at_any_moment(tiny, tmp_path, monkeypatch):
     def second(*_: Any) -> None:
         raise KeyboardInterrupt

@@ -71,7 +71,7 @@ class GeneratorSettings:
     upsampling: str = _field("nearest", "nearest (then convolution) or transposed (convolution)")
     double_output: bool = _field(False, "the last layer, to pixels, doubles the image too")
     normalization: str = _field("batch", "batch or none")
-    norm_momentum: float = _field(0.99, "share of the old in the running averages")
+    norm_momentum: float = _field(0.99, "share of the old in the norm's running averages")
     activation: str = _field("leaky_relu", "leaky_relu or relu")
     leak: float = _field(0.2, "slope of leaky_relu below 0")
     bias: bool = _field(True, "biases in the convolutions")

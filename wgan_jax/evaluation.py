@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from wgan_jax.data.dataset import Dataset
 from wgan_jax.data.digits import read_labelled
 from wgan_jax.errors import UserError
 from wgan_jax.files import cache_dir
-from wgan_jax.gan.state import Game, GanState, Stream, root_key, to_uint8
+from wgan_jax.gan.state import Game, GanState, Stream, Tree, root_key, to_uint8
 from wgan_jax.quality.compare import compare
 from wgan_jax.quality.encoders import Encoding, Wanted, build
 from wgan_jax.quality.pixels import PixelMoments, batch_moments
@@ -73,23 +74,23 @@ class Evaluator:
         say: Callable[[str], None] = print,
         *,
         dtype: str = "float32",
+        between: Callable[[], None] = lambda: None,
     ) -> None:
         """Args:
         game: whose samples are measured; its settings say how.
         dataset: the real images.
         say: is told of what takes long.
         dtype: of the encoder's arithmetic, float32 or bfloat16.
+        between: called before each batch, also of the real images; what it raises ends the work.
         """
-        self.game = game
+        self.game, self._between = game, between
         self.encoder, self.note = encoder_of(game.settings), ""
         self._encoding: Encoding | None = None
         self._real: Statistics | None = None
         self._batch_size = game.settings.quality.batch_size
         self._find_encoder(dataset, say, dtype)
-        self._key = np.asarray(
-            jax.random.key_data(jax.random.fold_in(root_key(game.settings.seed), Stream.EVALUATION))
-        )
-        self._program = self._compiled()
+        self._key = np.asarray(jax.random.key_data(root_key(game.settings.seed)))
+        self._sampler, self._program = self._programs()
 
     def _find_encoder(self, dataset: Dataset, say: Callable[[str], None], dtype: str) -> None:
         """Build the encoder and its real statistics, or note why there is none."""
@@ -112,7 +113,8 @@ class Evaluator:
         hosts.check_same("The encoder's weights", repr(encoder.protocol))
         encoding = Encoding(encoder, quality.batch_size, self.game.mesh)
         self._encoding, self._batch_size = encoding, encoding.batch_size
-        self._real = real_statistics(encoding, dataset, settings.data.split, say)
+        split = settings.data.split
+        self._real = real_statistics(encoding, dataset, split, say, self._between)
 
     def measure(self, state: GanState, epoch: int, *, n: int = 0, samples: bool = False) -> Quality:
         """Generate, encode and compare.
@@ -177,7 +179,8 @@ class Evaluator:
             encoder = self._encoding.encoder
             collector = Collector(encoder.protocol, "generated", n, encoder.dim, encoder.classes)
             state = jax.device_put(state, self._encoding.everywhere)
-        for count, moments, encoded in self._batches(state, n):
+        sampler = self._sampler(state, self._key)
+        for count, moments, encoded in self._batches(sampler, n):
             pixels.add(count, *(np.asarray(moment) for moment in moments))
             if collector is not None:
                 features, logits = (np.asarray(part)[:count] for part in encoded)
@@ -185,7 +188,7 @@ class Evaluator:
         return pixels, collector.statistics() if collector is not None else None
 
     def _batches(
-        self, state: GanState, n: int
+        self, sampler: Tree, n: int
     ) -> Iterator[tuple[int, tuple[Array, Array], tuple[Array, ...]]]:
         """For each batch: how many of its samples count, their pixels' moments, their encoding.
 
@@ -195,7 +198,8 @@ class Evaluator:
         running: tuple[int, Any] | None = None
         with progress(n, "Quality") as bar:
             for start in range(0, n, self._batch_size):
-                begun = self._program(state, params, self._key, start, n)
+                self._between()
+                begun = self._program(sampler, params, self._key, start, n)
                 if running is not None:
                     yield running[0], *running[1]
                     bar.update(running[0])
@@ -203,32 +207,41 @@ class Evaluator:
             if running is not None:
                 yield running[0], *running[1]
 
-    def _compiled(self) -> Callable[..., Any]:
-        """(state, encoder's params, key words, start, n) -> pixels' moments, encoding of a batch.
+    def _programs(self) -> tuple[Callable[..., Tree], Callable[..., Any]]:
+        """Two jitted functions; keys are words, which several processes can share.
 
-        Sample i is drawn from the key's i-th child, so that it does not depend on the batch.
+        (state, root key) -> sampler; (sampler, encoder's params, root key, start, n) -> pixels'
+        moments and encoding of a batch. Sample i is drawn from the key's i-th child, so that it
+        does not depend on the batch.
         """
         encoding, game, size = self._encoding, self.game, self._batch_size
+
+        def sampler(state: GanState, words: Array) -> Tree:
+            return game.sampler(state, jax.random.wrap_key_data(words))
 
         def latent(key: Array, i: Array) -> Array:
             return game.latents(jax.random.fold_in(key, i), 1)[0]
 
         def batch(
-            state: GanState, params: Any, words: Array, start: Array, n: Array
+            sampler: Tree, params: Any, words: Array, start: Array, n: Array
         ) -> tuple[tuple[Array, Array], tuple[Array, ...]]:
-            key = jax.random.wrap_key_data(words)
+            key = jax.random.fold_in(jax.random.wrap_key_data(words), Stream.EVALUATION)
             index = start + jnp.arange(size)
             latents = jax.vmap(latent, (None, 0))(key, index)
             if encoding is not None:
                 latents = jax.lax.with_sharding_constraint(latents, encoding.by_batch)
-            images = game.generate(state, latents)
+            images = game.generate(sampler, latents)
             moments = batch_moments(images, index < n)
             if encoding is None:
                 return moments, ()
             return moments, encoding.encoder.apply(params, to_uint8(images))
 
-        whole = devices.everywhere(game.mesh)
-        return jax.jit(batch, out_shardings=whole, compiler_options=compiler_options())
+        compiled = partial(
+            jax.jit,
+            out_shardings=devices.everywhere(game.mesh),
+            compiler_options=compiler_options(),
+        )
+        return compiled(sampler), compiled(batch)
 
 
 def progress(n: int, what: str) -> Any:
@@ -236,16 +249,26 @@ def progress(n: int, what: str) -> Any:
     return tqdm(total=n, unit="image", desc=what, delay=BAR_AFTER, leave=False, disable=None)
 
 
-def shown(batches: Iterable[NDArray[np.uint8]], n: int, what: str) -> Iterator[NDArray[np.uint8]]:
-    """Batches of n images in all, as they are, with their progress."""
+def shown(
+    batches: Iterable[NDArray[np.uint8]],
+    n: int,
+    what: str,
+    between: Callable[[], None] = lambda: None,
+) -> Iterator[NDArray[np.uint8]]:
+    """Batches of n images in all, as they are, with their progress; `between` goes before each."""
     with progress(n, what) as bar:
         for batch in batches:
+            between()
             yield batch
             bar.update(len(batch))
 
 
 def real_statistics(
-    encoding: Encoding, dataset: Dataset, split: str, say: Callable[[str], None] = print
+    encoding: Encoding,
+    dataset: Dataset,
+    split: str,
+    say: Callable[[str], None] = print,
+    between: Callable[[], None] = lambda: None,
 ) -> Statistics | None:
     """Statistics of a dataset by an encoder, with the covariance's root; computed once and kept.
 
@@ -265,7 +288,7 @@ def real_statistics(
     if hosts.by_first(lambda: kept is not None):
         return kept
     say(f"Encoding the {count:,} real images of {source} (once) ...")
-    batches = shown(dataset.batches(encoding.batch_size), count, "Real images")
+    batches = shown(dataset.batches(encoding.batch_size), count, "Real images", between)
     statistics = encoding.collect(batches, count, source).with_root()
     hosts.by_first(lambda: statistics.save(path))
     return statistics

@@ -117,8 +117,9 @@ def evaluate_run(
     found = replace(found, protocol=found.protocol | {"checkpoint": checkpoint})
     content = json.dumps(as_json(found), indent=2, ensure_ascii=False) + "\n"
     replace_bytes(workdir / "quality.json", content.encode())
-    latents = game.latents(jax.random.fold_in(root_key(game.settings.seed), Stream.GRID), GRID)
-    pictures = np.asarray(jax.jit(game.pictures)(state, latents))
+    key = root_key(game.settings.seed)
+    latents = game.latents(jax.random.fold_in(key, Stream.GRID), GRID)
+    pictures = np.asarray(jax.jit(game.pictures)(jax.jit(game.sampler)(state, key), latents))
     save_grid(pictures, workdir / "quality.png", columns=8)
     return found
 

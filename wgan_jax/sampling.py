@@ -81,9 +81,11 @@ def draw(game: Game, state: GanState, latents: Array) -> NDArray[np.uint8]:
     by_batch = devices.by_batch(mesh)
     size = -(-min(BATCH, len(latents)) // mesh.size) * mesh.size
     padded = jnp.pad(latents, ((0, -len(latents) % size), (0, 0)))
-    program, state = jax.jit(game.pictures), jax.device_put(state, devices.everywhere(mesh))
+    state = jax.device_put(state, devices.everywhere(mesh))
+    sampler = jax.jit(game.sampler)(state, root_key(game.settings.seed))
+    program = jax.jit(game.pictures)
     batches = [
-        np.asarray(program(state, jax.device_put(padded[start : start + size], by_batch)))
+        np.asarray(program(sampler, jax.device_put(padded[start : start + size], by_batch)))
         for start in range(0, len(latents), size)
     ]
     return np.concatenate(batches)[: len(latents)]

@@ -38,6 +38,7 @@ if TYPE_CHECKING:  # imported only by runs that measure quality
 
 CHUNK_SECONDS = 1.0  # device work between two looks from the host
 GRID = 64  # samples in a grid
+PATIENCE = 10.0  # seconds that a measurement may still take once a signal came; clusters wait 30
 _TURN = threading.Lock()  # held by the one `train` of this process that is at work
 
 
@@ -63,9 +64,10 @@ class Run:
 
     def sample(self, n: int, seed: int = 0) -> NDArray[np.uint8]:
         """n samples, uint8 [n, h, w, c]; the same for the same seed."""
-        key = jax.random.fold_in(root_key(self.settings.seed), Stream.SAMPLES)
-        latents = self.game.latents(jax.random.fold_in(key, seed), n)
-        return np.asarray(jax.jit(self.game.pictures)(self.state, latents))
+        key = root_key(self.settings.seed)
+        seeded = jax.random.fold_in(jax.random.fold_in(key, Stream.SAMPLES), seed)
+        sampler = jax.jit(self.game.sampler)(self.state, key)
+        return np.asarray(jax.jit(self.game.pictures)(sampler, self.game.latents(seeded, n)))
 
 
 def train(
@@ -137,6 +139,10 @@ def read_images(settings: Settings, images: NDArray[np.uint8] | None = None) -> 
     return dataset
 
 
+class _SignalCame(Exception):
+    """It came during a measurement, which is left for it."""
+
+
 class Session:
     """One process's part of a run. `run` has the order; the rest are its steps."""
 
@@ -162,6 +168,7 @@ class Session:
         self.record.take_back_to(self.epoch)
         self.seconds_per_round = CHUNK_SECONDS  # until it is measured: chunks of one round
         self.sound = True  # no non-finite value so far
+        self.signals = interruption.Watch()
 
     def run(self) -> None:
         """Play every epoch that is left, in this order.
@@ -182,10 +189,10 @@ class Session:
         if not trained:
             self._open()
         signum = 0
-        with interruption.watched() as signals:
+        with interruption.watched() as self.signals:
             while self.epoch < self.settings.epochs:
                 images, most = self.feed.images(self.epoch)
-                rounds, signum = hosts.agreed(self._rounds_to_play(most), signals.received)
+                rounds, signum = hosts.agreed(self._rounds_to_play(most), self.signals.received)
                 if signum:
                     break
                 clock = time.perf_counter()
@@ -262,13 +269,11 @@ class Session:
         s = self.settings
         if self._due(s.sample_every):
             self._draw_samples()
-        due = self._due(s.quality_every)
-        if s.quality_every and self.evaluator is None:
-            if not due:
-                self.record.record()  # the first round shows before the wait for an encoder
-            self.evaluator = self._new_evaluator()
-        if due and self.evaluator is not None:
-            played.quality = self.evaluator.measure(self.state, self.epoch)
+        if s.quality_every:
+            try:
+                self._measure(played)
+            except _SignalCame:
+                self.say(f"Epoch {self.epoch - 1} was not measured, for the signal that came.")
         quality = played.quality
         best = quality if quality is not None and self._is_best(quality) else None
         if best:
@@ -277,6 +282,22 @@ class Session:
             self._save()
             self.record.summarize("running")
 
+    def _measure(self, played: Played) -> None:
+        """Measure the samples where that is due; the encoder is built after the first round."""
+        due = self._due(self.settings.quality_every)
+        if self.evaluator is None:
+            if not due:
+                self.record.record()  # the first round shows before the wait for an encoder
+            self.evaluator = self._new_evaluator()
+        if due:
+            played.quality = self.evaluator.measure(self.state, self.epoch)
+
+    def _look_for_signals(self) -> None:
+        """Between batches of a measurement, which may have hours to go, and a few seconds to go."""
+        late = self.signals.received and time.monotonic() - self.signals.since > PATIENCE
+        if hosts.agreed(0, int(late))[1]:
+            raise _SignalCame
+
     def _due(self, every: int) -> bool:
         """Whether what comes every so many epochs, and after the last, comes now; 0: never."""
         return bool(every) and (self.epoch % every == 0 or self.epoch == self.settings.epochs)
@@ -284,13 +305,13 @@ class Session:
     def _grid(self, state: GanState, key: Array) -> Array:
         """The same latents' samples at every epoch, uint8 [GRID, h, w, c]."""
         latents = self.game.latents(jax.random.fold_in(key, Stream.GRID), GRID)
-        return self.game.pictures(state, latents)
+        return self.game.pictures(self.game.sampler(state, key), latents)
 
     def _new_evaluator(self) -> Evaluator:
         """Built after the first round: an encoder's weights may have to be trained or read."""
         from wgan_jax.evaluation import Evaluator
 
-        evaluator = Evaluator(self.game, self.dataset, self.say)
+        evaluator = Evaluator(self.game, self.dataset, self.say, between=self._look_for_signals)
         self.record.told.add(evaluator.note)
         return evaluator
 

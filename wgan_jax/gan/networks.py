@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -90,6 +91,16 @@ class BatchNorm(nn.Module):
         return y.astype(self.dtype)
 
 
+def pooled(stats: Any) -> Any:
+    """Batch norms' statistics of several batches [batches, ...] as those of all their values."""
+
+    def together(norm: dict[str, Array]) -> dict[str, Array]:
+        mean, variance = norm["mean"], norm["var"]
+        return {"mean": mean.mean(0), "var": variance.mean(0) + mean.var(0)}
+
+    return jax.tree.map(together, stats, is_leaf=lambda node: "mean" in node)
+
+
 def _activation(name: str, leak: float) -> Callable[[Array], Array]:
     return nn.relu if name == "relu" else lambda x: nn.leaky_relu(x, leak)
 
@@ -122,9 +133,10 @@ class Critic(nn.Module):
                 x = BatchNorm(0.9, dtype)(x, train=train)
             x = activate(x)
             x = nn.Dropout(s.dropout, deterministic=not train)(x)
-        x = x.reshape(len(x), -1)
-        score = nn.Dense(1, kernel_init=nn.initializers.normal(s.init_std), dtype=dtype)
-        return score(x)[:, 0].astype(jnp.float32)
+        # Scores may lie anywhere: 16 bits would lose what tells them apart.
+        x = x.reshape(len(x), -1).astype(jnp.float32)
+        score = nn.Dense(1, kernel_init=nn.initializers.normal(s.init_std), dtype=jnp.float32)
+        return score(x)[:, 0]
 
 
 class Generator(nn.Module):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Any
 
@@ -17,12 +17,13 @@ from jax.sharding import Mesh
 from wgan_jax import devices
 from wgan_jax.config import Settings, critic_updates
 from wgan_jax.gan.metrics import WINDOW
-from wgan_jax.gan.networks import Critic, Generator
+from wgan_jax.gan.networks import Critic, Generator, pooled
 from wgan_jax.gan.objectives import OBJECTIVES, Objective
 from wgan_jax.gan.transforms import clip_weights, optimizer
 from wgan_jax.keys import ROUND_KEYS
 
 Tree = Any
+STANDING = 1024  # latents that standing statistics are of, or one batch
 
 
 class Stream(IntEnum):
@@ -36,6 +37,7 @@ class Stream(IntEnum):
     SAMPLES = 5
     EVALUATION = 6
     GRID = 7
+    STANDING = 8
 
 
 def root_key(seed: int) -> Array:
@@ -149,19 +151,34 @@ class Game:
         """Generator inputs [n, latent_dim], float32, from N(0, 1)."""
         return jax.random.normal(key, (n, self.settings.latent_dim), jnp.float32)
 
-    def generate(self, state: GanState, latents: Array) -> Array:
-        """Samples [n, h, w, c] in [-1, 1] from latents [n, latent_dim].
+    def sampler(self, state: GanState, key: Array) -> Tree:
+        """The generator as samples are made by it: its variables, from the run's root key. Pure.
 
-        As for evaluation: running averages in the normalisation, averaged weights where on. Pure.
+        Averaged weights where they are on, and standing statistics in the normalisation (Brock et
+        al. 2019, appendix B): those of many latents at just these weights. Running averages would
+        be of other weights than the averaged ones, and behind the newest.
         """
         params = state.generator.params if state.ema is None else state.ema
-        variables = {"params": params, **state.generator.stats}
-        images: Any = self.generator.apply(variables, latents, train=False)
+        still = replace(self.settings.generator, norm_momentum=0.0)  # keeps a batch's own
+        generator = self.generator.clone(settings=still)
+
+        def of_batch(key: Array) -> Tree:
+            latents = self.latents(key, self.settings.batch_size)
+            variables, changing = {"params": params, **state.generator.stats}, ["batch_stats"]
+            return generator.apply(variables, latents, train=True, mutable=changing)[1]
+
+        batches = -(-STANDING // self.settings.batch_size)
+        keys = jax.random.split(jax.random.fold_in(key, Stream.STANDING), batches)
+        return {"params": params, **pooled(lax.map(of_batch, keys))}
+
+    def generate(self, sampler: Tree, latents: Array) -> Array:
+        """Samples [n, h, w, c] in [-1, 1] from latents [n, latent_dim]. Pure."""
+        images: Any = self.generator.apply(sampler, latents, train=False)
         return jnp.asarray(images)
 
-    def pictures(self, state: GanState, latents: Array) -> Array:
+    def pictures(self, sampler: Tree, latents: Array) -> Array:
         """Samples as they are saved and measured: uint8 [n, h, w, c], 0 to 255."""
-        return to_uint8(self.generate(state, latents))
+        return to_uint8(self.generate(sampler, latents))
 
 
 def to_uint8(images: Array) -> Array:
