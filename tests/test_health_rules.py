@@ -263,6 +263,25 @@ def test_growth_is_told_from_what_settled_fell_or_was_rounded(
     assert alike(variance) is is_collapse
 
 
+@pytest.mark.parametrize(
+    ("fid", "causes"),
+    [
+        ([135, 143, 153, 151, 150], ("mode collapse",)),  # never better than the first
+        ([135, 143, 153, 122, 150], ("mode collapse",)),  # hardly: 0.904 of it
+        ([135, 143, 153, 150, 121], ()),  # 0.896 of it
+    ],
+)
+def test_growth_that_brings_samples_no_nearer_to_the_data_is_no_excuse(
+    fid: list[float], causes: tuple[str, ...]
+) -> None:
+    columns = {
+        "pixel_variance": sparse(500, 100, np.array([0.004, 0.004, 0.004, 0.005, 0.009])),
+        "fid_score": sparse(500, 100, np.array(fid)),
+    }
+    verdict = judge(history(**healthy_wgan(500), **columns), "wgan", encoder="digits")
+    assert verdict.causes == causes
+
+
 def test_recall_that_falls_is_a_mode_collapse() -> None:
     recall = np.concatenate([np.full(6, 0.5), np.full(4, 0.05)])
     columns = {**healthy_wgan(), "recall": sparse(ROWS, 100, recall)}

@@ -17,6 +17,7 @@ IS_FELL = 0.75  # share of its best at which the Inception Score has fallen
 GROWS = 0.01  # pixel variance gained in three measurements by samples that still grow apart
 GREW = 1.25  # or, to their best, times what it was: settled, it varies by a tenth
 VISIBLE = 1e-3  # pixel variance of four steps of 8 bits; below it samples look alike, if growing
+NEARER = 0.9  # share of the first FID, from which samples have come nearer to the data
 FELL = 0.25  # share of their best at which pixel variance and recall have collapsed
 
 
@@ -107,8 +108,9 @@ def samples_alike(past: Past) -> Sign | None:
     best = float(values.max())
     line = max(IDENTICAL, FELL * best)
     onset = since(values < line, at_least=3)
-    # Young samples are grey before they differ: a variance that still grows is no collapse.
-    if onset is None or _grow(values):
+    # Young samples are grey before they differ: a variance that still grows is no collapse, unless
+    # FID says that it comes to nothing.
+    if onset is None or (_grow(values) and _came_nearer(past)):
         return None
     evidence = f"pixel variance {number(float(values[-1]))}, at best {number(best)}"
     return Sign(evidence, int(epochs[onset]))
@@ -119,6 +121,12 @@ def _grow(values: Floats) -> bool:
     before, now = values[max(len(values) - 4, 0)], values[-1]
     grew = now >= values.max() and now > max(GREW * before, VISIBLE)
     return bool(grew or now - before > GROWS)
+
+
+def _came_nearer(past: Past) -> bool:
+    """Whether FID has fallen clearly below its first; also where it is not measured."""
+    fid = past.values("fid_score")
+    return not len(fid) or bool(fid.min() < NEARER * fid[0])
 
 
 def recall_fell(past: Past) -> Sign | None:
