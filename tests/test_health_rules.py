@@ -295,6 +295,12 @@ def test_log_loss_stuck_in_the_guides_band_is_a_collapse_and_fluctuating_is_not(
     assert judge(history(**sound), "nsgan").verdict == "healthy"
 
 
+@pytest.mark.parametrize(("level", "is_collapse"), [(1.47, True), (1.40, False), (2.2, False)])
+def test_summed_log_loss_is_stuck_in_twice_the_guides_band(level: float, is_collapse: bool) -> None:
+    columns = {"d_loss": level + 0.004 * noise(ROWS), "g_loss": 0.7 + 0.1 * noise(ROWS, 1)}
+    assert ("stuck_at_chance" in found(judge(history(**columns), "nsgan"))) is is_collapse
+
+
 def test_accuracies_stuck_at_half_and_one_are_a_collapse() -> None:
     columns = {
         "d_loss": 0.7 + 0.02 * noise(ROWS),
@@ -350,10 +356,21 @@ def test_a_generator_without_gradient_has_a_dead_critic() -> None:
 def test_ratio_of_losses_warns_where_the_guide_says_and_the_gap_agrees() -> None:
     strong = {**healthy_wgan(), "dg_ratio": np.full(ROWS, 2.0)}
     assert judge(history(**strong), "wgan").causes == ("critic strong",)
+    assert judge(history(**strong), None).causes == ("critic strong",)
     low = {**healthy_wgan(), "dg_ratio": np.full(ROWS, 0.002)}
     assert judge(history(**low), "wgan").verdict == "healthy"
     low["wasserstein_distance"] = np.exp(-np.linspace(0, 9, ROWS)) + 1e-4 * noise(ROWS)
     assert "ratio_low" in found(judge(history(**low), "wgan"))
+
+
+@pytest.mark.parametrize("objective", ["nsgan", "hinge", "lsgan"])
+def test_a_critic_that_guesses_is_not_called_strong(objective: str) -> None:
+    balance = {
+        "d_loss": 0.70 + 0.02 * noise(ROWS),
+        "g_loss": 0.68 + 0.02 * noise(ROWS, 1),
+        "dg_ratio": np.full(ROWS, 1.03),
+    }
+    assert judge(history(**balance), objective).findings == ()
 
 
 @pytest.mark.parametrize(
@@ -381,6 +398,14 @@ def test_inceptions_bands_hold_for_inception_and_log_losses_for_log_loss() -> No
     assert band("fid_score", 20.0, encoder="digits") is None
     assert band("d_loss", 0.7) is None
     assert band("d_loss", 0.7, objective="nsgan") is not None
+
+
+def test_the_ratios_bands_hold_for_wasserstein_losses() -> None:
+    assert band("dg_ratio", 1.01, objective="nsgan") is None
+    for objective in ("wgan", "wgan_gp", None):
+        row = band("dg_ratio", 1.01, objective=objective)
+        assert row is not None
+        assert row.name == "critic strong"
 
 
 def test_bands_of_a_metric_do_not_overlap() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from wgan_jax.health.bands import WASSERSTEIN
 from wgan_jax.health.past import Past
 from wgan_jax.health.signs import Sign, number
 from wgan_jax.health.windows import Windows, since
@@ -19,7 +20,6 @@ CHANCE = {"hinge": (1.0, 0.0), "nsgan": (np.log(2.0), np.log(2.0)), "lsgan": (0.
 # no fake teaches the critic. nsgan: three times chance, a fake is held for real with 1/8. lsgan:
 # 0.8 of what a score of 0 costs.
 REJECTED = {"hinge": 1.0, "nsgan": 3 * np.log(2.0), "lsgan": 0.4}
-WASSERSTEIN = ("wgan", "wgan_gp")  # D has no floor, and need not fall
 SATURATED = 0.1  # share of chance below which the critic makes hardly any error
 ONE_SIDED = 12.0  # upper tail of d_loss over its lower tail: it lies on its floor
 VANISHED = 1e-3  # share of its former size below which a score gap is gone

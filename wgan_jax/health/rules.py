@@ -201,7 +201,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "stuck_at_chance", "d_loss, d_accuracy, g_accuracy",
-        "D in 0.72-0.75, or D accuracy 50 % and G accuracy 99 % (log loss)",
+        "D in 0.72-0.75 or twice that, or D accuracy 50 % and G accuracy 99 % (log loss)",
         "mode collapse", "failing",
         "Start from another seed, with a smaller batch or a lower learning rate.",
         GUIDE, networks.stuck_at_chance,
@@ -225,7 +225,7 @@ RULES: tuple[Rule, ...] = (
         GUIDE, networks.ratio_low,
     ),
     Rule(
-        "critic_strong", "dg_ratio", "above 1 over the last quarter",
+        "critic_strong", "dg_ratio", "above 1 over the last quarter (Wasserstein)",
         "critic strong", "warning",
         "Watch FID; if it does not fall, lower n_critic or the critic's learning rate.",
         GUIDE, networks.critic_strong,
