@@ -35,6 +35,7 @@ TUNED: dict[str, tuple[Callable[..., Any], float]] = {
     "critic_saturated": (losses.critic_saturated, losses.SATURATED),
     "critic_on_floor": (losses.critic_on_floor, losses.ONE_SIDED),
     "critic_dead": (losses.critic_dead, losses.VANISHED),
+    "critic_at_rest": (losses.critic_at_rest, losses.RESTS),
     "gap_drowned": (losses.gap_drowned, losses.DROWNED),
     "regime_change": (losses.regime_change, losses.REGIME),
     "critic_unsettled": (losses.critic_unsettled, losses.UNSETTLED),

@@ -86,14 +86,56 @@ def test_a_loss_on_its_floor_is_found_without_objective_or_offset(offset: float)
     assert finding["critic_on_floor"].onset_epoch == 500
 
 
-@pytest.mark.parametrize("objective", ["wgan", "hinge"])
-def test_a_loss_that_says_nothing_any_more_is_a_dead_critic(objective: str) -> None:
-    columns = healthy_wgan() if objective == "wgan" else healthy_hinge()
-    rest = 1e-9 if objective == "wgan" else 1.37
-    columns["d_loss"][300:] = rest
+def test_a_gap_that_vanished_is_a_dead_critic() -> None:
+    columns = healthy_wgan()
+    columns["d_loss"][300:] = 1e-9
     columns["wasserstein_distance"] = -2 * columns["d_loss"]
-    finding = found(judge(history(**columns), objective))["critic_dead"]
+    finding = found(judge(history(**columns), "wgan"))["critic_dead"]
     assert (finding.cause, finding.onset_epoch) == ("dead critic", 300)
+    assert "clip" in finding.advice
+
+
+def test_a_loss_that_came_to_rest_is_a_dead_critic_that_nobody_clipped() -> None:
+    columns = healthy_hinge()
+    columns["d_loss"][300:] = 1.37
+    verdict = judge(history(**columns), "hinge")
+    finding = found(verdict)["critic_at_rest"]
+    assert (finding.cause, finding.verdict, finding.onset_epoch) == ("dead critic", "failing", 300)
+    assert not any("clip" in advice for advice in verdict.advice)
+
+
+@pytest.mark.parametrize(
+    ("objective", "level"),
+    [
+        ("nsgan", np.log(2)),
+        ("nsgan", 2 * np.log(2)),  # the terms summed
+        ("nsgan", 8.059),  # half of -log 1e-7, where Keras clamps
+        ("lsgan", 0.25),
+        ("hinge", 1.5),
+        (None, 50.0),  # half of where PyTorch clamps
+    ],
+)
+def test_a_loss_that_never_moved_is_a_dead_critic(objective: str | None, level: float) -> None:
+    for scatter, moves in ((0.0, False), (5e-4, False), (0.002, True)):
+        columns = {"d_loss": level * (1 + scatter * noise(ROWS)), "g_loss": 0.1 * noise(ROWS, 1)}
+        rule = found(judge(history(**columns), objective)).get("critic_at_rest")
+        assert (rule is None) is moves  # 5 to 95 % of noise are 3.3 times its σ
+    assert judge(history(d_loss=np.full(ROWS, level)), objective, total_epochs=5000).findings == ()
+
+
+def test_good_samples_overrule_a_loss_at_rest() -> None:
+    columns = {"d_loss": np.full(ROWS, 0.7), "fid_score": sparse(ROWS, 20, np.linspace(99, 9, 50))}
+    assert judge(history(**columns), "nsgan").verdict == "warning"
+
+
+@pytest.mark.parametrize("objective", ["hinge", "nsgan"])
+def test_a_critic_that_rests_at_its_floor_is_overpowered_and_not_dead(objective: str) -> None:
+    columns = healthy_hinge()
+    columns["d_loss"][500:] = 1e-7
+    columns["g_loss"][500:] += 4
+    verdict = judge(history(**columns), objective)
+    assert verdict.causes[0] == "critic overpowered"
+    assert "dead critic" not in verdict.causes
 
 
 def test_a_score_gap_lost_in_wandering_scores_is_a_lost_critic() -> None:

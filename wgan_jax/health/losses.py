@@ -22,7 +22,8 @@ CHANCE = {"hinge": (1.0, 0.0), "nsgan": (np.log(2.0), np.log(2.0)), "lsgan": (0.
 REJECTED = {"hinge": 1.0, "nsgan": 3 * np.log(2.0), "lsgan": 0.4}
 SATURATED = 0.1  # share of chance below which the critic makes hardly any error
 ONE_SIDED = 12.0  # upper tail of d_loss over its lower tail: it lies on its floor
-VANISHED = 1e-3  # share of its former size below which a score gap is gone
+VANISHED = 1e-3  # share of its former size below which a score gap, or a variation, is gone
+RESTS = 3e-3  # share of its level by which a loss varies that does not move
 REGIME = 3.0  # factor of noise from one twentieth of a run to the next: a change of regime
 UNSETTLED, STALLED = 1.75, 0.75  # growth of noise; fall over half a run, in noises
 DROWNED = 0.01  # share of the generator's noise below which a score gap says nothing
@@ -62,24 +63,38 @@ def critic_on_floor(past: Past, tails: float = ONE_SIDED) -> Sign | None:
 
 
 def critic_dead(past: Past, share: float = VANISHED) -> Sign | None:
-    """The critic says nothing any more: what its loss does vanished against its own past.
-
-    A Wasserstein critic's loss is a gap between scores: the gap itself vanishes. Any other loss
-    rests at a constant, whatever that is: its variation vanishes.
-    """
-    wasserstein = past.objective in WASSERSTEIN
-    key = "wasserstein_distance" if wasserstein and "wasserstein_distance" in past else "d_loss"
+    """Wasserstein: the gap between real and fake vanished against its own past."""
+    key = "wasserstein_distance" if "wasserstein_distance" in past else "d_loss"
     d = past.windows(key)
-    if d is None:
+    if past.objective not in WASSERSTEIN or d is None:
         return None
-    size = np.maximum(np.abs(d.high), np.abs(d.low)) if wasserstein else d.high - d.low
+    size = np.maximum(np.abs(d.high), np.abs(d.low))
     was = np.maximum.accumulate(size)
     onset = since(size < share * was, at_least=2)
     if onset is None:
         return None
-    what = f"|{key}| at most" if wasserstein else "D varies by"
-    evidence = f"{what} {number(size[-1])}, was {number(was[-1])}: no signal is left"
+    evidence = f"|{key}| at most {number(size[-1])}, was {number(was[-1])}: no signal is left"
     return Sign(evidence, int(d.start[onset]))
+
+
+def critic_at_rest(past: Past, share: float = RESTS) -> Sign | None:
+    """D rests at a constant, whatever that is: its variation vanished, or never was any.
+
+    Where it rests at its floor the critic is overpowered, and not dead: other rules see that.
+    """
+    d = past.windows("d_loss")
+    overpowered = critic_saturated(past) or critic_on_floor(past)
+    if past.objective in WASSERSTEIN or d is None or overpowered:
+        return None
+    varies = d.high - d.low
+    was = np.maximum.accumulate(varies)
+    onset = since(varies < VANISHED * was, at_least=2)
+    if onset is None and not past.early:
+        onset = since(varies < share * np.abs(d.middle), at_least=5)
+    if onset is None:
+        return None
+    evidence = f"D varies by {number(varies[-1])} about {number(d.middle[-1])}"
+    return Sign(f"{evidence}, at most by {number(was[-1])} before", int(d.start[onset]))
 
 
 def gap_drowned(past: Past, share: float = DROWNED) -> Sign | None:

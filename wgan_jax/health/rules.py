@@ -105,8 +105,7 @@ RULES: tuple[Rule, ...] = (
         networks.weights_grew_large, yields=0.2,
     ),
     Rule(
-        "critic_dead", "wasserstein_distance or d_loss",
-        "gap (Wasserstein) or variation below 1/1000 of its past",
+        "critic_dead", "wasserstein_distance or d_loss", "below 1/1000 of its past (Wasserstein)",
         "dead critic", "failing",
         "Stop: nothing is learned any more. No batch norm in a clipped critic, a larger clip "
         "threshold, or a gradient penalty instead of clipping.",
@@ -137,6 +136,13 @@ RULES: tuple[Rule, ...] = (
         "dead critic", "failing",
         "Stop: the critic learns nothing. Check its gradients, its learning rate, its data.",
         "Lim and Ye 2017, section 3: the hinge loss at scores of 0", losses.critic_at_chance,
+    ),
+    Rule(
+        "critic_at_rest", "d_loss",
+        "varies by less than 1/1000 of its past, or 3/1000 of its level (not Wasserstein)",
+        "dead critic", "failing",
+        "Stop: the critic learns nothing. Check its gradients, its learning rate, its data.",
+        LOGS, losses.critic_at_rest, yields=0.75,
     ),
     Rule(
         "critic_saturated", "d_loss, g_loss", "D below 10 % of chance, G rejected (by objective)",
