@@ -210,6 +210,37 @@ def test_one_bad_fid_is_no_collapse() -> None:
     assert judge(both, "hinge").verdict == "healthy"
 
 
+def test_one_good_fid_is_no_best_to_fall_from() -> None:
+    fid, score = np.full(50, 20.0), np.full(50, 6.0)
+    fid[30], score[30] = 8, 12
+    odd = {
+        "fid_score": sparse(ROWS, 20, fid),
+        "inception_score_mean": sparse(ROWS, 20, score),
+    }
+    assert judge(history(**healthy_hinge(), **odd), "hinge").verdict == "healthy"
+
+
+def test_a_best_is_named_when_it_was_measured() -> None:
+    fid = np.array([90.0, 8, 42, 40, 60, 70, 80])  # medians of three: 42, 40, 42, 60, 70
+    score = np.array([2.0, 9, 5, 6, 4, 4, 4])  # 5, 6, 5, 4, 4
+    columns = {
+        "fid_score": sparse(700, 100, fid),
+        "inception_score_mean": sparse(700, 100, score),
+    }
+    said = found(judge(history(**healthy_hinge(700), **columns), "hinge"))
+    assert said["fid_departed"].evidence == "FID 70, 1.8 times its best median (40 at 399)"
+    assert said["score_fell"].evidence == "IS 4, was 6 at 399"
+    assert (said["fid_departed"].onset_epoch, said["score_fell"].onset_epoch) == (499, 499)
+
+
+@pytest.mark.parametrize("measured", [50, 1000])
+def test_a_plateau_is_no_collapse_however_often_it_is_measured(measured: int) -> None:
+    for seed in range(5):
+        fid = 40 * np.exp(0.1 * noise(measured, seed))
+        column = sparse(5 * measured, 5, fid)
+        assert judge(history(fid_score=column), None, encoder="digits").verdict == "healthy"
+
+
 def test_fid_that_falls_fast_has_not_left_its_best() -> None:
     fid = 200 * 0.5 ** np.arange(10)
     score = 2.0 ** np.arange(10)

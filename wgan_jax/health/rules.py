@@ -173,13 +173,14 @@ RULES: tuple[Rule, ...] = (
         LOGS, losses.critic_unsettled, yields=0.75,
     ),
     Rule(
-        "fid_departed", "fid_score", "median of the last three 1.5 times the best",
+        "fid_departed", "fid_score", "median of the last three 1.5 times the lowest such",
         "collapse", "failing",
         "Stop: take the best checkpoint, and start again from there with lower learning rates.",
         LOGS, samples.fid_departed,
     ),
     Rule(
-        "score_fell", "inception_score_mean", "median of the last three below 0.75 of the best",
+        "score_fell", "inception_score_mean",
+        "median of the last three below 0.75 of the highest such",
         "collapse", "failing",
         "Stop: take the best checkpoint, and start again from there with lower learning rates.",
         LOGS, samples.score_fell,
