@@ -188,6 +188,21 @@ def test_a_limit_cycle_is_an_oscillation_and_noise_is_not() -> None:
     assert "period of 50 epochs" in finding.evidence
 
 
+@pytest.mark.parametrize(
+    ("rows", "share"),
+    [(1000, "100%"), (1002, "90%")],  # the last half's 501 have a bin half a step beside it
+)
+def test_values_that_alternate_carry_the_share_of_variance_that_they_have(
+    rows: int, share: str
+) -> None:
+    turn = (-1.0) ** np.arange(rows)
+    g = 1 + 0.1 * noise(rows, 1)
+    few = 1 + 0.1 * (0.3**0.5 * turn + 0.7**0.5 * noise(rows))
+    assert "oscillation" not in found(judge(history(d_loss=few, g_loss=g), None))
+    finding = found(judge(history(d_loss=1 + 0.1 * turn, g_loss=g), None))["oscillation"]
+    assert finding.evidence == f"{share} of D's variance swings with a period of 2 epochs"
+
+
 def test_a_constant_loss_does_not_oscillate() -> None:
     flat = {"d_loss": np.full(ROWS, 0.7), "g_loss": np.full(ROWS, 0.7)}
     assert "oscillation" not in found(judge(history(**flat), None))

@@ -253,6 +253,8 @@ def oscillation(past: Past) -> Sign | None:
     if rest.std() <= 1e-9 * np.abs(half).max():  # a constant, and how it was rounded
         return None
     power = np.abs(np.fft.rfft(rest)) ** 2
+    if len(half) % 2 == 0:
+        power[-1] /= 2  # the others stand for their negative frequencies too
     power[:4] = 0  # slower than three swings in the half: a trend, not an oscillation
     peak = int(power.argmax())
     share = power[max(peak - 1, 0) : peak + 2].sum() / max(
