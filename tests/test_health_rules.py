@@ -159,6 +159,24 @@ def test_a_sudden_change_of_noise_is_a_change_of_regime() -> None:
     assert finding.onset_epoch == 600
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "is_change"),
+    [
+        (1.02, 0.996, False),  # a lower learning rate: quieter, at the same level
+        (1.02, 0.7, True),  # fell by twice the former noise
+        (0.09, 0.07, False),
+        (0.09, 0.03, True),  # to a third: the floor is near
+    ],
+)
+def test_a_quieter_critic_changed_its_regime_only_if_its_loss_fell(
+    before: float, after: float, is_change: bool
+) -> None:
+    first = np.arange(ROWS) < 600
+    d = np.where(first, before + 0.12 * noise(ROWS), after + 0.03 * noise(ROWS))
+    finding = found(judge(history(d_loss=d, g_loss=1 + 0.1 * noise(ROWS, 1)), "hinge"))
+    assert ("regime_change" in finding) is is_change
+
+
 def test_noise_that_grows_while_nothing_is_gained_is_unsettled() -> None:
     t = np.linspace(0, 1, 2 * ROWS)
     d = 5 + np.exp(-6 * t) + (0.05 + 0.15 * t) * noise(2 * ROWS)

@@ -136,7 +136,8 @@ def regime_change(past: Past, factor: float = REGIME) -> Sign | None:
 
     A healthy critic's loss drifts. Its noise falls at once when the critic learns to tell all
     images apart (but for Wasserstein losses, which have no floor to rest on), and rises at once
-    when the balance is lost; a rise while D falls is learning.
+    when the balance is lost; a rise while D falls is learning. Noise that falls while D hardly
+    does is a learning rate that was lowered.
     """
     d = past.windows("d_loss")
     if d is None or not d.fine:
@@ -146,7 +147,8 @@ def regime_change(past: Past, factor: float = REGIME) -> Sign | None:
         after, now = d.spread[i:], d.middle[i:]
         if was <= 0:
             continue
-        quiet = (after < was / factor) & (now < level) & (past.objective not in WASSERSTEIN)
+        fell = now < level - min(was, abs(level) / 2)
+        quiet = (after < was / factor) & fell & (past.objective not in WASSERSTEIN)
         wild = (after > was * factor) & (now > level - after)
         for changed, word in ((quiet, "fell"), (wild, "rose")):
             if changed.all():
