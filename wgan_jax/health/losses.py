@@ -23,7 +23,7 @@ REJECTED = {"hinge": 1.0, "nsgan": 3 * np.log(2.0), "lsgan": 0.4}
 SATURATED = 0.1  # share of chance below which the critic makes hardly any error
 ONE_SIDED = 12.0  # upper tail of d_loss over its lower tail: it lies on its floor
 VANISHED = 1e-3  # share of its former size below which a score gap, or a variation, is gone
-RESTS = 3e-3  # share of its level by which a loss varies that does not move
+RESTS = 5e-4  # share of its level within which a loss lies that does not move
 REGIME = 3.0  # factor of noise from one twentieth of a run to the next: a change of regime
 UNSETTLED, STALLED = 1.75, 0.75  # growth of noise; fall over half a run, in noises
 DROWNED = 0.01  # share of the generator's noise below which a score gap says nothing
@@ -90,7 +90,9 @@ def critic_at_rest(past: Past, share: float = RESTS) -> Sign | None:
     was = np.maximum.accumulate(varies)
     onset = since(varies < VANISHED * was, at_least=2)
     if onset is None and not past.early:
-        onset = since(varies < share * np.abs(d.middle), at_least=5)
+        level = d.middle[-1]
+        strays = np.maximum(d.high - level, level - d.low)
+        onset = since(strays < share * abs(level), at_least=5)
     if onset is None:
         return None
     evidence = f"D varies by {number(varies[-1])} about {number(d.middle[-1])}"

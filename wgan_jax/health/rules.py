@@ -139,7 +139,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "critic_at_rest", "d_loss",
-        "varies by less than 1/1000 of its past, or 3/1000 of its level (not Wasserstein)",
+        "varies by less than 1/1000 of its past, or stays within 1/2000 (not Wasserstein)",
         "dead critic", "failing",
         "Stop: the critic learns nothing. Check its gradients, its learning rate, its data.",
         LOGS, losses.critic_at_rest, yields=0.75,
