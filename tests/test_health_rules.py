@@ -68,6 +68,42 @@ def test_a_critic_that_makes_no_error_is_overpowered() -> None:
     )
 
 
+@pytest.mark.parametrize("rows", [30, 60, 99])
+def test_what_is_plain_is_seen_in_30_rows_and_no_fewer(rows: int) -> None:
+    t = np.linspace(0, 1, rows)
+    overpowered = {"d_loss": 0.3 * np.exp(-20 * t) + 1e-6, "g_loss": 2 + 16 * t}
+    assert judge(history(**overpowered), "nsgan").causes == ("critic overpowered",)
+    growing = {"d_loss": 10 ** (40 * t), "g_loss": 10 ** (40 * t)}
+    assert judge(history(**growing), None).causes == ("divergence",)
+    for columns in (overpowered, growing):
+        few = {key: column[:29] for key, column in columns.items()}
+        assert judge(history(**few), "nsgan").findings == ()
+
+
+def test_a_long_run_that_has_only_begun_is_not_judged_by_30_rows() -> None:
+    columns = {"d_loss": np.full(60, 0.01), "g_loss": np.full(60, 5.0)}
+    assert judge(history(**columns), "nsgan", total_epochs=240).verdict == "failing"
+    assert judge(history(**columns), "nsgan", total_epochs=244).findings == ()
+
+
+def test_samples_are_asked_before_few_losses() -> None:
+    columns = {"d_loss": np.full(60, 0.01), "g_loss": np.full(60, 5.0)}
+    for measured, fid, verdict in (
+        (4, np.linspace(100, 40, 4), "healthy"),
+        (5, np.linspace(100, 40, 5), "warning"),
+        (5, np.full(5, 100.0), "failing"),
+    ):
+        both = history(**columns, fid_score=sparse(60, 60 // measured, fid))
+        assert judge(both, "nsgan", encoder="digits").verdict == verdict
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("rows", [30, 60, 99])
+def test_short_healthy_runs_have_no_findings(rows: int, seed: int) -> None:
+    assert judge(history(**healthy_hinge(rows, seed)), "hinge").findings == ()
+    assert judge(history(**healthy_wgan(rows, seed)), "wgan").findings == ()
+
+
 def test_a_small_loss_while_fakes_still_teach_the_critic_is_sound() -> None:
     t = np.linspace(0, 1, ROWS)
     columns = {

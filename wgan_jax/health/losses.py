@@ -1,7 +1,8 @@
 """Signs of failure in the losses alone, relative to the run's own past.
 
 All of them read quantiles of windows of a twentieth of the run (`windows`), so that neither the
-scale of a loss nor the length of a run matters, and a burst counts for nothing.
+scale of a loss nor the length of a run matters, and a burst counts for nothing. What is plain in a
+short run too is read from tenths of it.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ WILD = 10.0  # growth of noise, or of size, at which a loss runs wild
 
 def critic_saturated(past: Past, share: float = SATURATED) -> Sign | None:
     """The critic makes hardly an error, and rejects all fakes."""
-    d, g = past.windows("d_loss"), past.windows("g_loss")
+    d, g = past.coarse("d_loss"), past.coarse("g_loss")
     if past.objective not in CHANCE or d is None or g is None:
         return None
     chance, rejected = CHANCE[past.objective][0], REJECTED[past.objective]
@@ -225,7 +226,7 @@ def losses_wild(past: Past, growth: float = WILD) -> Sign | None:
 def losses_run_away(past: Past) -> Sign | None:
     """A loss has grown tenfold over all that it was in the first half of the run."""
     for key in ("d_loss", "g_loss"):
-        w = past.windows(key)
+        w = past.coarse(key)
         if w is None or past.early:
             continue
         size = np.maximum(np.abs(w.low), np.abs(w.high))
