@@ -25,6 +25,7 @@ from wgan_jax.health import losses, runlog
 from wgan_jax.health.judge import Judge, judge
 from wgan_jax.health.past import LOSSES, Past
 from wgan_jax.health.rules import RULES
+from wgan_jax.health.windows import PLAIN
 from wgan_jax.history import History
 
 EVERY = 2000  # epochs between verdicts of an online judge
@@ -35,6 +36,7 @@ TUNED: dict[str, tuple[Callable[..., Any], float]] = {
     "critic_saturated": (losses.critic_saturated, losses.SATURATED),
     "critic_on_floor": (losses.critic_on_floor, losses.ONE_SIDED),
     "critic_dead": (losses.critic_dead, losses.VANISHED),
+    "critic_at_rest": (losses.critic_at_rest, losses.RESTS),
     "gap_drowned": (losses.gap_drowned, losses.DROWNED),
     "regime_change": (losses.regime_change, losses.REGIME),
     "critic_unsettled": (losses.critic_unsettled, losses.UNSETTLED),
@@ -66,6 +68,17 @@ def altered(
         columns = {key: scale * run.bare[key][::every] + offset for key in LOSSES}
         history.extend(run.bare.epochs[::every], columns)
         said.append(judge(history, run.objective if every > 1 else None).verdict == "failing")
+    return count(runs, said)
+
+
+def few(runs: Sequence[Run]) -> dict[str, Any]:
+    """As few rows of each run as show a plain failure, evenly spread, judged at the end."""
+    said = []
+    for run in runs:
+        kept = np.linspace(0, len(run.bare) - 1, PLAIN).astype(int)
+        history = History()
+        history.extend(run.bare.epochs[kept], {key: run.bare[key][kept] for key in LOSSES})
+        said.append(judge(history, run.objective).verdict == "failing")
     return count(runs, said)
 
 
@@ -185,6 +198,7 @@ def measure(runs: Sequence[Run]) -> dict[str, Any]:
             "online": online(runs, True),
             "every_second_row": altered(runs, every=2),
             "every_fifth_row": altered(runs, every=5),
+            "few_rows": few(runs),
             "objective_unknown": altered(runs),
             "tenfold_and_unknown": altered(runs, scale=10.0),
             "plus_five_and_unknown": altered(runs, offset=5.0),
@@ -230,6 +244,7 @@ def text(figures: dict[str, Any]) -> str:
         along(f"online, every {EVERY}", bare["online"]),
         said("every second row only", bare["every_second_row"]),
         said("every fifth row only", bare["every_fifth_row"]),
+        said(f"{PLAIN} rows only", bare["few_rows"]),
         said("objective unknown", bare["objective_unknown"]),
         said("objective unknown, losses x 10", bare["tenfold_and_unknown"]),
         said("objective unknown, losses + 5", bare["plus_five_and_unknown"]),

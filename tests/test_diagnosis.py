@@ -46,7 +46,8 @@ def test_a_failing_run_is_told_with_evidence_onset_and_advice(
     lines = lines_of(capsys)
     assert lines[0] == "mine.csv: failing since epoch 6190"
     text = "\n".join(lines)
-    for part in ("collapse", "times its best (30 at 5990)", "critic overpowered", "advice"):
+    best = "times its best median (33.1 at 5790)"
+    for part in ("collapse", best, "critic overpowered", "advice"):
         assert part in text
     assert max(map(len, lines)) <= 80
 

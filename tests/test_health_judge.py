@@ -87,8 +87,11 @@ def test_an_empty_history_is_healthy() -> None:
     assert Judge("wgan").update(History()) == Verdict("healthy", None, ())
 
 
-def finding(rule: str, verdict: str, onset: int, inferred: bool = False) -> Finding:
-    return Finding(rule, f"cause of {rule}", verdict, "1 > 0", onset, "mend", "book", inferred)  # type: ignore[arg-type]
+def finding(
+    rule: str, verdict: str, onset: int, inferred: bool = False, cause: str = ""
+) -> Finding:
+    cause = cause or f"cause of {rule}"
+    return Finding(rule, cause, verdict, "1 > 0", onset, "mend", "book", inferred)  # type: ignore[arg-type]
 
 
 def test_a_verdict_is_the_worst_finding_and_what_was_measured_goes_first() -> None:
@@ -105,3 +108,17 @@ def test_a_verdict_is_the_worst_finding_and_what_was_measured_goes_first() -> No
     assert verdict.advice == ("mend",)
     assert verdict.line() == "failing since epoch 7: cause of c (1 > 0)"
     assert verdict.to_dict()["findings"][0]["rule"] == "c"
+
+
+def test_a_verdict_holds_since_any_finding_first_saw_its_cause() -> None:
+    verdict = Verdict.of(
+        [
+            finding("a", "failing", 65, cause="divergence"),
+            finding("b", "failing", 50, inferred=True, cause="divergence"),
+            finding("c", "warning", 20, cause="divergence"),
+            finding("d", "failing", 10, inferred=True, cause="another"),
+        ]
+    )
+    assert [f.rule for f in verdict.findings] == ["a", "d", "b", "c"]
+    assert verdict.onset_epoch == 50
+    assert verdict.line() == "failing since epoch 50: divergence (1 > 0)"

@@ -68,6 +68,42 @@ def test_a_critic_that_makes_no_error_is_overpowered() -> None:
     )
 
 
+@pytest.mark.parametrize("rows", [30, 60, 99])
+def test_what_is_plain_is_seen_in_30_rows_and_no_fewer(rows: int) -> None:
+    t = np.linspace(0, 1, rows)
+    overpowered = {"d_loss": 0.3 * np.exp(-20 * t) + 1e-6, "g_loss": 2 + 16 * t}
+    assert judge(history(**overpowered), "nsgan").causes == ("critic overpowered",)
+    growing = {"d_loss": 10 ** (40 * t), "g_loss": 10 ** (40 * t)}
+    assert judge(history(**growing), None).causes == ("divergence",)
+    for columns in (overpowered, growing):
+        few = {key: column[:29] for key, column in columns.items()}
+        assert judge(history(**few), "nsgan").findings == ()
+
+
+def test_a_long_run_that_has_only_begun_is_not_judged_by_30_rows() -> None:
+    columns = {"d_loss": np.full(60, 0.01), "g_loss": np.full(60, 5.0)}
+    assert judge(history(**columns), "nsgan", total_epochs=240).verdict == "failing"
+    assert judge(history(**columns), "nsgan", total_epochs=244).findings == ()
+
+
+def test_samples_are_asked_before_few_losses() -> None:
+    columns = {"d_loss": np.full(60, 0.01), "g_loss": np.full(60, 5.0)}
+    for measured, fid, verdict in (
+        (4, np.linspace(100, 40, 4), "healthy"),
+        (5, np.linspace(100, 40, 5), "warning"),
+        (5, np.full(5, 100.0), "failing"),
+    ):
+        both = history(**columns, fid_score=sparse(60, 60 // measured, fid))
+        assert judge(both, "nsgan", encoder="digits").verdict == verdict
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("rows", [30, 60, 99])
+def test_short_healthy_runs_have_no_findings(rows: int, seed: int) -> None:
+    assert judge(history(**healthy_hinge(rows, seed)), "hinge").findings == ()
+    assert judge(history(**healthy_wgan(rows, seed)), "wgan").findings == ()
+
+
 def test_a_small_loss_while_fakes_still_teach_the_critic_is_sound() -> None:
     t = np.linspace(0, 1, ROWS)
     columns = {
@@ -86,14 +122,61 @@ def test_a_loss_on_its_floor_is_found_without_objective_or_offset(offset: float)
     assert finding["critic_on_floor"].onset_epoch == 500
 
 
-@pytest.mark.parametrize("objective", ["wgan", "hinge"])
-def test_a_loss_that_says_nothing_any_more_is_a_dead_critic(objective: str) -> None:
-    columns = healthy_wgan() if objective == "wgan" else healthy_hinge()
-    rest = 1e-9 if objective == "wgan" else 1.37
-    columns["d_loss"][300:] = rest
+def test_a_gap_that_vanished_is_a_dead_critic() -> None:
+    columns = healthy_wgan()
+    columns["d_loss"][300:] = 1e-9
     columns["wasserstein_distance"] = -2 * columns["d_loss"]
-    finding = found(judge(history(**columns), objective))["critic_dead"]
+    finding = found(judge(history(**columns), "wgan"))["critic_dead"]
     assert (finding.cause, finding.onset_epoch) == ("dead critic", 300)
+    assert "clip" in finding.advice
+
+
+def test_a_loss_that_came_to_rest_is_a_dead_critic_that_nobody_clipped() -> None:
+    columns = healthy_hinge()
+    columns["d_loss"][300:] = 1.37
+    verdict = judge(history(**columns), "hinge")
+    finding = found(verdict)["critic_at_rest"]
+    assert (finding.cause, finding.verdict, finding.onset_epoch) == ("dead critic", "failing", 300)
+    assert not any("clip" in advice for advice in verdict.advice)
+
+
+@pytest.mark.parametrize(
+    ("objective", "level"),
+    [
+        ("nsgan", np.log(2)),
+        ("nsgan", 2 * np.log(2)),  # the terms summed
+        ("nsgan", 8.059),  # half of -log 1e-7, where Keras clamps
+        ("lsgan", 0.25),
+        ("hinge", 1.5),
+        (None, 50.0),  # half of where PyTorch clamps
+    ],
+)
+def test_a_loss_that_never_moved_is_a_dead_critic(objective: str | None, level: float) -> None:
+    for scatter, moves in ((0.0, False), (1e-4, False), (6e-4, True)):
+        columns = {"d_loss": level * (1 + scatter * noise(ROWS)), "g_loss": 0.1 * noise(ROWS, 1)}
+        rule = found(judge(history(**columns), objective)).get("critic_at_rest")
+        assert (rule is None) is moves  # 90 % of noise lies within 1.6 times its σ
+    assert judge(history(d_loss=np.full(ROWS, level)), objective, total_epochs=5000).findings == ()
+
+
+def test_a_loss_that_drifts_slowly_does_not_rest() -> None:
+    d = np.log(2) * np.linspace(1, 0.99, ROWS)  # a window spans 0.0005 of it, a quarter 0.0025
+    assert judge(history(d_loss=d, g_loss=0.7 + 0.1 * noise(ROWS, 1)), "nsgan").findings == ()
+
+
+def test_good_samples_overrule_a_loss_at_rest() -> None:
+    columns = {"d_loss": np.full(ROWS, 0.7), "fid_score": sparse(ROWS, 20, np.linspace(99, 9, 50))}
+    assert judge(history(**columns), "nsgan").verdict == "warning"
+
+
+@pytest.mark.parametrize("objective", ["hinge", "nsgan"])
+def test_a_critic_that_rests_at_its_floor_is_overpowered_and_not_dead(objective: str) -> None:
+    columns = healthy_hinge()
+    columns["d_loss"][500:] = 1e-7
+    columns["g_loss"][500:] += 4
+    verdict = judge(history(**columns), objective)
+    assert verdict.causes[0] == "critic overpowered"
+    assert "dead critic" not in verdict.causes
 
 
 def test_a_score_gap_lost_in_wandering_scores_is_a_lost_critic() -> None:
@@ -115,6 +198,24 @@ def test_a_sudden_change_of_noise_is_a_change_of_regime() -> None:
     columns["d_loss"][600:] = 0.7 + 0.5 * noise(ROWS)[600:]
     finding = found(judge(history(**columns), "hinge"))["regime_change"]
     assert finding.onset_epoch == 600
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_change"),
+    [
+        (1.02, 0.996, False),  # a lower learning rate: quieter, at the same level
+        (1.02, 0.7, True),  # fell by twice the former noise
+        (0.09, 0.07, False),
+        (0.09, 0.03, True),  # to a third: the floor is near
+    ],
+)
+def test_a_quieter_critic_changed_its_regime_only_if_its_loss_fell(
+    before: float, after: float, is_change: bool
+) -> None:
+    first = np.arange(ROWS) < 600
+    d = np.where(first, before + 0.12 * noise(ROWS), after + 0.03 * noise(ROWS))
+    finding = found(judge(history(d_loss=d, g_loss=1 + 0.1 * noise(ROWS, 1)), "hinge"))
+    assert ("regime_change" in finding) is is_change
 
 
 def test_noise_that_grows_while_nothing_is_gained_is_unsettled() -> None:
@@ -146,6 +247,21 @@ def test_a_limit_cycle_is_an_oscillation_and_noise_is_not() -> None:
     assert "period of 50 epochs" in finding.evidence
 
 
+@pytest.mark.parametrize(
+    ("rows", "share"),
+    [(1000, "100%"), (1002, "90%")],  # the last half's 501 have a bin half a step beside it
+)
+def test_values_that_alternate_carry_the_share_of_variance_that_they_have(
+    rows: int, share: str
+) -> None:
+    turn = (-1.0) ** np.arange(rows)
+    g = 1 + 0.1 * noise(rows, 1)
+    few = 1 + 0.1 * (0.3**0.5 * turn + 0.7**0.5 * noise(rows))
+    assert "oscillation" not in found(judge(history(d_loss=few, g_loss=g), None))
+    finding = found(judge(history(d_loss=1 + 0.1 * turn, g_loss=g), None))["oscillation"]
+    assert finding.evidence == f"{share} of D's variance swings with a period of 2 epochs"
+
+
 def test_a_constant_loss_does_not_oscillate() -> None:
     flat = {"d_loss": np.full(ROWS, 0.7), "g_loss": np.full(ROWS, 0.7)}
     assert "oscillation" not in found(judge(history(**flat), None))
@@ -166,6 +282,37 @@ def test_one_bad_fid_is_no_collapse() -> None:
     fid[30] = 90
     both = history(**healthy_hinge(), fid_score=sparse(ROWS, 20, fid))
     assert judge(both, "hinge").verdict == "healthy"
+
+
+def test_one_good_fid_is_no_best_to_fall_from() -> None:
+    fid, score = np.full(50, 20.0), np.full(50, 6.0)
+    fid[30], score[30] = 8, 12
+    odd = {
+        "fid_score": sparse(ROWS, 20, fid),
+        "inception_score_mean": sparse(ROWS, 20, score),
+    }
+    assert judge(history(**healthy_hinge(), **odd), "hinge").verdict == "healthy"
+
+
+def test_a_best_is_named_when_it_was_measured() -> None:
+    fid = np.array([90.0, 8, 42, 40, 60, 70, 80])  # medians of three: 42, 40, 42, 60, 70
+    score = np.array([2.0, 9, 5, 6, 4, 4, 4])  # 5, 6, 5, 4, 4
+    columns = {
+        "fid_score": sparse(700, 100, fid),
+        "inception_score_mean": sparse(700, 100, score),
+    }
+    said = found(judge(history(**healthy_hinge(700), **columns), "hinge"))
+    assert said["fid_departed"].evidence == "FID 70, 1.8 times its best median (40 at 399)"
+    assert said["score_fell"].evidence == "IS 4, was 6 at 399"
+    assert (said["fid_departed"].onset_epoch, said["score_fell"].onset_epoch) == (499, 499)
+
+
+@pytest.mark.parametrize("measured", [50, 1000])
+def test_a_plateau_is_no_collapse_however_often_it_is_measured(measured: int) -> None:
+    for seed in range(5):
+        fid = 40 * np.exp(0.1 * noise(measured, seed))
+        column = sparse(5 * measured, 5, fid)
+        assert judge(history(fid_score=column), None, encoder="digits").verdict == "healthy"
 
 
 def test_fid_that_falls_fast_has_not_left_its_best() -> None:
@@ -263,6 +410,25 @@ def test_growth_is_told_from_what_settled_fell_or_was_rounded(
     assert alike(variance) is is_collapse
 
 
+@pytest.mark.parametrize(
+    ("fid", "causes"),
+    [
+        ([135, 143, 153, 151, 150], ("mode collapse",)),  # never better than the first
+        ([135, 143, 153, 122, 150], ("mode collapse",)),  # hardly: 0.904 of it
+        ([135, 143, 153, 150, 121], ()),  # 0.896 of it
+    ],
+)
+def test_growth_that_brings_samples_no_nearer_to_the_data_is_no_excuse(
+    fid: list[float], causes: tuple[str, ...]
+) -> None:
+    columns = {
+        "pixel_variance": sparse(500, 100, np.array([0.004, 0.004, 0.004, 0.005, 0.009])),
+        "fid_score": sparse(500, 100, np.array(fid)),
+    }
+    verdict = judge(history(**healthy_wgan(500), **columns), "wgan", encoder="digits")
+    assert verdict.causes == causes
+
+
 def test_recall_that_falls_is_a_mode_collapse() -> None:
     recall = np.concatenate([np.full(6, 0.5), np.full(4, 0.05)])
     columns = {**healthy_wgan(), "recall": sparse(ROWS, 100, recall)}
@@ -274,6 +440,12 @@ def test_log_loss_stuck_in_the_guides_band_is_a_collapse_and_fluctuating_is_not(
     assert "mode collapse" in judge(history(**stuck), "nsgan").causes
     sound = {"d_loss": 0.7 + 0.02 * noise(ROWS), "g_loss": 0.8 + 0.1 * noise(ROWS, 1)}
     assert judge(history(**sound), "nsgan").verdict == "healthy"
+
+
+@pytest.mark.parametrize(("level", "is_collapse"), [(1.47, True), (1.40, False), (2.2, False)])
+def test_summed_log_loss_is_stuck_in_twice_the_guides_band(level: float, is_collapse: bool) -> None:
+    columns = {"d_loss": level + 0.004 * noise(ROWS), "g_loss": 0.7 + 0.1 * noise(ROWS, 1)}
+    assert ("stuck_at_chance" in found(judge(history(**columns), "nsgan"))) is is_collapse
 
 
 def test_accuracies_stuck_at_half_and_one_are_a_collapse() -> None:
@@ -331,10 +503,21 @@ def test_a_generator_without_gradient_has_a_dead_critic() -> None:
 def test_ratio_of_losses_warns_where_the_guide_says_and_the_gap_agrees() -> None:
     strong = {**healthy_wgan(), "dg_ratio": np.full(ROWS, 2.0)}
     assert judge(history(**strong), "wgan").causes == ("critic strong",)
+    assert judge(history(**strong), None).causes == ("critic strong",)
     low = {**healthy_wgan(), "dg_ratio": np.full(ROWS, 0.002)}
     assert judge(history(**low), "wgan").verdict == "healthy"
     low["wasserstein_distance"] = np.exp(-np.linspace(0, 9, ROWS)) + 1e-4 * noise(ROWS)
     assert "ratio_low" in found(judge(history(**low), "wgan"))
+
+
+@pytest.mark.parametrize("objective", ["nsgan", "hinge", "lsgan"])
+def test_a_critic_that_guesses_is_not_called_strong(objective: str) -> None:
+    balance = {
+        "d_loss": 0.70 + 0.02 * noise(ROWS),
+        "g_loss": 0.68 + 0.02 * noise(ROWS, 1),
+        "dg_ratio": np.full(ROWS, 1.03),
+    }
+    assert judge(history(**balance), objective).findings == ()
 
 
 @pytest.mark.parametrize(
@@ -362,6 +545,14 @@ def test_inceptions_bands_hold_for_inception_and_log_losses_for_log_loss() -> No
     assert band("fid_score", 20.0, encoder="digits") is None
     assert band("d_loss", 0.7) is None
     assert band("d_loss", 0.7, objective="nsgan") is not None
+
+
+def test_the_ratios_bands_hold_for_wasserstein_losses() -> None:
+    assert band("dg_ratio", 1.01, objective="nsgan") is None
+    for objective in ("wgan", "wgan_gp", None):
+        row = band("dg_ratio", 1.01, objective=objective)
+        assert row is not None
+        assert row.name == "critic strong"
 
 
 def test_bands_of_a_metric_do_not_overlap() -> None:

@@ -18,6 +18,7 @@ from PIL import Image
 from tests.made_up_run import columns, make
 from wgan_jax import report
 from wgan_jax.errors import UserError
+from wgan_jax.health.verdict import Finding, Verdict
 from wgan_jax.keys import METRICS
 from wgan_jax.record import curves, panels
 from wgan_jax.record.pages import Page, Section, markdown, show
@@ -187,6 +188,14 @@ def test_a_collapsed_run_is_called_so_with_what_to_do(tmp_path: Path) -> None:
     report.report(folder)
     html = (folder / "report.html").read_text()
     assert html.index("<h2>Findings</h2>") < html.index("<h2>Curves</h2>")
+
+
+def test_the_reason_says_since_when_as_the_verdict_does(tmp_path: Path) -> None:
+    run = read(make(tmp_path / "a", 400))
+    later = Finding("a", "divergence", "failing", "1 > 0", 1300, "mend", "book")
+    earlier = Finding("b", "divergence", "failing", "1 > 0", 1200, "mend", "book", inferred=True)
+    reason = report.build(run, Verdict.of([later, earlier])).reason
+    assert reason.endswith(" Foremost: divergence, since epoch 1,200.")
 
 
 def test_files_that_are_missing_or_damaged_cost_only_themselves(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from wgan_jax.errors import UserError, printable
 from wgan_jax.health.judge import Verdict, judge
 from wgan_jax.health.names import shorten
 from wgan_jax.health.runlog import OBJECTIVES, SUFFIXES, RunLog, is_run, read
-from wgan_jax.health.windows import COUNT, FINE, LEAST
+from wgan_jax.health.windows import COUNT, FINE, LEAST, PLAIN
 from wgan_jax.history import History
 
 WIDTH = 80
@@ -149,7 +149,10 @@ def _limits(history: History) -> list[str]:
         return []
     if rows >= LEAST:
         return [f"{rows} values of d_loss: its noise is judged from {FINE * COUNT} values on."]
-    return [f"{rows} values of d_loss: the losses are judged from {LEAST} values on."]
+    return [
+        f"{rows} values of d_loss: the losses are judged from {LEAST} values on; of fewer, from "
+        f"{PLAIN} on, only plain failures are seen."
+    ]
 
 
 def _wrap(line: str) -> str:

@@ -61,8 +61,7 @@ def build(run: Run, verdict: Verdict) -> Page:
     word = stability.overall(verdict.verdict, run.history)
     reason = _reason(word, run.history)
     if verdict.findings:
-        first = verdict.findings[0]
-        reason += f" Foremost: {first.cause}, since epoch {first.onset_epoch:,}."
+        reason += f" Foremost: {verdict.causes[0]}, since epoch {verdict.onset_epoch:,}."
     tables = [
         sections.summary(run),
         _findings(verdict),

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 INCEPTION = "inception"
 LOG_LOSS = "nsgan"
+WASSERSTEIN = ("wgan", "wgan_gp")  # D has no floor, and need not fall
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class Band:
       metric: key of the metric.
       low, high: bounds, in the metric's own unit (shares, not percentages).
       name: what the guide calls it.
-      only: "inception" or "nsgan" where the band holds for these alone.
+      only: "inception" or "nsgan" where the band holds for these alone; "wgan" where it holds for
+        Wasserstein losses alone, and those of which nothing is known.
     """
 
     metric: str
@@ -37,11 +39,11 @@ BANDS: tuple[Band, ...] = (
     Band("clip_ratio", 0.01, 0.2, "settling"),
     Band("clip_ratio", 0.2, 0.5, "normal early"),
     Band("clip_ratio", 0.5, INF, "high: raise the threshold if it persists"),
-    Band("dg_ratio", 0.0, 0.01, "possible collapse"),
-    Band("dg_ratio", 0.01, 0.05, "generator-heavy"),
-    Band("dg_ratio", 0.05, 0.1, "balanced"),
-    Band("dg_ratio", 0.1, 1.0, "critic-heavy"),
-    Band("dg_ratio", 1.0, INF, "critic strong"),
+    Band("dg_ratio", 0.0, 0.01, "possible collapse", "wgan"),
+    Band("dg_ratio", 0.01, 0.05, "generator-heavy", "wgan"),
+    Band("dg_ratio", 0.05, 0.1, "balanced", "wgan"),
+    Band("dg_ratio", 0.1, 1.0, "critic-heavy", "wgan"),
+    Band("dg_ratio", 1.0, INF, "critic strong", "wgan"),
     Band("fid_score", 0.0, 50.0, "excellent", INCEPTION),
     Band("fid_score", 50.0, 100.0, "good", INCEPTION),
     Band("fid_score", 100.0, 200.0, "moderate", INCEPTION),
@@ -67,8 +69,9 @@ def band(
     metric: str, value: float, *, objective: str | None = None, encoder: str | None = INCEPTION
 ) -> Band | None:
     """The guide's band that the value lies in; None where the guide has none that holds here."""
+    kind = "wgan" if objective in (None, *WASSERSTEIN) else objective
     for row in BANDS:
-        holds = row.only in ("", encoder if row.only == INCEPTION else objective)
+        holds = row.only in ("", encoder if row.only == INCEPTION else kind)
         if row.metric == metric and holds and row.low <= value < row.high:
             return row
     return None

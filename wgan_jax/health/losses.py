@@ -1,13 +1,15 @@
 """Signs of failure in the losses alone, relative to the run's own past.
 
 All of them read quantiles of windows of a twentieth of the run (`windows`), so that neither the
-scale of a loss nor the length of a run matters, and a burst counts for nothing.
+scale of a loss nor the length of a run matters, and a burst counts for nothing. What is plain in a
+short run too is read from tenths of it.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from wgan_jax.health.bands import WASSERSTEIN
 from wgan_jax.health.past import Past
 from wgan_jax.health.signs import Sign, number
 from wgan_jax.health.windows import Windows, since
@@ -19,10 +21,10 @@ CHANCE = {"hinge": (1.0, 0.0), "nsgan": (np.log(2.0), np.log(2.0)), "lsgan": (0.
 # no fake teaches the critic. nsgan: three times chance, a fake is held for real with 1/8. lsgan:
 # 0.8 of what a score of 0 costs.
 REJECTED = {"hinge": 1.0, "nsgan": 3 * np.log(2.0), "lsgan": 0.4}
-WASSERSTEIN = ("wgan", "wgan_gp")  # D has no floor, and need not fall
 SATURATED = 0.1  # share of chance below which the critic makes hardly any error
 ONE_SIDED = 12.0  # upper tail of d_loss over its lower tail: it lies on its floor
-VANISHED = 1e-3  # share of its former size below which a score gap is gone
+VANISHED = 1e-3  # share of its former size below which a score gap, or a variation, is gone
+RESTS = 5e-4  # share of its level within which a loss lies that does not move
 REGIME = 3.0  # factor of noise from one twentieth of a run to the next: a change of regime
 UNSETTLED, STALLED = 1.75, 0.75  # growth of noise; fall over half a run, in noises
 DROWNED = 0.01  # share of the generator's noise below which a score gap says nothing
@@ -31,7 +33,7 @@ WILD = 10.0  # growth of noise, or of size, at which a loss runs wild
 
 def critic_saturated(past: Past, share: float = SATURATED) -> Sign | None:
     """The critic makes hardly an error, and rejects all fakes."""
-    d, g = past.windows("d_loss"), past.windows("g_loss")
+    d, g = past.coarse("d_loss"), past.coarse("g_loss")
     if past.objective not in CHANCE or d is None or g is None:
         return None
     chance, rejected = CHANCE[past.objective][0], REJECTED[past.objective]
@@ -62,24 +64,40 @@ def critic_on_floor(past: Past, tails: float = ONE_SIDED) -> Sign | None:
 
 
 def critic_dead(past: Past, share: float = VANISHED) -> Sign | None:
-    """The critic says nothing any more: what its loss does vanished against its own past.
-
-    A Wasserstein critic's loss is a gap between scores: the gap itself vanishes. Any other loss
-    rests at a constant, whatever that is: its variation vanishes.
-    """
-    wasserstein = past.objective in WASSERSTEIN
-    key = "wasserstein_distance" if wasserstein and "wasserstein_distance" in past else "d_loss"
+    """Wasserstein: the gap between real and fake vanished against its own past."""
+    key = "wasserstein_distance" if "wasserstein_distance" in past else "d_loss"
     d = past.windows(key)
-    if d is None:
+    if past.objective not in WASSERSTEIN or d is None:
         return None
-    size = np.maximum(np.abs(d.high), np.abs(d.low)) if wasserstein else d.high - d.low
+    size = np.maximum(np.abs(d.high), np.abs(d.low))
     was = np.maximum.accumulate(size)
     onset = since(size < share * was, at_least=2)
     if onset is None:
         return None
-    what = f"|{key}| at most" if wasserstein else "D varies by"
-    evidence = f"{what} {number(size[-1])}, was {number(was[-1])}: no signal is left"
+    evidence = f"|{key}| at most {number(size[-1])}, was {number(was[-1])}: no signal is left"
     return Sign(evidence, int(d.start[onset]))
+
+
+def critic_at_rest(past: Past, share: float = RESTS) -> Sign | None:
+    """D rests at a constant, whatever that is: its variation vanished, or never was any.
+
+    Where it rests at its floor the critic is overpowered, and not dead: other rules see that.
+    """
+    d = past.windows("d_loss")
+    overpowered = critic_saturated(past) or critic_on_floor(past)
+    if past.objective in WASSERSTEIN or d is None or overpowered:
+        return None
+    varies = d.high - d.low
+    was = np.maximum.accumulate(varies)
+    onset = since(varies < VANISHED * was, at_least=2)
+    if onset is None and not past.early:
+        level = d.middle[-1]
+        strays = np.maximum(d.high - level, level - d.low)
+        onset = since(strays < share * abs(level), at_least=5)
+    if onset is None:
+        return None
+    evidence = f"D varies by {number(varies[-1])} about {number(d.middle[-1])}"
+    return Sign(f"{evidence}, at most by {number(was[-1])} before", int(d.start[onset]))
 
 
 def gap_drowned(past: Past, share: float = DROWNED) -> Sign | None:
@@ -121,7 +139,8 @@ def regime_change(past: Past, factor: float = REGIME) -> Sign | None:
 
     A healthy critic's loss drifts. Its noise falls at once when the critic learns to tell all
     images apart (but for Wasserstein losses, which have no floor to rest on), and rises at once
-    when the balance is lost; a rise while D falls is learning.
+    when the balance is lost; a rise while D falls is learning. Noise that falls while D hardly
+    does is a learning rate that was lowered.
     """
     d = past.windows("d_loss")
     if d is None or not d.fine:
@@ -131,7 +150,8 @@ def regime_change(past: Past, factor: float = REGIME) -> Sign | None:
         after, now = d.spread[i:], d.middle[i:]
         if was <= 0:
             continue
-        quiet = (after < was / factor) & (now < level) & (past.objective not in WASSERSTEIN)
+        fell = now < level - min(was, abs(level) / 2)
+        quiet = (after < was / factor) & fell & (past.objective not in WASSERSTEIN)
         wild = (after > was * factor) & (now > level - after)
         for changed, word in ((quiet, "fell"), (wild, "rose")):
             if changed.all():
@@ -206,7 +226,7 @@ def losses_wild(past: Past, growth: float = WILD) -> Sign | None:
 def losses_run_away(past: Past) -> Sign | None:
     """A loss has grown tenfold over all that it was in the first half of the run."""
     for key in ("d_loss", "g_loss"):
-        w = past.windows(key)
+        w = past.coarse(key)
         if w is None or past.early:
             continue
         size = np.maximum(np.abs(w.low), np.abs(w.high))
@@ -238,6 +258,8 @@ def oscillation(past: Past) -> Sign | None:
     if rest.std() <= 1e-9 * np.abs(half).max():  # a constant, and how it was rounded
         return None
     power = np.abs(np.fft.rfft(rest)) ** 2
+    if len(half) % 2 == 0:
+        power[-1] /= 2  # the others stand for their negative frequencies too
     power[:4] = 0  # slower than three swings in the half: a trend, not an oscillation
     peak = int(power.argmax())
     share = power[max(peak - 1, 0) : peak + 2].sum() / max(

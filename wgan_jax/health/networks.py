@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from wgan_jax.health.bands import LOG_LOSS
+from wgan_jax.health.bands import LOG_LOSS, WASSERSTEIN
 from wgan_jax.health.past import Past
 from wgan_jax.health.signs import Sign, number
 from wgan_jax.health.windows import since
@@ -53,9 +53,13 @@ def generator_starved(past: Past) -> Sign | None:
 
 
 def critic_strong(past: Past) -> Sign | None:
-    """D/G ratio above 1 over the last quarter."""
+    """Wasserstein: D/G ratio above 1 over the last quarter.
+
+    Of any other loss the ratio is above 1 where the critic is weak: at log loss, guessing costs D
+    and G the same, and D falls as it learns.
+    """
     lately = _lately(past, "dg_ratio")
-    if lately is None or lately[0] <= 1.0:
+    if past.objective not in (None, *WASSERSTEIN) or lately is None or lately[0] <= 1.0:
         return None
     return Sign(f"D/G ratio {number(lately[0])} or more over the last quarter", lately[2])
 
@@ -134,13 +138,15 @@ def _large(past: Past) -> tuple[Sign | None, bool]:
 
 
 def stuck_at_chance(past: Past) -> Sign | None:
-    """Log loss: D stuck in 0.72-0.75, or accuracies stuck at 50 % and at 99 % and more."""
+    """Log loss: D stuck in 0.72-0.75 (terms averaged) or 1.44-1.50 (summed), or accuracies stuck
+    at 50 % and at 99 % and more.
+    """
     if past.objective != LOG_LOSS or past.early:
         return None
     d = past.windows("d_loss")
     if d is not None:
         low, high = d.low[-5:].min(), d.high[-5:].max()
-        if low >= 0.72 and high <= 0.75:
+        if any(0.72 * terms <= low and high <= 0.75 * terms for terms in (1, 2)):
             return Sign(f"D stuck between {number(low)} and {number(high)}", int(d.start[-5]))
     critic, generator = _lately(past, "d_accuracy"), _lately(past, "g_accuracy")
     if critic is None or generator is None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from wgan_jax.health.series import Floats, Ints, Track
-from wgan_jax.health.windows import Windows, cut
+from wgan_jax.health.windows import FEW, FEWEST, Windows, cut
 from wgan_jax.history import History
 
 # What the rules read; other columns of a history are left alone.
@@ -119,6 +119,17 @@ class Past:
         if key not in self._windows:
             self._windows[key] = cut(self.epochs(key), self.values(key))
         return self._windows[key]
+
+    def coarse(self, key: str) -> Windows | None:
+        """The same, for what is plain in a short run too: ten windows where twenty are too many.
+
+        A long run that has only begun is no short one, and where FID is measured it is asked first:
+        it needs five values to overrule what losses let one infer.
+        """
+        windows, measured = self.windows(key), len(self.values("fid_score"))
+        if windows is not None or self.early or 0 < measured < 5:
+            return windows
+        return cut(self.epochs(key), self.values(key), FEW, FEWEST)
 
     @property
     def early(self) -> bool:

@@ -105,8 +105,7 @@ RULES: tuple[Rule, ...] = (
         networks.weights_grew_large, yields=0.2,
     ),
     Rule(
-        "critic_dead", "wasserstein_distance or d_loss",
-        "gap (Wasserstein) or variation below 1/1000 of its past",
+        "critic_dead", "wasserstein_distance or d_loss", "below 1/1000 of its past (Wasserstein)",
         "dead critic", "failing",
         "Stop: nothing is learned any more. No batch norm in a clipped critic, a larger clip "
         "threshold, or a gradient penalty instead of clipping.",
@@ -139,6 +138,13 @@ RULES: tuple[Rule, ...] = (
         "Lim and Ye 2017, section 3: the hinge loss at scores of 0", losses.critic_at_chance,
     ),
     Rule(
+        "critic_at_rest", "d_loss",
+        "varies by less than 1/1000 of its past, or stays within 1/2000 (not Wasserstein)",
+        "dead critic", "failing",
+        "Stop: the critic learns nothing. Check its gradients, its learning rate, its data.",
+        LOGS, losses.critic_at_rest, yields=0.75,
+    ),
+    Rule(
         "critic_saturated", "d_loss, g_loss", "D below 10 % of chance, G rejected (by objective)",
         "critic overpowered", "failing",
         "Take the best checkpoint. Lower the critic's learning rate or n_critic, regularise it "
@@ -167,13 +173,14 @@ RULES: tuple[Rule, ...] = (
         LOGS, losses.critic_unsettled, yields=0.75,
     ),
     Rule(
-        "fid_departed", "fid_score", "median of the last three 1.5 times the best",
+        "fid_departed", "fid_score", "median of the last three 1.5 times the lowest such",
         "collapse", "failing",
         "Stop: take the best checkpoint, and start again from there with lower learning rates.",
         LOGS, samples.fid_departed,
     ),
     Rule(
-        "score_fell", "inception_score_mean", "median of the last three below 0.75 of the best",
+        "score_fell", "inception_score_mean",
+        "median of the last three below 0.75 of the highest such",
         "collapse", "failing",
         "Stop: take the best checkpoint, and start again from there with lower learning rates.",
         LOGS, samples.score_fell,
@@ -201,7 +208,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "stuck_at_chance", "d_loss, d_accuracy, g_accuracy",
-        "D in 0.72-0.75, or D accuracy 50 % and G accuracy 99 % (log loss)",
+        "D in 0.72-0.75 or twice that, or D accuracy 50 % and G accuracy 99 % (log loss)",
         "mode collapse", "failing",
         "Start from another seed, with a smaller batch or a lower learning rate.",
         GUIDE, networks.stuck_at_chance,
@@ -225,7 +232,7 @@ RULES: tuple[Rule, ...] = (
         GUIDE, networks.ratio_low,
     ),
     Rule(
-        "critic_strong", "dg_ratio", "above 1 over the last quarter",
+        "critic_strong", "dg_ratio", "above 1 over the last quarter (Wasserstein)",
         "critic strong", "warning",
         "Watch FID; if it does not fall, lower n_critic or the critic's learning rate.",
         GUIDE, networks.critic_strong,

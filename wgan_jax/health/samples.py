@@ -17,12 +17,22 @@ IS_FELL = 0.75  # share of its best at which the Inception Score has fallen
 GROWS = 0.01  # pixel variance gained in three measurements by samples that still grow apart
 GREW = 1.25  # or, to their best, times what it was: settled, it varies by a tenth
 VISIBLE = 1e-3  # pixel variance of four steps of 8 bits; below it samples look alike, if growing
+NEARER = 0.9  # share of the first FID, from which samples have come nearer to the data
 FELL = 0.25  # share of their best at which pixel variance and recall have collapsed
 
 
 def _smooth(values: Floats) -> Floats:
-    """Median of each value and the two before it [n - 2]: one bad measurement is no sign."""
+    """Median of each value and the two before it [n - 2]: one odd measurement is no sign.
+
+    The best is one of these too: the lowest of many values lies the further below what they
+    scatter about, the more there are.
+    """
     return np.median(np.lib.stride_tricks.sliding_window_view(values, 3), axis=1)
+
+
+def _median_at(values: Floats, i: int) -> int:
+    """Which of the values [n] `_smooth(values)[i]` is."""
+    return i + int(np.argsort(values[i : i + 3])[1])
 
 
 def good(past: Past, share: float) -> bool:
@@ -36,25 +46,25 @@ def good(past: Past, share: float) -> bool:
     values, epochs = past.values("fid_score"), past.epochs("fid_score")
     if len(values) < 5 or past.epoch - epochs[-1] > 2 * (epochs[-1] - epochs[-3]):
         return False
-    best = past["fid_score"].lowest
-    return best < share * values[0] and float(_smooth(values)[-1]) < DEPARTED * best
+    smooth = _smooth(values)
+    best = float(smooth.min())
+    return best < share * values[0] and float(smooth[-1]) < DEPARTED * best
 
 
 def fid_departed(past: Past) -> Sign | None:
     """FID left its best, and stays away."""
-    if "fid_score" not in past or past["fid_score"].count < 5:
-        return None
     values, epochs = past.values("fid_score"), past.epochs("fid_score")
-    best = max(past["fid_score"].lowest, SMALLEST)
-    now, line = float(_smooth(values)[-1]), DEPARTED * best
-    # A newest value near a best among the last three is a FID that falls fast.
-    if now < line or (values[-3:].min() <= best and values[-1] < line):
+    if len(values) < 5:
+        return None
+    smooth = _smooth(values)
+    now, best = float(smooth[-1]), max(float(smooth.min()), SMALLEST)
+    if now < DEPARTED * best:
         return None
     # A median of three above the line may still have one value of the three below it.
-    onset = since(values >= line) or max(len(values) - 2, 0)
-    when = past["fid_score"].lowest_epoch
-    evidence = f"FID {number(now)}, {now / best:.1f} times its best ({number(best)} at {when})"
-    return Sign(evidence, int(epochs[onset]))
+    onset = since(values >= DEPARTED * best) or max(len(values) - 2, 0)
+    when = epochs[_median_at(values, int(smooth.argmin()))]
+    evidence = f"FID {number(now)}, {now / best:.1f} times its best median"
+    return Sign(f"{evidence} ({number(best)} at {when})", int(epochs[onset]))
 
 
 def score_fell(past: Past) -> Sign | None:
@@ -63,12 +73,13 @@ def score_fell(past: Past) -> Sign | None:
     values, epochs = past.values(key), past.epochs(key)
     if len(values) < 5:
         return None
-    best, now = float(values.max()), float(_smooth(values)[-1])
-    if now >= IS_FELL * best or values[-3:].max() >= best:
+    smooth = _smooth(values)
+    now, best = float(smooth[-1]), float(smooth.max())
+    if now >= IS_FELL * best:
         return None
     onset = since(values < IS_FELL * best) or max(len(values) - 2, 0)
-    evidence = f"IS {number(now)}, was {number(best)} at {epochs[int(values.argmax())]}"
-    return Sign(evidence, int(epochs[onset]))
+    when = epochs[_median_at(values, int(smooth.argmax()))]
+    return Sign(f"IS {number(now)}, was {number(best)} at {when}", int(epochs[onset]))
 
 
 def never_trained(past: Past) -> Sign | None:
@@ -107,8 +118,9 @@ def samples_alike(past: Past) -> Sign | None:
     best = float(values.max())
     line = max(IDENTICAL, FELL * best)
     onset = since(values < line, at_least=3)
-    # Young samples are grey before they differ: a variance that still grows is no collapse.
-    if onset is None or _grow(values):
+    # Young samples are grey before they differ: a variance that still grows is no collapse, unless
+    # FID says that it comes to nothing.
+    if onset is None or (_grow(values) and _came_nearer(past)):
         return None
     evidence = f"pixel variance {number(float(values[-1]))}, at best {number(best)}"
     return Sign(evidence, int(epochs[onset]))
@@ -119,6 +131,12 @@ def _grow(values: Floats) -> bool:
     before, now = values[max(len(values) - 4, 0)], values[-1]
     grew = now >= values.max() and now > max(GREW * before, VISIBLE)
     return bool(grew or now - before > GROWS)
+
+
+def _came_nearer(past: Past) -> bool:
+    """Whether FID has fallen clearly below its first; also where it is not measured."""
+    fid = past.values("fid_score")
+    return not len(fid) or bool(fid.min() < NEARER * fid[0])
 
 
 def recall_fell(past: Past) -> Sign | None:

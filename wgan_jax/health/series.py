@@ -3,7 +3,7 @@
 Live judging must not grow dearer with the length of the run. A track keeps at most `CAPACITY`
 values, evenly spread over all that was measured; when it is full, every second one is dropped and
 from then on only every second one taken. What it keeps depends on the values alone, not on the
-chunks in which they came. Extremes and the newest value are kept exactly.
+chunks in which they came. The newest value is kept exactly.
 """
 
 from __future__ import annotations
@@ -26,14 +26,12 @@ class Track:
     Attributes:
       count: values seen (finite ones).
       last: the newest finite value; `last_epoch` its epoch.
-      lowest, lowest_epoch: the smallest finite value and when.
       nonfinite_epoch: epoch of the first infinite value; None if all were finite.
     """
 
     def __init__(self) -> None:
         self.count = 0
         self.last, self.last_epoch = math.nan, -1
-        self.lowest, self.lowest_epoch = math.inf, -1
         self.nonfinite_epoch: int | None = None
         self._stride = 1
         self._size = 0
@@ -60,9 +58,6 @@ class Track:
         if not len(values):
             return
         self.last, self.last_epoch = float(values[-1]), int(epochs[-1])
-        at = int(np.argmin(values))
-        if values[at] < self.lowest:
-            self.lowest, self.lowest_epoch = float(values[at]), int(epochs[at])
         while len(values):
             epochs, values = self._keep(epochs, values)
 

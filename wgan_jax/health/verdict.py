@@ -40,7 +40,7 @@ class Verdict:
 
     Attributes:
       verdict: the worst of the findings; "healthy" where there are none.
-      onset_epoch: when the worst began: the onset of the first finding.
+      onset_epoch: when the worst began: the earliest onset of the first finding's cause.
       findings: worst first; among equals what was measured of the samples before what was
         inferred, then the earliest.
     """
@@ -57,7 +57,9 @@ class Verdict:
         )
         if not ranked:
             return cls("healthy", None, ())
-        return cls(ranked[0].verdict, ranked[0].onset_epoch, tuple(ranked))
+        level, cause = ranked[0].verdict, ranked[0].cause
+        onset = min(f.onset_epoch for f in ranked if (f.verdict, f.cause) == (level, cause))
+        return cls(level, onset, tuple(ranked))
 
     @property
     def causes(self) -> tuple[str, ...]:

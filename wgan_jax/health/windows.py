@@ -15,7 +15,9 @@ from wgan_jax.health.series import Floats, Ints
 COUNT = 20  # windows of 5 % of the run so far
 SMALLEST = 5  # values in a window: fewer have no median worth the name
 FINE = 25  # values in a window whose tails and noise mean something
-LEAST = SMALLEST * COUNT  # epochs from which losses are judged
+LEAST = SMALLEST * COUNT  # values from which losses are judged
+FEW, FEWEST = 10, 3  # windows, and values in each, that show plain failures of shorter runs
+PLAIN = FEW * FEWEST  # values from which plain failures are seen
 
 
 @dataclass(frozen=True)
@@ -55,17 +57,19 @@ class Windows:
 _IQR_OF_DIFFERENCE = 1.349 * 2**0.5
 
 
-def cut(epochs: Ints, values: Floats, count: int = COUNT) -> Windows | None:
+def cut(
+    epochs: Ints, values: Floats, count: int = COUNT, smallest: int = SMALLEST
+) -> Windows | None:
     """The series in `count` windows; the oldest values that do not fill one are left out.
 
     Args:
       epochs, values: [n].
 
     Returns:
-      None where a window would hold fewer than `SMALLEST` values.
+      None where a window would hold fewer than `smallest` values.
     """
     size = len(values) // count
-    if size < SMALLEST:
+    if size < smallest:
         return None
     start = len(values) - size * count
     table = values[start:].reshape(count, size)
