@@ -125,7 +125,9 @@ def test_columns_can_be_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert run.main(["diagnose", str(log)]) == 2
     assert "--map d_loss=COLUMN" in capsys.readouterr().err
     assert run.main(["diagnose", str(log), "--map", "d_loss=adv-1,g_loss=adv-2"]) == 0
-    assert "measured: d_loss, g_loss" in " ".join(" ".join(lines_of(capsys)).split())
+    assert "measured: d_loss (from adv-1), g_loss (from adv-2)" in " ".join(
+        " ".join(lines_of(capsys)).split()
+    )
 
 
 def test_a_run_too_short_to_judge_says_so(

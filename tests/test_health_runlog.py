@@ -85,6 +85,16 @@ def test_losses_of_steps_go_before_their_averages_over_epochs(names: tuple[str, 
     assert columns_of(names, {}) == {"d_loss": "d_loss_step"}
 
 
+@pytest.mark.parametrize("other", ["c_loss", "D_loss", "train/d_loss"])
+def test_a_column_called_as_its_key_goes_before_others_of_the_same_meaning(other: str) -> None:
+    assert columns_of([other, "d_loss"], {}) == {"d_loss": "d_loss"}
+
+
+def test_c_is_the_critic_only_where_there_is_no_other() -> None:
+    assert columns_of(["c_loss", "errD"], {}) == {"d_loss": "errD"}
+    assert columns_of(["c_loss"], {}) == {"d_loss": "c_loss"}
+
+
 def test_the_finest_of_several_time_axes_counts() -> None:
     assert columns_of(["epoch", "iter", "d_loss"], {})["epoch"] == "iter"
     assert columns_of(["step", "epoch", "d_loss"], {})["epoch"] == "step"
@@ -171,6 +181,12 @@ def test_columns_that_might_be_meant_are_named_where_they_are_not_read(tmp_path:
     log = csv(tmp_path, header + "0,1,1,1,1,1,1\n1,2,2,2,2,2,2\n")
     said = "Not read, unless --map KEY=COLUMN says so: errD, val_loss, best_fid."
     assert log.notes == (said,)
+
+
+def test_a_column_called_as_a_key_is_named_where_another_is_read_for_it(tmp_path: Path) -> None:
+    path = write(tmp_path / "log.csv", "step,d_loss,x\n0,1,2\n1,1,2\n")
+    log = read(path, columns={"d_loss": "x"})
+    assert log.notes == ("Not read, unless --map KEY=COLUMN says so: d_loss.",)
 
 
 def test_of_an_exported_chart_the_first_run_is_read_and_the_others_named(tmp_path: Path) -> None:

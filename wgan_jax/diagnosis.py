@@ -116,14 +116,15 @@ def as_line(path: Path, verdict: Verdict) -> str:
 def as_text(log: RunLog, verdict: Verdict) -> str:
     """The diagnosis of one run, for people."""
     history = log.history
-    measured = filter(lambda key: np.isfinite(history[key]).any(), history.keys())
+    keys = filter(lambda key: np.isfinite(history[key]).any(), history.keys())
+    measured = (_with_its_column(key, log.columns.get(key, key)) for key in keys)
     objective = log.objective or "unknown"
     guessed = " (guessed)" if log.guessed and log.objective else ""
     since = f" since epoch {verdict.onset_epoch}" if verdict.findings else ""
     lines = [
         f"{printable(log.path.name)}: {verdict.verdict}{since}",
         f"  epochs {history.epochs[0]} to {history.epochs[-1]}, {len(history)} rows; objective "
-        f"{objective}{guessed}; measured: {shorten(measured, 60)}",
+        f"{objective}{guessed}; measured: {shorten(measured, 160)}",
     ]
     # Findings of one cause and advice are one paragraph, in the order of the verdict.
     alike = dict.fromkeys((f.verdict, f.cause, f.advice) for f in verdict.findings)
@@ -138,6 +139,11 @@ def as_text(log: RunLog, verdict: Verdict) -> str:
     notes = [*log.notes, *_limits(history)]
     lines += [""] * bool(notes) + [f"  note: {note}" for note in notes]
     return "\n".join(_wrap(line) for line in lines)
+
+
+def _with_its_column(key: str, column: str) -> str:
+    """A key, and the column it was read from where that has another name."""
+    return key if column == key else f"{key} (from {column})"
 
 
 def _limits(history: History) -> list[str]:

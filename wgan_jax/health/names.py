@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from wgan_jax.errors import UserError, printable
 from wgan_jax.health.past import KEYS
@@ -131,8 +131,7 @@ def unread(names: Iterable[str], chosen: Mapping[str, str]) -> list[str]:
         name
         for name in names
         if name not in chosen.values()
-        and name not in BY_KEY
-        and name not in EXTRA_KEYS
+        and (name in KNOWN or not (name in BY_KEY or name in EXTRA_KEYS))
         and not name.endswith(_BOUNDS)
         and (measures(name, {}) or any(map(_TELLING.fullmatch, _words(name))))
     ]
@@ -142,7 +141,8 @@ def columns_of(names: Iterable[str], given: Mapping[str, str]) -> dict[str, str]
     """Key -> the column that holds it.
 
     Of several time axes the finest is `epoch`, iterations before epochs, and the coarsest `COARSE`.
-    Of several columns that mean the same the first counts, and one of steps before one of epochs.
+    Of several columns that mean the same, one that is called as its key counts; else the first, one
+    of steps before one of epochs, and `c_loss` last.
 
     Args:
       names: all columns of a log, in order.
@@ -158,7 +158,7 @@ def columns_of(names: Iterable[str], given: Mapping[str, str]) -> dict[str, str]
             near = difflib.get_close_matches(column.lower(), lower, n=1)
             hint = f" Did you mean {lower[near[0]]}?" if near else f" It has: {shorten(names)}."
             raise UserError(f"--map {wanted}={column}: there is no column {column!r}.{hint}")
-    chosen: dict[str, str] = {}
+    found: dict[str, list[str]] = {}
     axes = [given["epoch"]] if "epoch" in given else []
     for name in names:
         key = guess(name)
@@ -166,8 +166,9 @@ def columns_of(names: Iterable[str], given: Mapping[str, str]) -> dict[str, str]
             continue
         if key == "epoch":
             axes.append(name)
-        elif key not in chosen or (_is_of_epochs(chosen[key]) and not _is_of_epochs(name)):
-            chosen[key] = name
+        else:
+            found.setdefault(key, []).append(name)
+    chosen = {key: min(alike, key=partial(_doubt, key)) for key, alike in found.items()}
     if axes:
         finest = given.get("epoch", min(axes, key=coarseness))
         coarsest = max(axes, key=coarseness)
@@ -177,9 +178,13 @@ def columns_of(names: Iterable[str], given: Mapping[str, str]) -> dict[str, str]
     return {**chosen, **given}
 
 
-def _is_of_epochs(name: str) -> bool:
-    """Whether a column holds averages over epochs, as it says: steps tell more."""
-    return "epoch" in _words(name)
+def _doubt(key: str, name: str) -> tuple[bool, bool, bool]:
+    """How doubtful it is that a column is the one meant by a key, to compare with others.
+
+    C may be the critic or a classifier; averages over epochs tell less than steps.
+    """
+    words = _words(name)
+    return name != key, "c" in words, "epoch" in words
 
 
 @lru_cache(maxsize=4096)

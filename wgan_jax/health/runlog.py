@@ -37,6 +37,7 @@ class RunLog:
     Attributes:
       path: the file, or the run folder.
       history: its columns under our keys.
+      columns: key -> the column that it was read from.
       objective: as the log or the user says, or guessed; None if it cannot be told.
       guessed: whether the objective is a guess.
       encoder: what FID was measured with, None if the log does not say.
@@ -47,6 +48,7 @@ class RunLog:
 
     path: Path
     history: History
+    columns: Mapping[str, str]
     objective: str | None
     guessed: bool = False
     encoder: str | None = None
@@ -74,9 +76,10 @@ def read(
     room = events if events.files(path) else tables
     if path.is_dir() and room is tables:
         raise UserError(f"{path} holds neither metrics.jsonl nor events: it is no run folder.")
-    history, notes = _history(path, room.read(path, columns or {}))
+    table = room.read(path, columns or {})
+    history, notes = _history(path, table)
     known = objective or guess_objective(history)
-    return RunLog(path, history, known, guessed=objective is None, notes=tuple(notes))
+    return RunLog(path, history, table.chosen, known, guessed=objective is None, notes=tuple(notes))
 
 
 def is_run(folder: Path) -> bool:
@@ -98,6 +101,7 @@ def _read_workdir(path: Path, objective: str | None) -> RunLog:
     return RunLog(
         path,
         log.history,
+        log.columns,
         known or log.objective,
         guessed=known is None,
         encoder=_encoder(path / "metrics.jsonl"),
