@@ -244,6 +244,26 @@ def test_objects_within_rows_are_columns(tmp_path: Path) -> None:
     np.testing.assert_array_equal(log.history["fid_score"], [209, 208, 207])
 
 
+def test_a_shorter_column_of_a_json_object_is_spread_evenly(tmp_path: Path) -> None:
+    columns = {"epoch": [0, 1], "d_loss": [1, 2, 3, 4, 5, 6], "fid": [50, 40], "lr": [1] * 9}
+    log = read(write(tmp_path / "log.json", json.dumps(columns)))
+    np.testing.assert_array_equal(log.history.epochs, np.arange(6))
+    np.testing.assert_array_equal(log.history["d_loss"], [1, 2, 3, 4, 5, 6])
+    np.testing.assert_array_equal(log.history["fid_score"], [np.nan, np.nan, 50, *[np.nan] * 2, 40])
+    assert log.notes == (
+        "Of 6 rows, columns with fewer values are spread evenly: fid (2).",
+        "There is no column of epochs: rows are counted.",
+    )
+
+
+def test_losses_of_a_json_object_are_spread_over_a_longer_axis(tmp_path: Path) -> None:
+    columns = {"step": [0, 10, 20, 30, 40], "d_loss": [1, 2], "g_loss": [3, 4]}
+    log = read(write(tmp_path / "log.json", json.dumps(columns)))
+    epochs, values = log.history.measured("d_loss")
+    np.testing.assert_array_equal(epochs, [10, 40])
+    np.testing.assert_array_equal(values, [1, 2])
+
+
 def test_half_sum_of_real_and_fake_where_there_is_no_critic_loss(tmp_path: Path) -> None:
     log = csv(tmp_path, "step,d_loss_real,d_loss_fake,g_loss\n0,1,3,0\n1,2,2,0\n")
     np.testing.assert_array_equal(log.history["d_loss"], [2, 2])

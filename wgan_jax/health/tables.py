@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import io
 import itertools
-import json
 import math
 import re
 import warnings
@@ -21,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wgan_jax.errors import UserError
-from wgan_jax.health import printed
+from wgan_jax.health import jsonrows, printed
 from wgan_jax.health.names import columns_of, measures
 from wgan_jax.health.series import Floats
 
@@ -76,8 +75,8 @@ def _parse(path: Path, file: TextIO, given: Mapping[str, str]) -> Table:
         raise UserError(f"{path} is empty: give a log with a header and rows.")
     first = next(io.StringIO(start, newline=""))
     if _is_json(first):
-        rows = [_flat(row) for row in _json_rows(path, file)]
-        return of_rows(rows, list(dict.fromkeys(itertools.chain.from_iterable(rows))), given)
+        rows, names, notes = jsonrows.read(path, file, given)
+        return replace(of_rows(rows, names, given), notes=notes)
     header = _header(first, _separator(first))
     if any(measures(name, given) for name in header):
         return _parse_csv(path, file, given)
@@ -226,69 +225,6 @@ def _numeric_block(text: str, separator: str, width: int) -> Floats | None:
         except ValueError:
             return None
     return values.reshape(rows, width) if values.size == rows * width else None
-
-
-def _json_rows(path: Path, file: TextIO) -> list[dict[str, Any]]:
-    """Rows of JSON lines, a JSON list of rows, or a JSON object of columns."""
-    first = file.readline()
-    try:
-        rows = [json.loads(first)]
-    except ValueError:
-        return _rows_of(path, _load_json(path, first + file.read()))
-    except RecursionError:
-        raise _not_json(path, 1, "nested too deep") from None
-    for number, line in enumerate(file, start=2):
-        if not line.strip():
-            continue
-        try:
-            rows.append(json.loads(line))
-        except (ValueError, RecursionError) as error:
-            if line.endswith("\n"):
-                raise _not_json(path, number, getattr(error, "msg", str(error))) from None
-            break  # the last line, cut short by a crash
-    return _rows_of(path, rows[0] if len(rows) == 1 else rows)
-
-
-def _load_json(path: Path, text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        line, reason = getattr(error, "lineno", 1), getattr(error, "msg", str(error))
-        raise _not_json(path, line, reason) from None
-
-
-def _not_json(path: Path, line: int, reason: str) -> UserError:
-    return UserError(f"{path} line {line} is no JSON ({reason[:60]}): mend or remove it.")
-
-
-def _rows_of(path: Path, value: Any, depth: int = 0) -> list[dict[str, Any]]:
-    """A decoded JSON value as rows; columns, or what holds rows or columns one level down."""
-    if isinstance(value, list):
-        return [row for row in value if isinstance(row, dict)]
-    if isinstance(value, dict):
-        columns = {k: v for k, v in value.items() if isinstance(v, list) and v}
-        scalars = {k: v for k, v in columns.items() if not isinstance(v[0], dict | list)}
-        if scalars:
-            return [
-                dict(zip(scalars, row, strict=True))
-                for row in itertools.zip_longest(*scalars.values())
-            ]
-        inner = [v for v in value.values() if isinstance(v, dict | list)]
-        if inner and depth == 0:
-            return max((_rows_of(path, v, 1) for v in inner), key=len)
-        return [value]
-    return []
-
-
-def _flat(row: dict[str, Any]) -> dict[str, Any]:
-    """A row whose objects are columns too: {"mean": 2} is 2, {"fid": 9} in `a` is `a/fid`."""
-    inner: dict[str, Any] = {}
-    for name, value in row.items():
-        if isinstance(value, dict) and "mean" in value:
-            inner[name] = value["mean"]
-        elif isinstance(value, dict):
-            inner |= {f"{name}/{key}": number for key, number in value.items()}
-    return row | inner if inner else row
 
 
 def _collect(
