@@ -101,3 +101,28 @@ def test_networks_logged_in_turns_end_in_a_gap(tmp_path: Path) -> None:
     log = csv(tmp_path, "step,d_loss,g_loss", rows)
     assert not np.isinf(log.history["d_loss"]).any()
     assert not np.isinf(log.history["g_loss"]).any()
+
+
+@pytest.mark.parametrize("empty", ["", "null"])
+def test_losses_that_end_before_the_log_does_are_said(tmp_path: Path, empty: str) -> None:
+    rows = [f"{10 * i},{0.5 if i < 8 else empty},{0.7 if i < 8 else empty},1" for i in range(20)]
+    log = csv(tmp_path, "step,d_loss,g_loss,lr", rows)
+    (note,) = log.notes
+    assert note.startswith("d_loss and g_loss: no value after 70, in the last 12 rows.")
+    assert not np.isinf(log.history["d_loss"]).any()
+
+
+def test_losses_that_end_before_the_last_scores_do_are_not_said(tmp_path: Path) -> None:
+    scores = [f"{30 + i},,,60" for i in range(10)]
+    log = csv(tmp_path, "epoch,d_loss,g_loss,fid", [*padded(30), *scores])
+    assert log.notes == ()
+
+
+@pytest.mark.parametrize("nan", ["nan(ind)", "-nan(ind)", "-nan", "1.#QNAN", "-1.#IND", "1.#QNAN0"])
+def test_a_nan_is_one_however_it_is_written(tmp_path: Path, nan: str) -> None:
+    log = csv(tmp_path, "step,d_loss", ["0,1", f"1,{nan}", f"2,{nan}"])
+    assert np.flatnonzero(np.isinf(log.history["d_loss"])).tolist() == [1]
+    assert log.notes == ()
+    path = tmp_path / "train.log"
+    path.write_text(f"step 0 d_loss: 1\nstep 1 d_loss: {nan}\nstep 2 d_loss: {nan} lr 1\n")
+    assert np.flatnonzero(np.isinf(read(path).history["d_loss"])).tolist() == [1]

@@ -10,11 +10,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 
+from wgan_jax.health.cells import NOT_A_NUMBER
 from wgan_jax.health.names import coarseness, guess, measures
 
 _WORD = r"(?!(?:nan|inf)\b)[A-Za-z][\w./()-]{0,60}+"
 _WHOLE = r"[1-9]\d{0,2}(?:,\d{3})+|\d+"  # `step 12,000` is no 12
-_NUMBER = rf"[-+]?(?:(?:{_WHOLE})\.?\d*|\.\d+)(?:e[-+]?\d+)?%?|[-+]?(?:nan|inf)"
+_NUMBER = rf"{NOT_A_NUMBER}|[-+]?(?:(?:{_WHOLE})\.?\d*|\.\d+)(?:e[-+]?\d+)?%?|[-+]?inf"
 _PAIR = re.compile(
     rf"(?<![\w.])(?P<name>{_WORD}(?:[ ]{_WORD}){{0,3}})(?P<mark>'?\s*[:=]\s*|\s+)[\[(]?\s*"
     rf"(?P<number>{_NUMBER})(?!\.?\w|,\d)|[\[(]\s*(?P<place>\d+)\s*/\s*\d+(?![\d/])",

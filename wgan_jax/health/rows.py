@@ -13,6 +13,7 @@ from wgan_jax.health.series import Floats, Ints
 from wgan_jax.health.tables import Table
 
 _MOST_EPOCHS = 2**53  # above it, floats skip whole numbers
+_MOST_WITHOUT = 0.05  # share of the rows that a log goes on without losses, and nothing is said
 
 Columns = dict[str, Floats]
 _Masks = dict[str, NDArray[np.bool_]]
@@ -39,7 +40,9 @@ def in_order(table: Table, numbers: Columns, notes: list[str]) -> tuple[Ints, Co
     epochs, kept = epochs[order], kept[order]
     columns = {key: column[kept] for key, column in numbers.items()}
     _mark_not_a_number(columns, {key: mask[kept] for key, mask in written.items()})
-    return _merge(epochs, columns, notes)
+    epochs, columns = _merge(epochs, columns, notes)
+    _note_ends(epochs, columns, notes)
+    return epochs, columns
 
 
 def _epochs(table: Table, notes: list[str]) -> tuple[Ints | None, Ints]:
@@ -108,11 +111,15 @@ def _mark_not_a_number(columns: Columns, written_nan: _Masks) -> None:
     for key, mask in written_nan.items():
         if key not in columns:
             continue
-        numbers = np.flatnonzero(~np.isnan(columns[key]))
-        end = int(numbers[-1]) + 1 if len(numbers) else 0
+        end = _end(columns[key])
         lost = end + np.flatnonzero(mask[end:] & ~_of_others(columns, key)[end:])
         if len(lost):
             columns[key][lost[0]] = np.inf
+
+
+def _end(column: Floats) -> int:
+    """The row after the last number of a column; 0 if it has none."""
+    return int(np.max(np.flatnonzero(~np.isnan(column)), initial=-1)) + 1
 
 
 def _of_others(columns: Columns, loss: str) -> NDArray[np.bool_]:
@@ -124,6 +131,28 @@ def _of_others(columns: Columns, loss: str) -> NDArray[np.bool_]:
         if key != loss and measured[has_loss].sum() < 0.5 * has_loss.sum():
             others |= measured
     return others
+
+
+def _note_ends(epochs: Ints, columns: Columns, notes: list[str]) -> None:
+    """Say where losses end well before the log does, other than in rows of another measure.
+
+    It may be a NaN, for which pandas writes an empty cell and strict JSON null. But a table laid
+    out for the whole of a run that still goes on looks the same, and so do rows of what we do not
+    read: it is no verdict.
+    """
+    ends: dict[int, list[str]] = {}
+    for key in filter(columns.__contains__, LOSSES):
+        end = _end(columns[key])
+        without = (~_of_others(columns, key)[end:]).sum()
+        numbers = end and np.isfinite(columns[key][end - 1])
+        if numbers and without > _MOST_WITHOUT * len(epochs):
+            ends.setdefault(end, []).append(key)
+    for end, keys in ends.items():
+        notes.append(
+            f"{' and '.join(keys)}: no value after {epochs[end - 1]}, in the last "
+            f"{len(epochs) - end} rows. If it was NaN there, which many write as nothing, the run "
+            "diverged."
+        )
 
 
 def _merge(epochs: Ints, columns: Columns, notes: list[str]) -> tuple[Ints, Columns]:

@@ -21,14 +21,13 @@ from numpy.typing import NDArray
 
 from wgan_jax.errors import UserError
 from wgan_jax.health import jsonrows, printed
+from wgan_jax.health.cells import Column, number, numbers
 from wgan_jax.health.names import columns_of, measures
 from wgan_jax.health.series import Floats
 
 _BLOCK = 1 << 23  # characters parsed at a time: bounds the memory that text takes
 _ROWS = 1 << 16  # rows split at a time, for the same reason
 _HEAD = 1 << 16  # characters by which the format is told: programs print much before they train
-
-_Column = tuple[Floats, NDArray[np.bool_]]  # values, and where a NaN was written
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,7 @@ def _is_json(first: str) -> bool:
 def of_rows(rows: Sequence[Mapping[str, Any]], names: list[str], given: Mapping[str, str]) -> Table:
     """The table of rows that name their cells; `given` as in `read`."""
     chosen = columns_of(names, given)
-    columns = {key: _numbers([row.get(name) for row in rows]) for key, name in chosen.items()}
+    columns = {key: numbers([row.get(name) for row in rows]) for key, name in chosen.items()}
     return _collect([columns], chosen, names)
 
 
@@ -157,7 +156,7 @@ def _blocks(file: TextIO) -> Iterator[str]:
 
 def _csv_columns(
     text: str, separator: str, width: int, places: Mapping[str, int]
-) -> dict[str, _Column]:
+) -> dict[str, Column]:
     """Columns by key of a block of rows."""
     table = _numeric_block(text, separator, width)
     if table is not None:
@@ -167,10 +166,10 @@ def _csv_columns(
     return _cells([row for row in csv.reader(lines, delimiter=separator) if row], places)
 
 
-def _cells(rows: Sequence[Sequence[str]], places: Mapping[str, int]) -> dict[str, _Column]:
+def _cells(rows: Sequence[Sequence[str]], places: Mapping[str, int]) -> dict[str, Column]:
     """Columns by key; a row cut short by a crash has empty ends."""
     return {
-        key: _numbers([row[i] if i < len(row) else "" for row in rows]) for key, i in places.items()
+        key: numbers([row[i] if i < len(row) else "" for row in rows]) for key, i in places.items()
     }
 
 
@@ -190,7 +189,7 @@ def _spaced_head(lines: Iterable[str]) -> tuple[list[str], list[str]]:
 
 
 def _has_number(cells: Iterable[str]) -> bool:
-    return any(not math.isnan(_number(cell)) for cell in cells)
+    return any(not math.isnan(number(cell)) for cell in cells)
 
 
 def _parse_spaced(file: TextIO, given: Mapping[str, str]) -> Table:
@@ -228,16 +227,16 @@ def _numeric_block(text: str, separator: str, width: int) -> Floats | None:
 
 
 def _collect(
-    blocks: Iterable[Mapping[str, _Column]], chosen: Mapping[str, str], names: Sequence[str]
+    blocks: Iterable[Mapping[str, Column]], chosen: Mapping[str, str], names: Sequence[str]
 ) -> Table:
     """Blocks of columns joined."""
-    numbers = {key: [np.zeros(0)] for key in chosen}
-    written = {key: [np.zeros(0, bool)] for key in numbers}
+    found = {key: [np.zeros(0)] for key in chosen}
+    written = {key: [np.zeros(0, bool)] for key in found}
     for block in blocks:
         for key, (values, nan) in block.items():
-            numbers[key].append(values)
+            found[key].append(values)
             written[key].append(nan)
-    joined = {key: np.concatenate(parts) for key, parts in numbers.items()}
+    joined = {key: np.concatenate(parts) for key, parts in found.items()}
     return Table(
         joined,
         {key: np.concatenate(parts) for key, parts in written.items()},
@@ -245,24 +244,3 @@ def _collect(
         names,
         chosen,
     )
-
-
-def _numbers(cells: Sequence[Any]) -> _Column:
-    """(values, where a NaN was written); NaN too for what is empty or no number."""
-    try:
-        values = np.array(list(map(float, cells)))
-        return values, np.isnan(values)
-    except (TypeError, ValueError):
-        values = np.array([_number(cell) for cell in cells])
-        written = [str(cell).strip().lower() in ("nan", "-nan") for cell in cells]
-        return values, np.array(written, bool)
-
-
-def _number(cell: Any) -> float:
-    """A cell as a number, `50%` as 0.5; NaN where it is none."""
-    try:
-        if isinstance(cell, str) and cell.rstrip().endswith("%"):
-            return float(cell.rstrip()[:-1]) / 100
-        return math.nan if isinstance(cell, bool) else float(cell)
-    except (TypeError, ValueError):
-        return math.nan
