@@ -126,3 +126,38 @@ def test_a_nan_is_one_however_it_is_written(tmp_path: Path, nan: str) -> None:
     path = tmp_path / "train.log"
     path.write_text(f"step 0 d_loss: 1\nstep 1 d_loss: {nan}\nstep 2 d_loss: {nan} lr 1\n")
     assert np.flatnonzero(np.isinf(read(path).history["d_loss"])).tolist() == [1]
+
+
+def attempt(first: int, last: int, loss: str = "0.5") -> list[str]:
+    return [f"{step},{loss},0.7," for step in range(first, last + 1)]
+
+
+def test_of_a_run_that_was_taken_up_again_the_rows_given_up_are_left_out(tmp_path: Path) -> None:
+    given_up = [*attempt(0, 29), "25,,,90", *attempt(30, 39, "nan")]
+    log = csv(tmp_path, "step,d_loss,g_loss,fid", [*given_up, *attempt(20, 24, "0.6")])
+    np.testing.assert_array_equal(log.history.epochs, np.arange(25))
+    np.testing.assert_array_equal(log.history["d_loss"], [0.5] * 20 + [0.6] * 5)
+    assert np.isnan(log.history["fid_score"]).all()
+    assert log.notes == ("The run was taken up again at 20: 21 rows of before are left out.",)
+
+
+def test_of_two_runs_in_one_file_the_last_is_read(tmp_path: Path) -> None:
+    log = csv(tmp_path, "step,d_loss,g_loss,fid", [*attempt(0, 39), *attempt(0, 19, "0.6")])
+    np.testing.assert_array_equal(log.history["d_loss"], [0.6] * 20)
+
+
+@pytest.mark.parametrize(
+    "late", [[f"{step},,,{90 - step}" for step in range(0, 40, 10)], ["5,0.5,0.7,"]]
+)
+def test_late_scores_and_a_row_out_of_order_are_no_new_attempt(
+    tmp_path: Path, late: list[str]
+) -> None:
+    log = csv(tmp_path, "step,d_loss,g_loss,fid", [*attempt(0, 39), *late])
+    np.testing.assert_array_equal(log.history.epochs, np.arange(40))
+    assert log.notes[0] == "Epochs go back 1 times: rows are sorted."
+
+
+def test_steps_that_start_anew_without_an_epoch_are_counted(tmp_path: Path) -> None:
+    log = csv(tmp_path, "batch,d_loss", [f"{i % 20},{i}" for i in range(100)])
+    np.testing.assert_array_equal(log.history["d_loss"], np.arange(100))
+    assert log.notes == ("Steps start anew again and again: rows are counted.",)

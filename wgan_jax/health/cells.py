@@ -10,13 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wgan_jax.health.series import Floats
-
 # As C writes it on Linux, and on Windows before and since 2015.
 NOT_A_NUMBER = r"[-+]?(?:nan(?:\(\w*\))?|1\.#(?:qnan|snan|ind)\d*)"
 _WRITTEN_NAN = re.compile(NOT_A_NUMBER, re.IGNORECASE)
 
-Column = tuple[Floats, NDArray[np.bool_]]  # values, and where a NaN was written
+Column = tuple[NDArray[Any], NDArray[np.bool_]]  # values, and where a NaN was written
 
 
 def numbers(cells: Sequence[Any]) -> Column:

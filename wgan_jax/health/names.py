@@ -27,7 +27,7 @@ _SPANS = frozenset(("step", "batch", "epoch"))
 _BOUNDS = ("__MIN", "__MAX")  # of the values that one of a W&B chart stands for
 # Samples are measured on held-out data, where a loss is another than that of training.
 _HELD_OUT = frozenset(("val", "valid", "validation", "eval", "evaluation", "test"))
-_OF_SAMPLES = frozenset(
+OF_SAMPLES = frozenset(
     ("fid_score", "inception_score_mean", "inception_score_std", "pixel_variance", "recall")
 )
 # Words of what may be the column that a diagnosis lacks: said where it is not read.
@@ -117,7 +117,7 @@ def guess(column: str) -> str | None:
         if key := _LOOKUP.get(words.difference(noise)):
             return key
     of_samples = _LOOKUP.get(words - _NOISE_IN_IS - _HELD_OUT)
-    return of_samples if of_samples in _OF_SAMPLES else None
+    return of_samples if of_samples in OF_SAMPLES else None
 
 
 def measures(column: str, given: Mapping[str, str]) -> bool:

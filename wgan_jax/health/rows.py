@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 from numpy.typing import NDArray
 
 from wgan_jax.health.names import COARSE
 from wgan_jax.health.past import LOSSES
+from wgan_jax.health.restarts import standing, start_anew
 from wgan_jax.health.series import Floats, Ints
 from wgan_jax.health.tables import Table
 
@@ -28,11 +27,18 @@ def in_order(table: Table, numbers: Columns, notes: list[str]) -> tuple[Ints, Co
     """
     epochs, kept = _epochs(table, notes)
     written = {key: table.written_nan[key] for key in LOSSES if key in table.written_nan}
+    measured = ~np.isnan(numbers.get("d_loss", next(iter(numbers.values())))[kept])
     if epochs is None:
         epochs = np.arange(len(kept))
-    elif (np.diff(epochs) >= 0).all() and _many_rows_per_epoch(epochs, numbers, kept):
+    elif (np.diff(epochs) >= 0).all() and _many_rows_per_epoch(epochs[measured]):
         notes.append("Epochs have several rows each: rows are counted.")
         epochs = np.arange(len(kept))
+    elif start_anew(epochs[measured]):
+        notes.append("Steps start anew again and again: rows are counted.")
+        epochs = np.arange(len(kept))
+    else:
+        stands = standing(epochs, measured, notes)
+        epochs, kept = epochs[stands], kept[stands]
     back = int((np.diff(epochs) < 0).sum())
     if back:
         notes.append(f"Epochs go back {back} times: rows are sorted.")
@@ -94,10 +100,9 @@ def _differs(values: Floats) -> NDArray[np.bool_]:
     return np.concatenate([np.ones(min(len(values), 1), bool), values[1:] != values[:-1]])
 
 
-def _many_rows_per_epoch(epochs: Ints, numbers: Mapping[str, Floats], kept: Ints) -> bool:
-    """Whether the losses were measured more than once in most epochs."""
-    measured = ~np.isnan(numbers.get("d_loss", next(iter(numbers.values())))[kept])
-    _, counts = np.unique(epochs[measured], return_counts=True)
+def _many_rows_per_epoch(measured: Ints) -> bool:
+    """Whether the losses were measured more than once in most epochs; their epochs are given."""
+    _, counts = np.unique(measured, return_counts=True)
     return len(counts) > 0 and float(np.mean(counts > 1)) > 0.5
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from wgan_jax.errors import UserError
 from wgan_jax.health import events, tables
+from wgan_jax.health.labels import of_one_run
 from wgan_jax.health.names import COARSE, shorten, unread
 from wgan_jax.health.past import LOSSES
 from wgan_jax.health.rows import in_order
@@ -67,7 +68,7 @@ def read(
       objective: one of `OBJECTIVES`; None: as the log says, or guessed from the losses.
 
     Raises:
-      UserError: no such file, no text, no rows, or no column of a GAN's run.
+      UserError: no such file, no text, no rows, several runs, or no column of a GAN's run.
     """
     if not path.exists():
         raise UserError(f"{path} does not exist: check the path.")
@@ -76,7 +77,7 @@ def read(
     room = events if events.files(path) else tables
     if path.is_dir() and room is tables:
         raise UserError(f"{path} holds neither metrics.jsonl nor events: it is no run folder.")
-    table = room.read(path, columns or {})
+    table = of_one_run(path, room.read(path, columns or {}))
     history, notes = _history(path, table)
     known = objective or guess_objective(history)
     return RunLog(path, history, table.chosen, known, guessed=objective is None, notes=tuple(notes))

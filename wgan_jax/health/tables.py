@@ -12,7 +12,7 @@ import math
 import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from wgan_jax.errors import UserError
 from wgan_jax.health import jsonrows, printed
 from wgan_jax.health.cells import Column, number, numbers
+from wgan_jax.health.labels import Texts, is_label, texts
 from wgan_jax.health.names import columns_of, measures
 from wgan_jax.health.series import Floats
 
@@ -40,6 +41,7 @@ class Table:
       rows: number of rows.
       names: all columns of the file.
       chosen: key -> the column that it was read from.
+      labels: column -> which run, or part of one, a row is of [rows]; see `labels`.
       notes: what of its numbers was taken in one of several ways, one line each.
     """
 
@@ -48,6 +50,7 @@ class Table:
     rows: int
     names: Sequence[str]
     chosen: Mapping[str, str]
+    labels: Mapping[str, Texts] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
@@ -100,9 +103,18 @@ def _is_json(first: str) -> bool:
 
 def of_rows(rows: Sequence[Mapping[str, Any]], names: list[str], given: Mapping[str, str]) -> Table:
     """The table of rows that name their cells; `given` as in `read`."""
-    chosen = columns_of(names, given)
-    columns = {key: numbers([row.get(name) for row in rows]) for key, name in chosen.items()}
-    return _collect([columns], chosen, names)
+    wanted = _wanted(names, given)
+    columns = {key: _column(key, [row.get(name) for row in rows]) for key, name in wanted.items()}
+    return _collect([columns], wanted, names)
+
+
+def _wanted(names: Sequence[str], given: Mapping[str, str]) -> dict[str, str]:
+    """Key -> the column to read it from; labels are keys of their own."""
+    return columns_of(names, given) | {name: name for name in names if is_label(name)}
+
+
+def _column(key: str, cells: Sequence[Any]) -> Column:
+    return (texts(cells), np.zeros(len(cells), bool)) if is_label(key) else numbers(cells)
 
 
 def _separator(header: str) -> str:
@@ -121,8 +133,8 @@ def _parse_csv(path: Path, file: TextIO, given: Mapping[str, str]) -> Table:
     separator = _separator(header)
     try:
         names = _header(header, separator)
-        chosen = columns_of(names, given)
-        places = {key: names.index(column) for key, column in chosen.items()}
+        wanted = _wanted(names, given)
+        places = {key: names.index(column) for key, column in wanted.items()}
         blocks = _blocks(file)
         start = next(blocks, "")
         commas = _has_decimal_commas(start[:_HEAD], separator)
@@ -132,7 +144,7 @@ def _parse_csv(path: Path, file: TextIO, given: Mapping[str, str]) -> Table:
         )
         columns = (_csv_columns(text, separator, len(names), places) for text in points)
         notes = ("Commas are taken as decimal points: 0,5 is 0.5.",) if commas else ()
-        return replace(_collect(columns, chosen, names), notes=notes)
+        return replace(_collect(columns, wanted, names), notes=notes)
     except csv.Error as error:
         raise UserError(f"{path} is no CSV: {error}.") from None
 
@@ -158,7 +170,8 @@ def _csv_columns(
     text: str, separator: str, width: int, places: Mapping[str, int]
 ) -> dict[str, Column]:
     """Columns by key of a block of rows."""
-    table = _numeric_block(text, separator, width)
+    numeric = not any(map(is_label, places))  # a label is no number, even if it looks like one
+    table = _numeric_block(text, separator, width) if numeric else None
     if table is not None:
         nowhere = np.zeros(len(table), bool)
         return {key: (table[:, i], nowhere) for key, i in places.items()}
@@ -169,7 +182,8 @@ def _csv_columns(
 def _cells(rows: Sequence[Sequence[str]], places: Mapping[str, int]) -> dict[str, Column]:
     """Columns by key; a row cut short by a crash has empty ends."""
     return {
-        key: numbers([row[i] if i < len(row) else "" for row in rows]) for key, i in places.items()
+        key: _column(key, [row[i] if i < len(row) else "" for row in rows])
+        for key, i in places.items()
     }
 
 
@@ -195,12 +209,12 @@ def _has_number(cells: Iterable[str]) -> bool:
 def _parse_spaced(file: TextIO, given: Mapping[str, str]) -> Table:
     """A table with spaces between its columns; lines that begin with # are comments."""
     names, first = _spaced_head(file)
-    chosen = columns_of(names, given)
-    places = {key: names.index(column) for key, column in chosen.items()}
+    wanted = _wanted(names, given)
+    places = {key: names.index(column) for key, column in wanted.items()}
     others = (line.split() for line in file if line.strip() and line[0] != "#")
     rows = itertools.chain([first], others)
     blocks = iter(lambda: list(itertools.islice(rows, _ROWS)), [])
-    return _collect((_cells(block, places) for block in blocks), chosen, names)
+    return _collect((_cells(block, places) for block in blocks), wanted, names)
 
 
 def _numeric_block(text: str, separator: str, width: int) -> Floats | None:
@@ -227,20 +241,22 @@ def _numeric_block(text: str, separator: str, width: int) -> Floats | None:
 
 
 def _collect(
-    blocks: Iterable[Mapping[str, Column]], chosen: Mapping[str, str], names: Sequence[str]
+    blocks: Iterable[Mapping[str, Column]], wanted: Mapping[str, str], names: Sequence[str]
 ) -> Table:
     """Blocks of columns joined."""
-    found = {key: [np.zeros(0)] for key in chosen}
-    written = {key: [np.zeros(0, bool)] for key in found}
+    found: dict[str, list[NDArray[Any]]] = {key: [] for key in wanted}
+    written: dict[str, list[NDArray[np.bool_]]] = {key: [] for key in wanted}
     for block in blocks:
         for key, (values, nan) in block.items():
             found[key].append(values)
             written[key].append(nan)
-    joined = {key: np.concatenate(parts) for key, parts in found.items()}
+    joined = {key: np.concatenate(parts or [np.zeros(0)]) for key, parts in found.items()}
+    keys = [key for key in wanted if not is_label(key)]
     return Table(
-        joined,
-        {key: np.concatenate(parts) for key, parts in written.items()},
+        {key: joined[key] for key in keys},
+        {key: np.concatenate(written[key] or [np.zeros(0, bool)]) for key in keys},
         len(next(iter(joined.values()), ())),
         names,
-        chosen,
+        {key: wanted[key] for key in keys},
+        {key: joined[key] for key in wanted if is_label(key)},
     )
