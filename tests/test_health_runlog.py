@@ -229,6 +229,17 @@ def test_accuracies_and_clip_are_shares_however_they_are_written(
     assert all("taken as percent" in note for note in log.notes)
 
 
+def test_of_scores_carried_forward_the_changes_are_read(tmp_path: Path) -> None:
+    fids = ["", 50, 50, 50, 40, 40, 40, 30]
+    rows = [f"{i},1,{fid},{'' if i % 4 else 50}" for i, fid in enumerate(fids)]
+    log = csv(tmp_path, "step,d_loss,fid,recall\n" + "\n".join(rows))
+    epochs, values = log.history.measured("fid_score")
+    np.testing.assert_array_equal(epochs, [1, 4, 7])
+    np.testing.assert_array_equal(values, [50, 40, 30])
+    np.testing.assert_array_equal(log.history.measured("recall")[1], [50, 50])
+    assert log.notes == ("fid_score mostly repeats the row before: its changes alone are read.",)
+
+
 def test_objects_within_rows_are_columns(tmp_path: Path) -> None:
     """StyleGAN's stats.jsonl and metric-fid50k_full.jsonl."""
     losses, kimg = ({"num": 4, "mean": 0.0, "std": 0.1} for _ in range(2))

@@ -18,7 +18,7 @@ import numpy as np
 from wgan_jax.errors import UserError
 from wgan_jax.health import events, tables
 from wgan_jax.health.labels import of_one_run
-from wgan_jax.health.names import COARSE, shorten, unread
+from wgan_jax.health.names import COARSE, OF_SAMPLES, shorten, unread
 from wgan_jax.health.past import LOSSES
 from wgan_jax.health.rows import in_order
 from wgan_jax.health.series import Floats
@@ -157,6 +157,7 @@ def _history(path: Path, table: Table) -> tuple[History, list[str]]:
                 f"{path} has no numbers in its columns {shorten(numbers)}: check --map."
             )
     _as_shares(numbers, notes)
+    _changes_only(numbers, notes)
     epochs, columns = in_order(table, numbers, notes)
     others = unread(table.names, table.chosen)
     if others:
@@ -179,6 +180,19 @@ def _measured_only(numbers: dict[str, Floats], notes: list[str]) -> None:
             numbers[key] = np.where(none, np.nan, column)
             what = f"{int(none.sum())} values of {key} are no measurements"
             notes.append(f"{what} ({shorten(map(number, np.unique(column[none])), 20)}): left out.")
+
+
+def _changes_only(numbers: dict[str, Floats], notes: list[str]) -> None:
+    """Of scores carried forward, the last one repeated in every row, each is read once."""
+    losses = ~np.isnan(numbers.get("d_loss", np.zeros(0)))
+    for key in filter(OF_SAMPLES.__contains__, numbers):
+        column = numbers[key]
+        places = np.flatnonzero(~np.isnan(column))
+        changes = np.diff(column[places], prepend=np.nan) != 0
+        if losses.any() and losses[places].sum() > losses.sum() / 2 and changes.mean() < 0.5:
+            numbers[key] = np.full(len(column), np.nan)
+            numbers[key][places[changes]] = column[places[changes]]
+            notes.append(f"{key} mostly repeats the row before: its changes alone are read.")
 
 
 def _as_shares(numbers: dict[str, Floats], notes: list[str]) -> None:
