@@ -385,6 +385,9 @@ def test_a_run_folder_of_this_project_says_all_there_is_to_know(tmp_path: Path) 
     assert len(log.history) == 3
 
 
+FALLING = np.linspace(1.5, 0.5, 50)
+
+
 @pytest.mark.parametrize(
     ("columns", "objective"),
     [
@@ -393,10 +396,31 @@ def test_a_run_folder_of_this_project_says_all_there_is_to_know(tmp_path: Path) 
         ({"d_loss": np.full(50, 0.69), "g_loss": np.full(50, 0.8)}, "nsgan"),
         ({"d_loss": np.full(50, 0.2), "g_loss": np.full(50, 0.3)}, "lsgan"),
         ({"d_loss": np.full(50, 6.0), "g_loss": np.full(50, 5.0)}, None),
+        ({"d_loss": np.full(50, 0.004), "g_loss": np.full(50, 1.0)}, None),
+        ({"d_loss": np.full(50, 0.004), "g_loss": np.full(50, 5.5)}, "nsgan"),
         ({"fid_score": np.full(50, 6.0)}, None),
+        ({"d_loss": FALLING, "g_loss": np.ones(50), "wasserstein_distance": FALLING}, "wgan"),
+        ({"d_loss": FALLING, "g_loss": np.ones(50), "wasserstein_distance": -FALLING}, "nsgan"),
     ],
 )
 def test_the_objective_is_guessed_from_what_its_formulas_allow(
     columns: dict[str, np.ndarray], objective: str | None
 ) -> None:
     assert guess_objective(history(**columns)) == objective
+
+
+@pytest.mark.parametrize(
+    ("column", "objective"),
+    [
+        ("gp", "wgan_gp"),
+        ("loss/gradient_penalty", "wgan_gp"),
+        ("r1_gradient_penalty", "nsgan"),
+        ("grad_norm", "nsgan"),
+    ],
+)
+def test_a_gradient_penalty_is_a_wasserstein_critics(
+    tmp_path: Path, column: str, objective: str
+) -> None:
+    assert csv(tmp_path, f"step,d_loss,g_loss,{column}\n0,0.7,0.8,1\n1,0.7,0.8,1\n").objective == (
+        objective
+    )

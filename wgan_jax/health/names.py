@@ -24,6 +24,7 @@ _NOISE = frozenset(
 _NOISE_IN_IS = _NOISE | {"score"}
 # Over what a value was averaged: Lightning's d_loss_step and d_loss_epoch, Keras's epoch_d_loss.
 _SPANS = frozenset(("step", "batch", "epoch"))
+_GRADIENT = frozenset(("grad", "gradient"))
 _BOUNDS = ("__MIN", "__MAX")  # of the values that one of a W&B chart stands for
 # Samples are measured on held-out data, where a loss is another than that of training.
 _HELD_OUT = frozenset(("val", "valid", "validation", "eval", "evaluation", "test"))
@@ -123,6 +124,15 @@ def guess(column: str) -> str | None:
 def measures(column: str, given: Mapping[str, str]) -> bool:
     """Whether a column holds what a run is judged by, as its name or the user says."""
     return column in given.values() or guess(column) not in (None, "epoch")
+
+
+def have_gradient_penalty(names: Iterable[str]) -> bool:
+    """Whether a column is the penalty of WGAN-GP, `gp` or `d/gradient_penalty`; R1 is another."""
+    found = (set(_words(name)) for name in names)
+    return any(
+        "r1" not in words and ("gp" in words or ("penalty" in words and words & _GRADIENT))
+        for words in found
+    )
 
 
 def unread(names: Iterable[str], chosen: Mapping[str, str]) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import numpy as np
 from wgan_jax.errors import UserError
 from wgan_jax.health import events, tables
 from wgan_jax.health.labels import of_one_run
-from wgan_jax.health.names import COARSE, OF_SAMPLES, shorten, unread
+from wgan_jax.health.names import COARSE, OF_SAMPLES, have_gradient_penalty, shorten, unread
 from wgan_jax.health.past import LOSSES
 from wgan_jax.health.rows import in_order
 from wgan_jax.health.series import Floats
@@ -79,7 +79,7 @@ def read(
         raise UserError(f"{path} holds neither metrics.jsonl nor events: it is no run folder.")
     table = of_one_run(path, room.read(path, columns or {}))
     history, notes = _history(path, table)
-    known = objective or guess_objective(history)
+    known = objective or guess_objective(history, table.names)
     return RunLog(path, history, table.chosen, known, guessed=objective is None, notes=tuple(notes))
 
 
@@ -204,22 +204,49 @@ def _as_shares(numbers: dict[str, Floats], notes: list[str]) -> None:
             notes.append(f"{' and '.join(found)} exceed {_MOST_SHARE}: taken as percent.")
 
 
-def guess_objective(history: History) -> str | None:
+def guess_objective(history: History, names: Iterable[str] = ()) -> str | None:
     """The objective that the losses look like; None where they look like none that we know.
 
     Bounds are what the formulas allow: a Wasserstein critic's loss falls below 0, all others' do
-    not; among these a hinge generator's loss may be negative; a least-squares one stays small.
+    not; among these a hinge generator's loss may be negative; a least-squares one stays small. A
+    Wasserstein critic's that is written without its minus rises with the gap, where others fall.
+
+    Args:
+      names: all columns of the log: one of a gradient penalty is a Wasserstein critic's.
     """
-    d, g = (history.measured(key)[1] for key in LOSSES)
-    d, g = d[np.isfinite(d)], g[np.isfinite(g)]
-    if not len(d):
+    d, g, gap = (history.get(key) for key in (*LOSSES, "wasserstein_distance"))
+    measured = np.isfinite(d)
+    if not measured.any():
         return None
-    if np.mean(d < 0) > 0.01:
+    if have_gradient_penalty(names):
+        return "wgan_gp"
+    if np.mean(d[measured] < 0) > 0.01 or _rise_together(d, gap):
         return "wgan"
-    if np.quantile(d, 0.01) > 2.5 or not len(g):
+    if np.quantile(d[measured], 0.01) > 2.5 or not np.isfinite(g).any():
         return None  # an offset, as of a classifier's loss: no bound can be told
+    g = g[np.isfinite(g)]
     if np.mean(g < 0) > 0.001:
         return "hinge"
-    if np.median(g) < 0.6 and np.quantile(d, 0.9) < 0.6:
+    if np.median(g) < 0.6 and np.quantile(d[measured], 0.9) < 0.6:
         return "lsgan"
-    return "nsgan"
+    return "nsgan" if _may_be_log_loss(history) else None
+
+
+def _rise_together(d: Floats, gap: Floats) -> bool:
+    known = np.isfinite(d) & np.isfinite(gap)
+    if known.sum() < 2:
+        return False
+    with np.errstate(all="ignore"):  # constants have no correlation
+        return bool(np.corrcoef(d[known], gap[known])[0, 1] > 0.5)
+
+
+def _may_be_log_loss(history: History) -> bool:
+    """Whether D and G can be log losses of the same scores of fakes, exp(-G) + exp(-D_fake) = 1.
+
+    Of means it is at most 1 (Jensen), and so with D for D_fake, whether D is the sum of its two
+    terms or half of it. G and D see different fakes, one after the other: hence some room.
+    """
+    d, g = (history.get(key) for key in LOSSES)
+    known = np.isfinite(d) & np.isfinite(g)
+    d, g = (np.maximum(loss[known], 0) for loss in (d, g))
+    return not known.any() or bool(np.median(np.exp(-g) + np.exp(-2 * d)) < 1.1)
