@@ -319,10 +319,8 @@ def test_rows_without_an_epoch_are_left_out(tmp_path: Path) -> None:
     np.testing.assert_array_equal(log.history["d_loss"], [1, 2])
 
 
-@pytest.mark.parametrize("cells", ["0,1 1,nan 2,NaN", "0,1 1,inf 2,2"])
-def test_a_written_nan_that_stays_and_an_infinity_are_divergence(
-    tmp_path: Path, cells: str
-) -> None:
+@pytest.mark.parametrize("cells", ["0,1 1,nan 2,NaN", "0,1 1,inf 2,inf", "0,1 1,-inf 2,nan"])
+def test_a_written_nan_and_an_infinity_that_stay_are_divergence(tmp_path: Path, cells: str) -> None:
     text = "epoch,d_loss\n" + cells.replace(" ", "\n")
     assert np.isinf(csv(tmp_path, text).history["d_loss"][1])
 
@@ -330,6 +328,13 @@ def test_a_written_nan_that_stays_and_an_infinity_are_divergence(
 def test_a_written_nan_before_numbers_and_an_empty_cell_are_gaps(tmp_path: Path) -> None:
     assert np.isnan(csv(tmp_path, "epoch,d_loss\n0,1\n1,nan\n2,2\n").history["d_loss"][1])
     assert np.isnan(csv(tmp_path, "epoch,d_loss,g_loss\n0,1,1\n1,,1\n").history["d_loss"][1])
+
+
+def test_an_infinity_before_numbers_is_a_gap_and_said(tmp_path: Path) -> None:
+    log = csv(tmp_path, "epoch,d_loss,g_loss\n0,inf,1\n1,1,1\n2,-inf,inf\n3,2,inf\n")
+    np.testing.assert_array_equal(log.history["d_loss"], [np.nan, 1, np.nan, 2])
+    np.testing.assert_array_equal(log.history["g_loss"], [1, 1, np.inf, np.inf])
+    assert log.notes == ("2 infinite values of d_loss with numbers after them: left out.",)
 
 
 def test_json_nan_is_divergence_and_null_a_gap(tmp_path: Path) -> None:

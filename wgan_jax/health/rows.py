@@ -45,6 +45,7 @@ def in_order(table: Table, numbers: Columns, notes: list[str]) -> tuple[Ints, Co
     order = np.argsort(epochs, kind="stable")
     epochs, kept = epochs[order], kept[order]
     columns = {key: column[kept] for key, column in numbers.items()}
+    _leave_out_infinities(columns, notes)
     _mark_not_a_number(columns, {key: mask[kept] for key, mask in written.items()})
     epochs, columns = _merge(epochs, columns, notes)
     _note_ends(epochs, columns, notes)
@@ -104,6 +105,18 @@ def _many_rows_per_epoch(measured: Ints) -> bool:
     """Whether the losses were measured more than once in most epochs; their epochs are given."""
     _, counts = np.unique(measured, return_counts=True)
     return len(counts) > 0 and float(np.mean(counts > 1)) > 0.5
+
+
+def _leave_out_infinities(columns: Columns, notes: list[str]) -> None:
+    """An infinite loss followed by numbers was one batch's (a log of 0, half precision): a gap."""
+    for key in filter(columns.__contains__, LOSSES):
+        infinite = np.isinf(columns[key])
+        infinite[_end(np.where(infinite, np.nan, columns[key])) :] = False
+        if infinite.any():
+            columns[key] = np.where(infinite, np.nan, columns[key])
+            notes.append(
+                f"{int(infinite.sum())} infinite values of {key} with numbers after them: left out."
+            )
 
 
 def _mark_not_a_number(columns: Columns, written_nan: _Masks) -> None:
