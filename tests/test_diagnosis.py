@@ -44,9 +44,14 @@ def test_a_failing_run_is_told_with_evidence_onset_and_advice(
     log = write_csv(tmp_path / "mine.csv", collapsed())
     assert run.main(["diagnose", str(log), "--objective", "hinge"]) == 0
     lines = lines_of(capsys)
-    assert lines[0] == "mine.csv: failing since epoch 6190"
+    assert lines[0] == "mine.csv: failing since step 6190"
     text = "\n".join(lines)
-    for part in ("collapse", "times its best (30 at 5990)", "critic overpowered", "advice"):
+    for part in (
+        "collapse, from step 6190",
+        "times its best (30 at 5990)",
+        "critic overpowered",
+        "advice",
+    ):
         assert part in text
     assert max(map(len, lines)) <= 80
 
@@ -93,7 +98,7 @@ def test_until_judges_as_if_the_run_had_come_no_further(
     (line,) = lines_of(capsys)
     assert json.loads(line)["verdict"] == "healthy"
     assert run.main(["diagnose", str(log), "--until", "5990"]) == 0
-    assert "epochs 0 to 5990, 600 rows" in " ".join(lines_of(capsys))
+    assert "from step 0 to 5990, 600 rows" in " ".join(lines_of(capsys))
     assert run.main(["diagnose", str(log), "--until", "-1"]) == 2
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.made_up_losses import healthy_hinge, healthy_wgan, history
 from wgan_jax.errors import UserError
-from wgan_jax.health.names import columns_of, guess, parse_map
+from wgan_jax.health.names import columns_of, guess, parse_map, unit_of
 from wgan_jax.health.runlog import RunLog, guess_objective, read
 
 
@@ -51,10 +51,26 @@ def csv(tmp_path: Path, text: str) -> RunLog:
         ("val_recall", "recall"),
         ("val/inception_score", "inception_score_mean"),
         ("IS", "inception_score_mean"),
+        ("train/IS", "inception_score_mean"),
+        ("is_train", None),
+        ("isTraining", None),
+        ("train/is_val", None),
+        ("Clip%", "clip_ratio"),
+        ("train/clip", "clip_ratio"),
+        ("clip_score", None),
+        ("CLIP score", None),
+        ("clip_value", None),
         ("inception_score", "inception_score_mean"),
         ("global_step", "epoch"),
         ("Iteration", "epoch"),
         ("_step", "epoch"),
+        ("itr", "epoch"),
+        ("n_iter", "epoch"),
+        ("num_updates", "epoch"),
+        ("current_step", "epoch"),
+        ("trainer/global_step", "epoch"),
+        ("nimg", "epoch"),
+        ("epoch_num", "epoch"),
         ("D_acc", "d_accuracy"),
         ("d_loss_step", "d_loss"),
         ("train/g_loss_epoch", "g_loss"),
@@ -105,6 +121,22 @@ def test_the_coarsest_of_several_time_axes_is_known() -> None:
     assert columns_of(["epoch", "i", "d_loss"], {"epoch": "i"})["coarse"] == "epoch"
     assert "coarse" not in columns_of(["step", "d_loss"], {})
     assert "coarse" not in columns_of(["epoch", "batch"], {"epoch": "epoch"})
+
+
+@pytest.mark.parametrize(
+    ("axis", "unit"),
+    [
+        ("trainer/global_step", "step"),
+        ("_step", "step"),
+        ("Iterations", "iteration"),
+        ("batches", "batch"),
+        ("epoch_num", "epoch"),
+        ("Progress/kimg", "kimg"),
+        ("x", "epoch"),
+    ],
+)
+def test_what_a_time_axis_counts_is_its_own_word(axis: str, unit: str) -> None:
+    assert unit_of(axis) == unit
 
 
 def test_what_the_user_says_goes_before_any_guess() -> None:
@@ -312,6 +344,39 @@ def test_rows_are_counted_where_epochs_do_not_number_them(
     np.testing.assert_array_equal(log.history.epochs, [0, 1, 2, 3])
     np.testing.assert_array_equal(log.history["d_loss"], [1, 2, 3, 4])
     assert note in log.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "unit"),
+    [
+        ("iter,d_loss\n0,1\n5,2\n", "iter"),
+        ("d_loss,g_loss\n1,1\n2,1\n", "row"),
+        ("epoch,batch,d_loss\n0,0,1\n0,1,2\n1,0,3\n1,1,4\n", "row"),
+        ("epoch,d_loss\n0,1\n0,2\n1,3\n1,4\n", "row"),
+        ("kimg,d_loss\n0.5,1\n4.1,2\n", "row"),
+    ],
+)
+def test_what_is_counted_is_said(tmp_path: Path, text: str, unit: str) -> None:
+    assert csv(tmp_path, text).unit == unit
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'step,d_loss\n"1,000",1\n"12,000",2\n"1,200,000",3\n',
+        '{"step": "1,000", "d_loss": 1}\n{"step": "12,000", "d_loss": 2}\n'
+        '{"step": "1,200,000", "d_loss": 3}\n',
+    ],
+)
+def test_thousands_are_read_as_they_are_meant(tmp_path: Path, text: str) -> None:
+    log = csv(tmp_path, text)
+    np.testing.assert_array_equal(log.history.epochs, [1000, 12_000, 1_200_000])
+
+
+def test_rows_are_counted_where_most_have_no_epoch(tmp_path: Path) -> None:
+    log = csv(tmp_path, "epoch,d_loss,fid\n0,1,\n,2,\n,3,\n1,4,\n,5,\n2,,9\n3,,8\n")
+    np.testing.assert_array_equal(log.history["d_loss"][:5], [1, 2, 3, 4, 5])
+    assert log.notes == ("3 rows of 5 have no epoch: rows are counted.",)
 
 
 def test_rows_without_an_epoch_are_left_out(tmp_path: Path) -> None:

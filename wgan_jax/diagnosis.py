@@ -84,7 +84,7 @@ def _up_to(until: int | None, log: RunLog) -> RunLog:
     if len(history) == 0:
         first = log.history.epochs[0]
         raise UserError(
-            f"{log.path} begins at epoch {first}: --until {until} must be that or more."
+            f"{log.path} begins at {log.unit} {first}: --until {until} must be that or more."
         )
     return replace(log, history=history)
 
@@ -138,11 +138,11 @@ def as_text(log: RunLog, verdict: Verdict) -> str:
     measured = (_with_its_column(key, log.columns.get(key, key)) for key in keys)
     objective = log.objective or "unknown"
     guessed = " (guessed)" if log.guessed and log.objective else ""
-    since = f" since epoch {verdict.onset_epoch}" if verdict.findings else ""
+    since = f" since {log.unit} {verdict.onset_epoch}" if verdict.findings else ""
     lines = [
         f"{printable(log.path.name)}: {_word(log, verdict)}{since}",
-        f"  epochs {history.epochs[0]} to {history.epochs[-1]}, {len(history)} rows; objective "
-        f"{objective}{guessed}; measured: {shorten(measured, 160)}",
+        f"  from {log.unit} {history.epochs[0]} to {history.epochs[-1]}, {len(history)} rows; "
+        f"objective {objective}{guessed}; measured: {shorten(measured, 160)}",
     ]
     # Findings of one cause and advice are one paragraph, in the order of the verdict.
     alike = dict.fromkeys((f.verdict, f.cause, f.advice) for f in verdict.findings)
@@ -150,7 +150,8 @@ def as_text(log: RunLog, verdict: Verdict) -> str:
         same = [
             f for f in verdict.findings if (f.verdict, f.cause, f.advice) == (level, cause, advice)
         ]
-        lines += ["", f"  {level}: {cause}, from epoch {min(f.onset_epoch for f in same)}"]
+        onset = min(f.onset_epoch for f in same)
+        lines += ["", f"  {level}: {cause}, from {log.unit} {onset}"]
         lines += [f"    evidence  {f.evidence} ({f.rule})" for f in same]
         lines += [f"    advice    {advice}"]
         lines += [f"    source    {source}" for source in dict.fromkeys(f.source for f in same)]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 # As C writes it on Linux, and on Windows before and since 2015.
 NOT_A_NUMBER = r"[-+]?(?:nan(?:\(\w*\))?|1\.#(?:qnan|snan|ind)\d*)"
 _WRITTEN_NAN = re.compile(NOT_A_NUMBER, re.IGNORECASE)
+_THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d*)?")
 
 Column = tuple[NDArray[Any], NDArray[np.bool_]]  # values, and where a NaN was written
 
@@ -29,10 +30,12 @@ def numbers(cells: Sequence[Any]) -> Column:
 
 
 def number(cell: Any) -> float:
-    """A cell as a number, `50%` as 0.5; NaN where it is none."""
+    """A cell as a number, `50%` as 0.5 and `12,000` as twelve thousand; NaN where it is none."""
     try:
         if isinstance(cell, str) and cell.rstrip().endswith("%"):
             return float(cell.rstrip()[:-1]) / 100
+        if isinstance(cell, str) and _THOUSANDS.fullmatch(cell.strip()):
+            return float(cell.replace(",", ""))
         return math.nan if isinstance(cell, bool) else float(cell)
     except (TypeError, ValueError):
         return math.nan

@@ -31,28 +31,19 @@ _HELD_OUT = frozenset(("val", "valid", "validation", "eval", "evaluation", "test
 OF_SAMPLES = frozenset(
     ("fid_score", "inception_score_mean", "inception_score_std", "pixel_variance", "recall")
 )
+_FLAG = re.compile(r"(?:.*/)?is_?(?:[Tt]rain(?:ing)?|[Vv]al(?:id(?:ation)?)?|[Ee]val|[Tt]est)")
+_OF_OTHER_CLIPS = frozenset(("score", "scores", "value", "values"))  # CLIP's; the threshold
 # Words of what may be the column that a diagnosis lacks: said where it is not read.
 _TELLING = re.compile(r"(fid|kid)\d*k?|loss|losses|scores?|inception")
 
 # Words in any order, as they remain of a column's name without noise.
 _PHRASES: dict[str, tuple[str, ...]] = {
     "epoch": (  # from fine to coarse
-        "global step",
-        "step",
-        "steps",
-        "iteration",
-        "iterations",
-        "iter",
-        "iters",
-        "it",
-        "batch",
-        "batches",
-        "update",
-        "kimg",
-        "progress kimg",
-        "tick",
-        "epoch",
-        "epochs",
+        *("global step", "trainer global step", "current step", "step", "steps"),
+        *("iteration", "iterations", "cur iter", "n iter", "niter", "iter", "iters", "itr", "it"),
+        *("batch", "batches", "num updates", "update", "updates"),
+        *("nimg", "kimg", "kimgs", "progress kimg", "tick", "ticks"),
+        *("epoch", "epochs", "epoch num"),
     ),
     "fid_score": (
         "fid",
@@ -113,9 +104,14 @@ def guess(column: str) -> str | None:
     if of_run:  # as W&B exports charts
         key = guess(name) if not _HELD_OUT & set(_words(run)) else None
         return None if key == "epoch" else key
+    if _FLAG.fullmatch(column):
+        return None
     words = frozenset(_words(column))
     for noise in ((), _NOISE, _NOISE_IN_IS, _NOISE_IN_IS | _SPANS):
-        if key := _LOOKUP.get(words.difference(noise)):
+        key = _LOOKUP.get(words.difference(noise))
+        if key == "clip_ratio" and words & _OF_OTHER_CLIPS:
+            return None
+        if key:
             return key
     of_samples = _LOOKUP.get(words - _NOISE_IN_IS - _HELD_OUT)
     return of_samples if of_samples in OF_SAMPLES else None
@@ -202,6 +198,13 @@ def coarseness(axis: str) -> int:
     """Place of a time axis among all that we know, from iterations to epochs."""
     words = " ".join(word for word in _words(axis) if word not in _NOISE)
     return _PHRASES["epoch"].index(words) if words in _PHRASES["epoch"] else 0
+
+
+def unit_of(axis: str) -> str:
+    """What a time axis counts, in a word of its own: `trainer/global_step` counts steps."""
+    forms = (w.removesuffix(end) for w in reversed(_words(axis)) for end in ("es", "s"))
+    singular = (form for form in forms if form in _PHRASES["epoch"] and not form.endswith("s"))
+    return next(singular, "epoch")
 
 
 def parse_map(text: str) -> dict[str, str]:

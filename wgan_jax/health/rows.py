@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from wgan_jax.health.names import COARSE
+from wgan_jax.health.names import COARSE, unit_of
 from wgan_jax.health.past import LOSSES
 from wgan_jax.health.restarts import standing, start_anew
 from wgan_jax.health.series import Floats, Ints
 from wgan_jax.health.tables import Table
 
+ROW = "row"  # what is counted where no column does
 _MOST_EPOCHS = 2**53  # above it, floats skip whole numbers
 _MOST_WITHOUT = 0.05  # share of the rows that a log goes on without losses, and nothing is said
 
@@ -18,24 +19,23 @@ Columns = dict[str, Floats]
 _Masks = dict[str, NDArray[np.bool_]]
 
 
-def in_order(table: Table, numbers: Columns, notes: list[str]) -> tuple[Ints, Columns]:
-    """(epochs, columns) with one row per epoch, epochs increasing.
+def in_order(table: Table, numbers: Columns, notes: list[str]) -> tuple[str, Ints, Columns]:
+    """(what is counted, epochs, columns) with one row per epoch, epochs increasing.
 
     Args:
       numbers: the table's columns without its time axes, some of them put right [rows].
       notes: what had to be put right is added here, one line each.
     """
-    epochs, kept = _epochs(table, notes)
+    measured = ~np.isnan(numbers.get("d_loss", next(iter(numbers.values()))))
+    unit, epochs, kept = _epochs(table, measured, notes)
     written = {key: table.written_nan[key] for key in LOSSES if key in table.written_nan}
-    measured = ~np.isnan(numbers.get("d_loss", next(iter(numbers.values())))[kept])
-    if epochs is None:
-        epochs = np.arange(len(kept))
-    elif (np.diff(epochs) >= 0).all() and _many_rows_per_epoch(epochs[measured]):
+    measured = measured[kept]
+    if (np.diff(epochs) >= 0).all() and _many_rows_per_epoch(epochs[measured]):
         notes.append("Epochs have several rows each: rows are counted.")
-        epochs = np.arange(len(kept))
+        unit, epochs = ROW, np.arange(len(kept))
     elif start_anew(epochs[measured]):
         notes.append("Steps start anew again and again: rows are counted.")
-        epochs = np.arange(len(kept))
+        unit, epochs = ROW, np.arange(len(kept))
     else:
         stands = standing(epochs, measured, notes)
         epochs, kept = epochs[stands], kept[stands]
@@ -49,30 +49,35 @@ def in_order(table: Table, numbers: Columns, notes: list[str]) -> tuple[Ints, Co
     _mark_not_a_number(columns, {key: mask[kept] for key, mask in written.items()})
     epochs, columns = _merge(epochs, columns, notes)
     _note_ends(epochs, columns, notes)
-    return epochs, columns
+    return unit, epochs, columns
 
 
-def _epochs(table: Table, notes: list[str]) -> tuple[Ints | None, Ints]:
-    """(epoch of each row that is kept, these rows); None where rows are to be counted."""
+def _epochs(table: Table, measured: NDArray[np.bool_], notes: list[str]) -> tuple[str, Ints, Ints]:
+    """(what is counted, epoch of each row that is kept, these rows); `measured`: rows of losses."""
     rows = np.arange(table.rows)
-    axis = table.numbers.get("epoch")
+    axis, unit = table.numbers.get("epoch"), unit_of(table.chosen.get("epoch", ""))
     if axis is not None and COARSE in table.numbers:
-        axis = _composed(axis, table.numbers[COARSE], notes)
+        counted = _composed(axis, table.numbers[COARSE], notes)
+        axis, unit = (axis, unit) if counted is None else (counted, ROW)
     if axis is None or not np.isfinite(axis).any():
         notes.append("There is no column of epochs: rows are counted.")
-        return None, rows
+        return ROW, rows, rows
     known = np.isfinite(axis)
+    lacking = int((measured & ~known).sum())
+    if 2 * lacking > measured.sum():
+        notes.append(f"{lacking} rows of {measured.sum()} have no epoch: rows are counted.")
+        return ROW, rows, rows
     if not known.all():
         notes.append(f"{int((~known).sum())} rows without an epoch are left out.")
         axis, rows = axis[known], rows[known]
     if (axis != np.round(axis)).any() or np.abs(axis).max() > _MOST_EPOCHS:
         notes.append("Epochs are no whole numbers: rows are counted.")
-        return None, rows
-    return axis.astype(np.int64), rows
+        return ROW, np.arange(len(rows)), rows
+    return unit, axis.astype(np.int64), rows
 
 
-def _composed(fine: Floats, coarse: Floats, notes: list[str]) -> Floats:
-    """The fine axis; counted over all of a run where it starts anew with each step of the coarse.
+def _composed(fine: Floats, coarse: Floats, notes: list[str]) -> Floats | None:
+    """The fine axis counted over all of a run, where it starts anew with each step of the coarse.
 
     A row with a coarse step alone (a measurement after an epoch) belongs to its last fine one.
     """
@@ -82,12 +87,12 @@ def _composed(fine: Floats, coarse: Floats, notes: list[str]) -> Floats:
     known = np.isfinite(inner) & np.isfinite(outer)
     starts = np.flatnonzero(_differs(outer[known]))
     if len(starts) < 2:
-        return fine
+        return None
     first = inner[known][starts]
     last = inner[known][np.append(starts[1:], known.sum()) - 1]
     anew = (first[1:] < last[:-1]) | (first[1:] <= first[:-1])
     if anew.mean() <= 0.5:
-        return fine
+        return None
     counted = np.empty(len(fine))
     counted[order] = np.cumsum((_differs(inner) & np.isfinite(inner)) | _differs(outer)) - 1
     counted[~np.isfinite(coarse)] = np.nan

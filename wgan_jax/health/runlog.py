@@ -44,6 +44,7 @@ class RunLog:
       encoder: what FID was measured with, None if the log does not say.
       clip: clip threshold, None where not known.
       total_epochs: planned length, None where not known.
+      unit: what its epochs are: "epoch", "step", ..., as its axis says, or "row".
       notes: what was doubtful, one line each.
     """
 
@@ -55,6 +56,7 @@ class RunLog:
     encoder: str | None = None
     clip: float | None = None
     total_epochs: int | None = None
+    unit: str = "epoch"
     notes: tuple[str, ...] = ()
 
 
@@ -78,9 +80,11 @@ def read(
     if path.is_dir() and room is tables:
         raise UserError(f"{path} holds neither metrics.jsonl nor events: it is no run folder.")
     table = of_one_run(path, room.read(path, columns or {}))
-    history, notes = _history(path, table)
+    history, unit, notes = _history(path, table)
     known = objective or guess_objective(history, table.names)
-    return RunLog(path, history, table.chosen, known, guessed=objective is None, notes=tuple(notes))
+    return RunLog(
+        path, history, table.chosen, known, guessed=objective is None, unit=unit, notes=tuple(notes)
+    )
 
 
 def is_run(folder: Path) -> bool:
@@ -133,8 +137,8 @@ def _encoder(path: Path) -> str | None:
     return str(named) if named else None
 
 
-def _history(path: Path, table: Table) -> tuple[History, list[str]]:
-    """The table as a history, and what had to be put right."""
+def _history(path: Path, table: Table) -> tuple[History, str, list[str]]:
+    """The table as a history, what its epochs are, and what had to be put right."""
     numbers, notes = dict(table.numbers), list(table.notes)
     if "d_loss" not in numbers and {"d_loss_real", "d_loss_fake"} <= set(numbers):
         numbers["d_loss"] = 0.5 * (numbers["d_loss_real"] + numbers["d_loss_fake"])
@@ -158,13 +162,13 @@ def _history(path: Path, table: Table) -> tuple[History, list[str]]:
             )
     _as_shares(numbers, notes)
     _changes_only(numbers, notes)
-    epochs, columns = in_order(table, numbers, notes)
+    unit, epochs, columns = in_order(table, numbers, notes)
     others = unread(table.names, table.chosen)
     if others:
         notes.append(f"Not read, unless --map KEY=COLUMN says so: {shorten(others)}.")
     history = History()
     history.extend(epochs, columns)
-    return history, notes
+    return history, unit, notes
 
 
 def _measured_only(numbers: dict[str, Floats], notes: list[str]) -> None:
