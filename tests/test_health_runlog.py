@@ -29,6 +29,9 @@ def csv(tmp_path: Path, text: str) -> RunLog:
         ("d_loss", "d_loss"),
         ("Loss/D", "d_loss"),
         ("lossD", "d_loss"),
+        ("d_loss [nats]", "d_loss"),
+        ("step (it)", "epoch"),
+        ("d_loss (val)", None),
         ("errD", "d_loss"),
         ("loss_d", "d_loss"),
         ("D_loss", "d_loss"),
@@ -185,6 +188,52 @@ def test_formats_are_told_by_what_is_in_them(tmp_path: Path, name: str, text: st
     np.testing.assert_array_equal(log.history["g_loss"], [-0.5, 0.5])
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"epoch": 2.0, "callbacks": ["a", "b", "c"], "log_history": ROWS},
+        {"callbacks": ["a"], "run": {"history": COLUMNS}},
+        {"betas": [0.5, 0.9, 0.99], "log": COLUMNS, "best": {"lossD": 1.25}},
+    ],
+)
+def test_the_log_within_json_is_what_most_columns_are_known_of(
+    tmp_path: Path, value: object
+) -> None:
+    log = read(write(tmp_path / "state.json", json.dumps(value, indent=1)))
+    np.testing.assert_array_equal(log.history.epochs, [0, 10])
+    np.testing.assert_array_equal(log.history["d_loss"], [1.5, 1.25])
+    np.testing.assert_array_equal(log.history["g_loss"], [-0.5, 0.5])
+
+
+def test_columns_of_each_network_are_one_log(tmp_path: Path) -> None:
+    value = {"D": {"loss": [1, 2]}, "G": {"loss": [3, 4]}}
+    log = read(write(tmp_path / "log.json", json.dumps(value)))
+    np.testing.assert_array_equal(log.history["d_loss"], [1, 2])
+    np.testing.assert_array_equal(log.history["g_loss"], [3, 4])
+
+
+def test_a_line_of_text_may_stand_before_json_lines(tmp_path: Path) -> None:
+    lines = "".join(json.dumps(row) + "\n" for row in ROWS)
+    log = read(write(tmp_path / "log.jsonl", "\nINFO start\n" + lines))
+    np.testing.assert_array_equal(log.history["d_loss"], [1.5, 1.25])
+    with pytest.raises(UserError, match="line 4 is no JSON"):
+        read(write(tmp_path / "bad.jsonl", "INFO start\n" + lines + "{,}\n"))
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "cp1252", "utf-8-sig"])
+def test_text_is_read_as_windows_writes_it(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "log.csv"
+    path.write_bytes("step,d_loss,time (µs)\n0,1.5,9\n10,1.25,9\n".encode(encoding))
+    np.testing.assert_array_equal(read(path).history["d_loss"], [1.5, 1.25])
+
+
+def test_numbers_of_tensors_are_read(tmp_path: Path) -> None:
+    rows = "0,\"tensor(1.5, device='cuda:0')\",tensor([2.])\n1,tensor(nan),np.float32(3)\n"
+    log = csv(tmp_path, "step,d_loss,g_loss\n" + rows)
+    np.testing.assert_array_equal(log.history["d_loss"], [1.5, np.inf])
+    np.testing.assert_array_equal(log.history["g_loss"], [2, 3])
+
+
 def test_commas_as_decimal_points_are_said(tmp_path: Path) -> None:
     rows = "\n".join(f"{i};1,{i};a,b 1,2" for i in range(3))
     assert "0,5 is 0.5" in csv(tmp_path, "step;d_loss;tag\n" + rows).notes[0]
@@ -282,6 +331,9 @@ def test_objects_within_rows_are_columns(tmp_path: Path) -> None:
     log = read(write(tmp_path / "stats.jsonl", "".join(json.dumps(row) + "\n" for row in rows)))
     np.testing.assert_array_equal(log.history.epochs, [0, 4, 8])
     np.testing.assert_array_equal(log.history["d_loss"], [0, 1, 2])
+    deep = [{"step": k, "losses": {"d": {"total": k + 1}}} for k in range(3)]
+    log = read(write(tmp_path / "deep.jsonl", "".join(json.dumps(row) + "\n" for row in deep)))
+    np.testing.assert_array_equal(log.history["d_loss"], [1, 2, 3])
     fids = [{"results": {"fid50k_full": 209.0 - k}, "metric": "fid50k_full"} for k in range(3)]
     log = read(write(tmp_path / "fid.jsonl", "".join(json.dumps(row) + "\n" for row in fids)))
     np.testing.assert_array_equal(log.history["fid_score"], [209, 208, 207])

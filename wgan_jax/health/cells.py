@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 NOT_A_NUMBER = r"[-+]?(?:nan(?:\(\w*\))?|1\.#(?:qnan|snan|ind)\d*)"
 _WRITTEN_NAN = re.compile(NOT_A_NUMBER, re.IGNORECASE)
 _THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d*)?")
+_WRAPPED = re.compile(r"(?!nan\()[a-z][\w.]*\(\[?([^\s,()\[\]]+)[\],)].*", re.IGNORECASE)
 
 Column = tuple[NDArray[Any], NDArray[np.bool_]]  # values, and where a NaN was written
 
@@ -24,9 +25,16 @@ def numbers(cells: Sequence[Any]) -> Column:
         values = np.array(list(map(float, cells)))
         return values, np.isnan(values)
     except (TypeError, ValueError):
+        cells = [_bare(cell) for cell in cells]
         values = np.array([number(cell) for cell in cells])
         written = [_WRITTEN_NAN.fullmatch(str(cell).strip()) is not None for cell in cells]
         return values, np.array(written, bool)
+
+
+def _bare(cell: Any) -> Any:
+    """`tensor(0.5, device='cuda:0')` is 0.5."""
+    wrapped = _WRAPPED.fullmatch(cell.strip()) if isinstance(cell, str) and "(" in cell else None
+    return wrapped[1] if wrapped else cell
 
 
 def number(cell: Any) -> float:

@@ -4,42 +4,48 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
 from wgan_jax.errors import UserError
 from wgan_jax.health.names import guess, measures, shorten
 
+_DEEPEST = 2  # levels of nesting that are looked into
+
 Row = dict[str, Any]
+_Table = dict[str, list[Any]] | list[Row]
 
 
 def read(
-    path: Path, file: TextIO, given: Mapping[str, str]
+    path: Path, file: TextIO, first: str, given: Mapping[str, str]
 ) -> tuple[list[Row], list[str], tuple[str, ...]]:
     """(rows, columns, notes).
 
     Args:
+      first: how the first line of JSON begins; what stands before it is left out.
       given: key -> column, where names cannot be guessed.
 
     Raises:
       UserError: a line is no JSON, other than a last one that was cut short.
     """
+    lines = enumerate(file, start=1)
+    begun = itertools.dropwhile(lambda line: not line[1].lstrip().startswith(first), lines)
     notes = list[str]()
-    rows = [_flat(row) for row in _rows_of(_decoded(path, file), given, notes)]
+    rows = _rows_of(_decoded(path, begun), given, notes)
     return rows, list(dict.fromkeys(itertools.chain.from_iterable(rows))), tuple(notes)
 
 
-def _decoded(path: Path, file: TextIO) -> Any:
+def _decoded(path: Path, lines: Iterator[tuple[int, str]]) -> Any:
     """The one value of a file, or a list of those of its lines."""
-    first = file.readline()
+    start, first = next(lines)
     try:
         rows = [json.loads(first)]
     except ValueError:
-        return _load(path, first + file.read())
+        return _load(path, start, first + "".join(line for _, line in lines))
     except RecursionError:
-        raise _not_json(path, 1, "nested too deep") from None
-    for number, line in enumerate(file, start=2):
+        raise _not_json(path, start, "nested too deep") from None
+    for number, line in lines:
         if not line.strip():
             continue
         try:
@@ -51,32 +57,48 @@ def _decoded(path: Path, file: TextIO) -> Any:
     return rows[0] if len(rows) == 1 else rows
 
 
-def _load(path: Path, text: str) -> Any:
+def _load(path: Path, start: int, text: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         line, reason = getattr(error, "lineno", 1), getattr(error, "msg", str(error))
-        raise _not_json(path, line, reason) from None
+        raise _not_json(path, start + line - 1, reason) from None
 
 
 def _not_json(path: Path, line: int, reason: str) -> UserError:
     return UserError(f"{path} line {line} is no JSON ({reason[:60]}): mend or remove it.")
 
 
-def _rows_of(value: Any, given: Mapping[str, str], notes: list[str], depth: int = 0) -> list[Row]:
-    """A decoded JSON value as rows; columns, or what holds rows or columns one level down."""
+def _rows_of(value: Any, given: Mapping[str, str], notes: list[str]) -> list[Row]:
+    """A decoded JSON value as rows: of the tables in it the one that most columns are known of."""
+
+    def worth(table: _Table) -> tuple[int, int]:
+        names = table if isinstance(table, dict) else itertools.chain.from_iterable(table)
+        sizes = map(len, table.values()) if isinstance(table, dict) else [len(table)]
+        return sum(measures(name, given) for name in set(names)), max(sizes)
+
+    best = max(_tables(value), key=worth, default=[])
+    return _of_columns(best, given, notes) if isinstance(best, dict) else best
+
+
+def _tables(value: Any, depth: int = 0) -> Iterator[_Table]:
+    """What may be the log in a JSON value, down to two levels: columns, or rows."""
     if isinstance(value, list):
-        return [row for row in value if isinstance(row, dict)]
-    if isinstance(value, dict):
-        columns = {k: v for k, v in value.items() if isinstance(v, list) and v}
-        scalars = {k: v for k, v in columns.items() if not isinstance(v[0], dict | list)}
-        if scalars:
-            return _of_columns(scalars, given, notes)
-        inner = [v for v in value.values() if isinstance(v, dict | list)]
-        if inner and depth == 0:
-            return max((_rows_of(v, given, notes, 1) for v in inner), key=len)
-        return [value]
-    return []
+        yield [_flat(row) for row in value if isinstance(row, dict)]
+    if not isinstance(value, dict):
+        return
+    whole = _flat(value)
+    columns = {name: inner for name, inner in whole.items() if _is_column(inner)}
+    if columns:
+        yield columns
+    for inner in value.values() if depth < _DEEPEST else ():
+        yield from _tables(inner, depth + 1)
+    if depth == 0:
+        yield [whole]
+
+
+def _is_column(value: Any) -> bool:
+    return isinstance(value, list) and len(value) > 0 and not isinstance(value[0], dict | list)
 
 
 def _of_columns(
@@ -109,12 +131,16 @@ def _spread(values: Sequence[Any], rows: int) -> list[Any]:
     return whole
 
 
-def _flat(row: Row) -> Row:
+def _flat(row: Row, depth: int = 0) -> Row:
     """A row whose objects are columns too: {"mean": 2} is 2, {"fid": 9} in `a` is `a/fid`."""
-    inner: Row = {}
+    if not any(isinstance(value, dict) for value in row.values()):
+        return row
+    flat: Row = {}
     for name, value in row.items():
         if isinstance(value, dict) and "mean" in value:
-            inner[name] = value["mean"]
-        elif isinstance(value, dict):
-            inner |= {f"{name}/{key}": number for key, number in value.items()}
-    return row | inner if inner else row
+            flat[name] = value["mean"]
+        elif isinstance(value, dict) and depth < _DEEPEST:
+            flat |= {f"{name}/{key}": inner for key, inner in _flat(value, depth + 1).items()}
+        else:
+            flat[name] = value
+    return flat

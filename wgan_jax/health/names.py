@@ -31,6 +31,7 @@ _HELD_OUT = frozenset(("val", "valid", "validation", "eval", "evaluation", "test
 OF_SAMPLES = frozenset(
     ("fid_score", "inception_score_mean", "inception_score_std", "pixel_variance", "recall")
 )
+_IN_UNITS = re.compile(r"\s*[\[(](?:nats?|bits?|it|iters?|steps?)[\])]\s*$")  # `d_loss [nats]`
 _FLAG = re.compile(r"(?:.*/)?is_?(?:[Tt]rain(?:ing)?|[Vv]al(?:id(?:ation)?)?|[Ee]val|[Tt]est)")
 _OF_OTHER_CLIPS = frozenset(("score", "scores", "value", "values"))  # CLIP's; the threshold
 # Words of what may be the column that a diagnosis lacks: said where it is not read.
@@ -83,7 +84,7 @@ _PHRASES: dict[str, tuple[str, ...]] = {
 
 def _words(name: str) -> list[str]:
     """A name's words: `Loss/D_real` -> [loss, d, real]; `lossD` -> [loss, d]; `errD` likewise."""
-    parts = re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", name)
+    parts = re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", _IN_UNITS.sub("", name))
     words = [word for word in re.split(r"[^a-z0-9]+", parts.lower()) if word]
     glued = {f"{w}{loss}": [w, loss] for w in (*D_WORDS, *G_WORDS) for loss in LOSS_WORDS}
     return [part for word in words for part in glued.get(word, [word])]

@@ -5,6 +5,7 @@ The format is told by how a file begins, not by its name.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import itertools
@@ -63,11 +64,22 @@ def read(path: Path, given: Mapping[str, str]) -> Table:
     Raises:
       UserError: the file is empty, is no text, or breaks off in its format.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return _parse(path, file, given)
-    except UnicodeDecodeError:
-        raise UserError(f"{path} is no text file: give a CSV, TSV, JSON lines or JSON.") from None
+    for encoding in _encodings(path):
+        try:
+            with path.open(encoding=encoding, newline="") as file:
+                return _parse(path, file, given)
+        except UnicodeDecodeError:
+            continue
+    raise UserError(f"{path} is no text file: give a CSV, TSV, JSON lines or JSON.")
+
+
+def _encodings(path: Path) -> tuple[str, ...]:
+    """What a text may be written in: PowerShell's UTF-16, UTF-8, or else Windows's own."""
+    with path.open("rb") as file:
+        start = file.read(_HEAD)
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return ("utf-16",)
+    return ("utf-8-sig",) if b"\0" in start else ("utf-8-sig", "cp1252")
 
 
 def _parse(path: Path, file: TextIO, given: Mapping[str, str]) -> Table:
@@ -76,8 +88,8 @@ def _parse(path: Path, file: TextIO, given: Mapping[str, str]) -> Table:
     if not start:
         raise UserError(f"{path} is empty: give a log with a header and rows.")
     first = next(io.StringIO(start, newline=""))
-    if _is_json(first):
-        rows, names, notes = jsonrows.read(path, file, given)
+    if begun := _first_of_json(start, first):
+        rows, names, notes = jsonrows.read(path, file, begun, given)
         return replace(of_rows(rows, names, given), notes=notes)
     header = _header(first, _separator(first))
     if any(measures(name, given) for name in header):
@@ -96,9 +108,17 @@ def _parse(path: Path, file: TextIO, given: Mapping[str, str]) -> Table:
     )
 
 
-def _is_json(first: str) -> bool:
-    """Whether a file is meant as JSON; `[0/20][5/100] Loss_D: 1.26` is no list."""
-    return first[0] in "{[" and (first[1:].lstrip()[:1] in '"[]{}' or not printed.names(first, {}))
+def _first_of_json(start: str, first: str) -> str:
+    """The beginning of a file's JSON; none where it is meant otherwise.
+
+    `[0/20][5/100] Loss_D: 1.26` is no list; but JSON lines may come after some of text.
+    """
+    if first[0] in "{[" and (first[1:].lstrip()[:1] in '"[]{}' or not printed.names(first, {})):
+        return first.rstrip()
+    lines = re.search(r'^\{"[^\n]*(?=\n\{")', start, re.MULTILINE)
+    if lines and not printed.names(start[: lines.start()], {}):
+        return lines[0].rstrip()
+    return ""
 
 
 def of_rows(rows: Sequence[Mapping[str, Any]], names: list[str], given: Mapping[str, str]) -> Table:
