@@ -321,6 +321,11 @@ def test_of_scores_carried_forward_the_changes_are_read(tmp_path: Path) -> None:
     assert log.notes == ("fid_score mostly repeats the row before: its changes alone are read.",)
 
 
+def test_of_infinite_scores_carried_forward_one_is_read(tmp_path: Path) -> None:
+    log = csv(tmp_path, "step,d_loss,fid\n0,1,inf\n1,1,inf\n2,1,inf\n")
+    np.testing.assert_array_equal(log.history["fid_score"], [np.inf, np.nan, np.nan])
+
+
 def test_objects_within_rows_are_columns(tmp_path: Path) -> None:
     """StyleGAN's stats.jsonl and metric-fid50k_full.jsonl."""
     losses, kimg = ({"num": 4, "mean": 0.0, "std": 0.1} for _ in range(2))

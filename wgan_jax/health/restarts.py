@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from wgan_jax.health.names import shorten
 from wgan_jax.health.series import Ints
 
-_FEW = 0.1  # share of the rows that go back: more are rows out of order
+_FEW = 0.1  # share of the rows that go back: more are rows out of order,
+_MOST = 100  # as are more than this
 _GOES_ON = 3  # rows from which what follows a jump back is a run that goes on
 
 
@@ -33,7 +34,7 @@ def standing(epochs: Ints, measured: NDArray[np.bool_], notes: list[str]) -> NDA
     stands = np.ones(len(epochs), bool)
     rows = np.flatnonzero(measured)
     back = np.flatnonzero(np.diff(epochs[rows]) < 0) + 1
-    if len(back) > _FEW * len(rows):
+    if len(back) > min(_FEW * len(rows), _MOST):
         return stands
     taken_up = []
     for piece in np.split(rows, back)[1:]:

@@ -85,7 +85,7 @@ def _composed(fine: Floats, coarse: Floats, notes: list[str]) -> Floats | None:
     order = np.lexsort((fine, coarse))
     inner, outer = fine[order], coarse[order]
     known = np.isfinite(inner) & np.isfinite(outer)
-    starts = np.flatnonzero(_differs(outer[known]))
+    starts = np.flatnonzero(differs(outer[known]))
     if len(starts) < 2:
         return None
     first = inner[known][starts]
@@ -94,14 +94,14 @@ def _composed(fine: Floats, coarse: Floats, notes: list[str]) -> Floats | None:
     if anew.mean() <= 0.5:
         return None
     counted = np.empty(len(fine))
-    counted[order] = np.cumsum((_differs(inner) & np.isfinite(inner)) | _differs(outer)) - 1
+    counted[order] = np.cumsum((differs(inner) & np.isfinite(inner)) | differs(outer)) - 1
     counted[~np.isfinite(coarse)] = np.nan
     each = (np.nanmax(counted) + 1) / len(starts)
     notes.append(f"Steps start anew with each epoch: rows are counted, {each:.0f} an epoch.")
     return counted
 
 
-def _differs(values: Floats) -> NDArray[np.bool_]:
+def differs(values: Floats) -> NDArray[np.bool_]:
     """Whether each value is another than the one before it; the first is."""
     return np.concatenate([np.ones(min(len(values), 1), bool), values[1:] != values[:-1]])
 

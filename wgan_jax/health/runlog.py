@@ -20,7 +20,7 @@ from wgan_jax.health import events, tables
 from wgan_jax.health.labels import of_one_run
 from wgan_jax.health.names import COARSE, OF_SAMPLES, have_gradient_penalty, shorten, unread
 from wgan_jax.health.past import LOSSES
-from wgan_jax.health.rows import in_order
+from wgan_jax.health.rows import differs, in_order
 from wgan_jax.health.series import Floats
 from wgan_jax.health.signs import number
 from wgan_jax.health.tables import Table
@@ -192,7 +192,7 @@ def _changes_only(numbers: dict[str, Floats], notes: list[str]) -> None:
     for key in filter(OF_SAMPLES.__contains__, numbers):
         column = numbers[key]
         places = np.flatnonzero(~np.isnan(column))
-        changes = np.diff(column[places], prepend=np.nan) != 0
+        changes = differs(column[places])
         if losses.any() and losses[places].sum() > losses.sum() / 2 and changes.mean() < 0.5:
             numbers[key] = np.full(len(column), np.nan)
             numbers[key][places[changes]] = column[places[changes]]
