@@ -146,7 +146,7 @@ def _logs(place: Path) -> None:
         "escapes.csv": b"\x1b[31mtime,\x1b]0;owned\x07tea\n0,1\n1,2\n",
         "binary.csv": bytes(range(256)) * 4,
         "zipped.csv": gzip.compress(b"epoch,d_loss\n0,1\n"),
-        "utf16.csv": "epoch,d_loss\n0,1\n1,2\n".encode("utf-16"),
+        "half16.csv": "epoch,d_loss\n0,1\n1,2\n".encode("utf-16")[:-1],
         "quote.csv": b'epoch,d_loss\n0,"1\n' + b"1,2\n" * 100_000,
         "broken.json": b'{"d_loss": [1, 2',
         "scalar.json": b"[3]",

@@ -44,10 +44,10 @@ def test_a_failing_run_is_told_with_evidence_onset_and_advice(
     log = write_csv(tmp_path / "mine.csv", collapsed())
     assert run.main(["diagnose", str(log), "--objective", "hinge"]) == 0
     lines = lines_of(capsys)
-    assert lines[0] == "mine.csv: failing since epoch 6190"
+    assert lines[0] == "mine.csv: failing since step 6190"
     text = "\n".join(lines)
     best = "times its best median (33.1 at 5790)"
-    for part in ("collapse", best, "critic overpowered", "advice"):
+    for part in ("collapse, from step 6190", best, "critic overpowered", "advice"):
         assert part in text
     assert max(map(len, lines)) <= 80
 
@@ -68,10 +68,22 @@ def test_json_is_one_object_on_one_line(tmp_path: Path, capsys: pytest.CaptureFi
     assert run.main(["diagnose", str(log), "--json"]) == 0
     (line,) = lines_of(capsys)
     said = json.loads(line)
-    assert list(said) == ["file", "verdict", "onset_epoch", "causes", "advice"]
+    assert list(said)[:5] == ["file", "verdict", "onset_epoch", "causes", "advice"]
     assert (said["file"], said["verdict"], said["onset_epoch"]) == (str(log), "failing", 6190)
     assert said["causes"][0] == "collapse"
     assert said["advice"]
+    assert (said["objective"], said["guessed"]) == ("hinge", True)
+    assert (said["rows"], said["first_epoch"], said["last_epoch"]) == (1000, 0, 9990)
+    assert said["columns"] == {
+        "d_loss": "d_loss",
+        "g_loss": "g_loss",
+        "fid_score": "FID",
+        "epoch": "step",
+    }
+    found = said["findings"][0]
+    assert list(found) == ["rule", "cause", "verdict", "evidence", "onset_epoch"]
+    assert (found["rule"], found["onset_epoch"]) == ("fid_departed", 6190)
+    assert said["notes"] == []
 
 
 def test_until_judges_as_if_the_run_had_come_no_further(
@@ -82,7 +94,7 @@ def test_until_judges_as_if_the_run_had_come_no_further(
     (line,) = lines_of(capsys)
     assert json.loads(line)["verdict"] == "healthy"
     assert run.main(["diagnose", str(log), "--until", "5990"]) == 0
-    assert "epochs 0 to 5990, 600 rows" in " ".join(lines_of(capsys))
+    assert "from step 0 to 5990, 600 rows" in " ".join(lines_of(capsys))
     assert run.main(["diagnose", str(log), "--until", "-1"]) == 2
 
 
@@ -102,9 +114,9 @@ def test_a_folder_is_a_table_and_what_is_no_log_is_named_on_stderr(
     assert [line.split()[:2] for line in out.splitlines()[2:5]] == [
         ["a_run_with_a_name_that_…", "healthy"],
         ["bad", "failing"],
-        ["workdir", "healthy"],
+        ["workdir", "not"],
     ]
-    assert out.splitlines()[-1] == "3 runs: 1 failing, 0 warning, 2 healthy"
+    assert out.splitlines()[-1] == "3 runs: 1 failing, 0 warning, 1 healthy, 1 not judged"
     assert len(err.splitlines()) == 1
     assert "index.csv has no column for d_loss" in err
 
@@ -126,16 +138,50 @@ def test_columns_can_be_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert run.main(["diagnose", str(log)]) == 2
     assert "--map d_loss=COLUMN" in capsys.readouterr().err
     assert run.main(["diagnose", str(log), "--map", "d_loss=adv-1,g_loss=adv-2"]) == 0
-    assert "measured: d_loss, g_loss" in " ".join(" ".join(lines_of(capsys)).split())
+    assert "measured: d_loss (from adv-1), g_loss (from adv-2)" in " ".join(
+        " ".join(lines_of(capsys)).split()
+    )
 
 
+@pytest.mark.parametrize(
+    ("rows", "verdict", "note"),
+    [
+        (99, "not judged", "the losses are judged from 100"),
+        (100, "healthy", "noise is judged from 500"),
+    ],
+)
 def test_a_run_too_short_to_judge_says_so(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], rows: int, verdict: str, note: str
 ) -> None:
-    for rows, part in ((50, "the losses are judged from 100"), (200, "noise is judged from 500")):
-        log = write_csv(tmp_path / "mine.csv", healthy_hinge(rows))
-        assert run.main(["diagnose", str(log)]) == 0
-        assert part in " ".join(" ".join(lines_of(capsys)).split())
+    log = write_csv(tmp_path / "mine.csv", healthy_hinge(rows))
+    assert run.main(["diagnose", str(log)]) == 0
+    said = " ".join(" ".join(lines_of(capsys)).split())
+    assert f"mine.csv: {verdict} " in said
+    assert note in said
+    assert run.main(["diagnose", str(log), "--json"]) == 0
+    said = json.loads(lines_of(capsys)[0])
+    assert said["verdict"] == verdict
+    assert note in said["notes"][0]
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "said"),
+    [
+        ("g_loss", [1.0, 1.0, 1.0, 1.0, np.inf], "failing since"),
+        ("fid", [50.0, 49.0, 48.0, 47.0, np.nan], "not judged"),
+        ("fid", [50.0, 49.0, 48.0, 47.0, 46.0], "healthy"),
+    ],
+)
+def test_a_short_run_is_judged_where_something_is_found_or_fid_is_enough(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    column: str,
+    values: list[float],
+    said: str,
+) -> None:
+    columns = {"d_loss": np.ones(5), column: np.array(values)}
+    assert run.main(["diagnose", str(write_csv(tmp_path / "mine.csv", columns))]) == 0
+    assert lines_of(capsys)[0].startswith(f"mine.csv: {said}")
 
 
 def test_a_run_is_judged_by_its_fid_alone_where_there_is_no_more(

@@ -125,6 +125,16 @@ def test_files_of_a_resumed_run_are_one(tmp_path: Path) -> None:
     assert "1 rows repeat an epoch: the last value counts" in log.notes[0]
 
 
+def test_what_a_resumed_run_had_given_up_is_left_out(tmp_path: Path) -> None:
+    first = one_by_one({"Loss/D": [1.0] * 15 + [np.nan] * 5})
+    again = [(120 + step, values) for step, values in one_by_one({"Loss/D": [2.0] * 3})]
+    write(tmp_path / NAME, first)
+    write(tmp_path / NAME.replace("17", "18"), again)
+    log = read(tmp_path)
+    np.testing.assert_array_equal(log.history["d_loss"], [1.0] * 12 + [2.0] * 3)
+    assert log.notes == ("The run was taken up again at 120: 8 rows of before are left out.",)
+
+
 def test_what_add_scalars_writes_is_called_by_its_folder(tmp_path: Path) -> None:
     write(tmp_path / NAME, one_by_one({"fid": [50, 40, 30]}))
     write(tmp_path / "Loss_D" / NAME, one_by_one({"Loss": LOSSES["Loss/D"]}))

@@ -41,6 +41,13 @@ STYLES: dict[str, Callable[[int, int, float, float], str]] = {
     "dictionaries": lambda e, i, d, g: (
         f"{{'epoch': {e}, 'iter': {i}, 'd_loss': {d}, 'G_loss': {g}}}"
     ),
+    "colours": lambda e, i, d, g: (
+        f"\x1b[32mepoch {e} iter {i}\x1b[0m \x1b[1;36md_loss\x1b[0m: {d} \x1b[36mg_loss\x1b[0m: {g}"
+    ),
+    "tensors": lambda e, i, d, g: (
+        f"{{'epoch': {e}, 'iter': {i}, 'd_loss': np.float64({d}), 'g_loss': tensor([{g}], "
+        "device='cuda:0')}"
+    ),
     "headings": lambda e, i, d, g: (
         f"Epoch {e + 1}/4\n" * (i == 0) + f"{i}/5 [==] - 1s 2ms/step - d_loss: {d} - g_loss: {g}"
     ),

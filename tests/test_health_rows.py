@@ -101,3 +101,63 @@ def test_networks_logged_in_turns_end_in_a_gap(tmp_path: Path) -> None:
     log = csv(tmp_path, "step,d_loss,g_loss", rows)
     assert not np.isinf(log.history["d_loss"]).any()
     assert not np.isinf(log.history["g_loss"]).any()
+
+
+@pytest.mark.parametrize("empty", ["", "null"])
+def test_losses_that_end_before_the_log_does_are_said(tmp_path: Path, empty: str) -> None:
+    rows = [f"{10 * i},{0.5 if i < 8 else empty},{0.7 if i < 8 else empty},1" for i in range(20)]
+    log = csv(tmp_path, "step,d_loss,g_loss,lr", rows)
+    (note,) = log.notes
+    assert note.startswith("d_loss and g_loss: no value after 70, in the last 12 rows.")
+    assert not np.isinf(log.history["d_loss"]).any()
+
+
+def test_losses_that_end_before_the_last_scores_do_are_not_said(tmp_path: Path) -> None:
+    scores = [f"{30 + i},,,60" for i in range(10)]
+    log = csv(tmp_path, "epoch,d_loss,g_loss,fid", [*padded(30), *scores])
+    assert log.notes == ()
+
+
+@pytest.mark.parametrize("nan", ["nan(ind)", "-nan(ind)", "-nan", "1.#QNAN", "-1.#IND", "1.#QNAN0"])
+def test_a_nan_is_one_however_it_is_written(tmp_path: Path, nan: str) -> None:
+    log = csv(tmp_path, "step,d_loss", ["0,1", f"1,{nan}", f"2,{nan}"])
+    assert np.flatnonzero(np.isinf(log.history["d_loss"])).tolist() == [1]
+    assert log.notes == ()
+    path = tmp_path / "train.log"
+    path.write_text(f"step 0 d_loss: 1\nstep 1 d_loss: {nan}\nstep 2 d_loss: {nan} lr 1\n")
+    assert np.flatnonzero(np.isinf(read(path).history["d_loss"])).tolist() == [1]
+
+
+def attempt(first: int, last: int, loss: str = "0.5") -> list[str]:
+    return [f"{step},{loss},0.7," for step in range(first, last + 1)]
+
+
+def test_of_a_run_that_was_taken_up_again_the_rows_given_up_are_left_out(tmp_path: Path) -> None:
+    given_up = [*attempt(0, 29), "25,,,90", *attempt(30, 39, "nan")]
+    log = csv(tmp_path, "step,d_loss,g_loss,fid", [*given_up, *attempt(20, 24, "0.6")])
+    np.testing.assert_array_equal(log.history.epochs, np.arange(25))
+    np.testing.assert_array_equal(log.history["d_loss"], [0.5] * 20 + [0.6] * 5)
+    assert np.isnan(log.history["fid_score"]).all()
+    assert log.notes == ("The run was taken up again at 20: 21 rows of before are left out.",)
+
+
+def test_of_two_runs_in_one_file_the_last_is_read(tmp_path: Path) -> None:
+    log = csv(tmp_path, "step,d_loss,g_loss,fid", [*attempt(0, 39), *attempt(0, 19, "0.6")])
+    np.testing.assert_array_equal(log.history["d_loss"], [0.6] * 20)
+
+
+@pytest.mark.parametrize(
+    "late", [[f"{step},,,{90 - step}" for step in range(0, 40, 10)], ["5,0.5,0.7,"]]
+)
+def test_late_scores_and_a_row_out_of_order_are_no_new_attempt(
+    tmp_path: Path, late: list[str]
+) -> None:
+    log = csv(tmp_path, "step,d_loss,g_loss,fid", [*attempt(0, 39), *late])
+    np.testing.assert_array_equal(log.history.epochs, np.arange(40))
+    assert log.notes[0] == "Epochs go back 1 times: rows are sorted."
+
+
+def test_steps_that_start_anew_without_an_epoch_are_counted(tmp_path: Path) -> None:
+    log = csv(tmp_path, "batch,d_loss", [f"{i % 20},{i}" for i in range(100)])
+    np.testing.assert_array_equal(log.history["d_loss"], np.arange(100))
+    assert log.notes == ("Steps start anew again and again: rows are counted.",)

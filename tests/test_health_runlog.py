@@ -10,7 +10,7 @@ import pytest
 
 from tests.made_up_losses import healthy_hinge, healthy_wgan, history
 from wgan_jax.errors import UserError
-from wgan_jax.health.names import columns_of, guess, parse_map
+from wgan_jax.health.names import columns_of, guess, parse_map, unit_of
 from wgan_jax.health.runlog import RunLog, guess_objective, read
 
 
@@ -29,6 +29,9 @@ def csv(tmp_path: Path, text: str) -> RunLog:
         ("d_loss", "d_loss"),
         ("Loss/D", "d_loss"),
         ("lossD", "d_loss"),
+        ("d_loss [nats]", "d_loss"),
+        ("step (it)", "epoch"),
+        ("d_loss (val)", None),
         ("errD", "d_loss"),
         ("loss_d", "d_loss"),
         ("D_loss", "d_loss"),
@@ -51,10 +54,26 @@ def csv(tmp_path: Path, text: str) -> RunLog:
         ("val_recall", "recall"),
         ("val/inception_score", "inception_score_mean"),
         ("IS", "inception_score_mean"),
+        ("train/IS", "inception_score_mean"),
+        ("is_train", None),
+        ("isTraining", None),
+        ("train/is_val", None),
+        ("Clip%", "clip_ratio"),
+        ("train/clip", "clip_ratio"),
+        ("clip_score", None),
+        ("CLIP score", None),
+        ("clip_value", None),
         ("inception_score", "inception_score_mean"),
         ("global_step", "epoch"),
         ("Iteration", "epoch"),
         ("_step", "epoch"),
+        ("itr", "epoch"),
+        ("n_iter", "epoch"),
+        ("num_updates", "epoch"),
+        ("current_step", "epoch"),
+        ("trainer/global_step", "epoch"),
+        ("nimg", "epoch"),
+        ("epoch_num", "epoch"),
         ("D_acc", "d_accuracy"),
         ("d_loss_step", "d_loss"),
         ("train/g_loss_epoch", "g_loss"),
@@ -85,6 +104,16 @@ def test_losses_of_steps_go_before_their_averages_over_epochs(names: tuple[str, 
     assert columns_of(names, {}) == {"d_loss": "d_loss_step"}
 
 
+@pytest.mark.parametrize("other", ["c_loss", "D_loss", "train/d_loss"])
+def test_a_column_called_as_its_key_goes_before_others_of_the_same_meaning(other: str) -> None:
+    assert columns_of([other, "d_loss"], {}) == {"d_loss": "d_loss"}
+
+
+def test_c_is_the_critic_only_where_there_is_no_other() -> None:
+    assert columns_of(["c_loss", "errD"], {}) == {"d_loss": "errD"}
+    assert columns_of(["c_loss"], {}) == {"d_loss": "c_loss"}
+
+
 def test_the_finest_of_several_time_axes_counts() -> None:
     assert columns_of(["epoch", "iter", "d_loss"], {})["epoch"] == "iter"
     assert columns_of(["step", "epoch", "d_loss"], {})["epoch"] == "step"
@@ -95,6 +124,22 @@ def test_the_coarsest_of_several_time_axes_is_known() -> None:
     assert columns_of(["epoch", "i", "d_loss"], {"epoch": "i"})["coarse"] == "epoch"
     assert "coarse" not in columns_of(["step", "d_loss"], {})
     assert "coarse" not in columns_of(["epoch", "batch"], {"epoch": "epoch"})
+
+
+@pytest.mark.parametrize(
+    ("axis", "unit"),
+    [
+        ("trainer/global_step", "step"),
+        ("_step", "step"),
+        ("Iterations", "iteration"),
+        ("batches", "batch"),
+        ("epoch_num", "epoch"),
+        ("Progress/kimg", "kimg"),
+        ("x", "epoch"),
+    ],
+)
+def test_what_a_time_axis_counts_is_its_own_word(axis: str, unit: str) -> None:
+    assert unit_of(axis) == unit
 
 
 def test_what_the_user_says_goes_before_any_guess() -> None:
@@ -143,6 +188,52 @@ def test_formats_are_told_by_what_is_in_them(tmp_path: Path, name: str, text: st
     np.testing.assert_array_equal(log.history["g_loss"], [-0.5, 0.5])
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"epoch": 2.0, "callbacks": ["a", "b", "c"], "log_history": ROWS},
+        {"callbacks": ["a"], "run": {"history": COLUMNS}},
+        {"betas": [0.5, 0.9, 0.99], "log": COLUMNS, "best": {"lossD": 1.25}},
+    ],
+)
+def test_the_log_within_json_is_what_most_columns_are_known_of(
+    tmp_path: Path, value: object
+) -> None:
+    log = read(write(tmp_path / "state.json", json.dumps(value, indent=1)))
+    np.testing.assert_array_equal(log.history.epochs, [0, 10])
+    np.testing.assert_array_equal(log.history["d_loss"], [1.5, 1.25])
+    np.testing.assert_array_equal(log.history["g_loss"], [-0.5, 0.5])
+
+
+def test_columns_of_each_network_are_one_log(tmp_path: Path) -> None:
+    value = {"D": {"loss": [1, 2]}, "G": {"loss": [3, 4]}}
+    log = read(write(tmp_path / "log.json", json.dumps(value)))
+    np.testing.assert_array_equal(log.history["d_loss"], [1, 2])
+    np.testing.assert_array_equal(log.history["g_loss"], [3, 4])
+
+
+def test_a_line_of_text_may_stand_before_json_lines(tmp_path: Path) -> None:
+    lines = "".join(json.dumps(row) + "\n" for row in ROWS)
+    log = read(write(tmp_path / "log.jsonl", "\nINFO start\n" + lines))
+    np.testing.assert_array_equal(log.history["d_loss"], [1.5, 1.25])
+    with pytest.raises(UserError, match="line 4 is no JSON"):
+        read(write(tmp_path / "bad.jsonl", "INFO start\n" + lines + "{,}\n"))
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "cp1252", "utf-8-sig"])
+def test_text_is_read_as_windows_writes_it(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "log.csv"
+    path.write_bytes("step,d_loss,time (µs)\n0,1.5,9\n10,1.25,9\n".encode(encoding))
+    np.testing.assert_array_equal(read(path).history["d_loss"], [1.5, 1.25])
+
+
+def test_numbers_of_tensors_are_read(tmp_path: Path) -> None:
+    rows = "0,\"tensor(1.5, device='cuda:0')\",tensor([2.])\n1,tensor(nan),np.float32(3)\n"
+    log = csv(tmp_path, "step,d_loss,g_loss\n" + rows)
+    np.testing.assert_array_equal(log.history["d_loss"], [1.5, np.inf])
+    np.testing.assert_array_equal(log.history["g_loss"], [2, 3])
+
+
 def test_commas_as_decimal_points_are_said(tmp_path: Path) -> None:
     rows = "\n".join(f"{i};1,{i};a,b 1,2" for i in range(3))
     assert "0,5 is 0.5" in csv(tmp_path, "step;d_loss;tag\n" + rows).notes[0]
@@ -171,6 +262,12 @@ def test_columns_that_might_be_meant_are_named_where_they_are_not_read(tmp_path:
     log = csv(tmp_path, header + "0,1,1,1,1,1,1\n1,2,2,2,2,2,2\n")
     said = "Not read, unless --map KEY=COLUMN says so: errD, val_loss, best_fid."
     assert log.notes == (said,)
+
+
+def test_a_column_called_as_a_key_is_named_where_another_is_read_for_it(tmp_path: Path) -> None:
+    path = write(tmp_path / "log.csv", "step,d_loss,x\n0,1,2\n1,1,2\n")
+    log = read(path, columns={"d_loss": "x"})
+    assert log.notes == ("Not read, unless --map KEY=COLUMN says so: d_loss.",)
 
 
 def test_of_an_exported_chart_the_first_run_is_read_and_the_others_named(tmp_path: Path) -> None:
@@ -213,6 +310,22 @@ def test_accuracies_and_clip_are_shares_however_they_are_written(
     assert all("taken as percent" in note for note in log.notes)
 
 
+def test_of_scores_carried_forward_the_changes_are_read(tmp_path: Path) -> None:
+    fids = ["", 50, 50, 50, 40, 40, 40, 30]
+    rows = [f"{i},1,{fid},{'' if i % 4 else 50}" for i, fid in enumerate(fids)]
+    log = csv(tmp_path, "step,d_loss,fid,recall\n" + "\n".join(rows))
+    epochs, values = log.history.measured("fid_score")
+    np.testing.assert_array_equal(epochs, [1, 4, 7])
+    np.testing.assert_array_equal(values, [50, 40, 30])
+    np.testing.assert_array_equal(log.history.measured("recall")[1], [50, 50])
+    assert log.notes == ("fid_score mostly repeats the row before: its changes alone are read.",)
+
+
+def test_of_infinite_scores_carried_forward_one_is_read(tmp_path: Path) -> None:
+    log = csv(tmp_path, "step,d_loss,fid\n0,1,inf\n1,1,inf\n2,1,inf\n")
+    np.testing.assert_array_equal(log.history["fid_score"], [np.inf, np.nan, np.nan])
+
+
 def test_objects_within_rows_are_columns(tmp_path: Path) -> None:
     """StyleGAN's stats.jsonl and metric-fid50k_full.jsonl."""
     losses, kimg = ({"num": 4, "mean": 0.0, "std": 0.1} for _ in range(2))
@@ -223,9 +336,32 @@ def test_objects_within_rows_are_columns(tmp_path: Path) -> None:
     log = read(write(tmp_path / "stats.jsonl", "".join(json.dumps(row) + "\n" for row in rows)))
     np.testing.assert_array_equal(log.history.epochs, [0, 4, 8])
     np.testing.assert_array_equal(log.history["d_loss"], [0, 1, 2])
+    deep = [{"step": k, "losses": {"d": {"total": k + 1}}} for k in range(3)]
+    log = read(write(tmp_path / "deep.jsonl", "".join(json.dumps(row) + "\n" for row in deep)))
+    np.testing.assert_array_equal(log.history["d_loss"], [1, 2, 3])
     fids = [{"results": {"fid50k_full": 209.0 - k}, "metric": "fid50k_full"} for k in range(3)]
     log = read(write(tmp_path / "fid.jsonl", "".join(json.dumps(row) + "\n" for row in fids)))
     np.testing.assert_array_equal(log.history["fid_score"], [209, 208, 207])
+
+
+def test_a_shorter_column_of_a_json_object_is_spread_evenly(tmp_path: Path) -> None:
+    columns = {"epoch": [0, 1], "d_loss": [1, 2, 3, 4, 5, 6], "fid": [50, 40], "lr": [1] * 9}
+    log = read(write(tmp_path / "log.json", json.dumps(columns)))
+    np.testing.assert_array_equal(log.history.epochs, np.arange(6))
+    np.testing.assert_array_equal(log.history["d_loss"], [1, 2, 3, 4, 5, 6])
+    np.testing.assert_array_equal(log.history["fid_score"], [np.nan, np.nan, 50, *[np.nan] * 2, 40])
+    assert log.notes == (
+        "Of 6 rows, columns with fewer values are spread evenly: fid (2).",
+        "There is no column of epochs: rows are counted.",
+    )
+
+
+def test_losses_of_a_json_object_are_spread_over_a_longer_axis(tmp_path: Path) -> None:
+    columns = {"step": [0, 10, 20, 30, 40], "d_loss": [1, 2], "g_loss": [3, 4]}
+    log = read(write(tmp_path / "log.json", json.dumps(columns)))
+    epochs, values = log.history.measured("d_loss")
+    np.testing.assert_array_equal(epochs, [10, 40])
+    np.testing.assert_array_equal(values, [1, 2])
 
 
 def test_half_sum_of_real_and_fake_where_there_is_no_critic_loss(tmp_path: Path) -> None:
@@ -267,15 +403,46 @@ def test_rows_are_counted_where_epochs_do_not_number_them(
     assert note in log.notes[0]
 
 
+@pytest.mark.parametrize(
+    ("text", "unit"),
+    [
+        ("iter,d_loss\n0,1\n5,2\n", "iter"),
+        ("d_loss,g_loss\n1,1\n2,1\n", "row"),
+        ("epoch,batch,d_loss\n0,0,1\n0,1,2\n1,0,3\n1,1,4\n", "row"),
+        ("epoch,d_loss\n0,1\n0,2\n1,3\n1,4\n", "row"),
+        ("kimg,d_loss\n0.5,1\n4.1,2\n", "row"),
+    ],
+)
+def test_what_is_counted_is_said(tmp_path: Path, text: str, unit: str) -> None:
+    assert csv(tmp_path, text).unit == unit
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'step,d_loss\n"1,000",1\n"12,000",2\n"1,200,000",3\n',
+        '{"step": "1,000", "d_loss": 1}\n{"step": "12,000", "d_loss": 2}\n'
+        '{"step": "1,200,000", "d_loss": 3}\n',
+    ],
+)
+def test_thousands_are_read_as_they_are_meant(tmp_path: Path, text: str) -> None:
+    log = csv(tmp_path, text)
+    np.testing.assert_array_equal(log.history.epochs, [1000, 12_000, 1_200_000])
+
+
+def test_rows_are_counted_where_most_have_no_epoch(tmp_path: Path) -> None:
+    log = csv(tmp_path, "epoch,d_loss,fid\n0,1,\n,2,\n,3,\n1,4,\n,5,\n2,,9\n3,,8\n")
+    np.testing.assert_array_equal(log.history["d_loss"][:5], [1, 2, 3, 4, 5])
+    assert log.notes == ("3 rows of 5 have no epoch: rows are counted.",)
+
+
 def test_rows_without_an_epoch_are_left_out(tmp_path: Path) -> None:
     log = csv(tmp_path, "epoch,d_loss\n0,1\n,7\n1,2\n")
     np.testing.assert_array_equal(log.history["d_loss"], [1, 2])
 
 
-@pytest.mark.parametrize("cells", ["0,1 1,nan 2,NaN", "0,1 1,inf 2,2"])
-def test_a_written_nan_that_stays_and_an_infinity_are_divergence(
-    tmp_path: Path, cells: str
-) -> None:
+@pytest.mark.parametrize("cells", ["0,1 1,nan 2,NaN", "0,1 1,inf 2,inf", "0,1 1,-inf 2,nan"])
+def test_a_written_nan_and_an_infinity_that_stay_are_divergence(tmp_path: Path, cells: str) -> None:
     text = "epoch,d_loss\n" + cells.replace(" ", "\n")
     assert np.isinf(csv(tmp_path, text).history["d_loss"][1])
 
@@ -283,6 +450,13 @@ def test_a_written_nan_that_stays_and_an_infinity_are_divergence(
 def test_a_written_nan_before_numbers_and_an_empty_cell_are_gaps(tmp_path: Path) -> None:
     assert np.isnan(csv(tmp_path, "epoch,d_loss\n0,1\n1,nan\n2,2\n").history["d_loss"][1])
     assert np.isnan(csv(tmp_path, "epoch,d_loss,g_loss\n0,1,1\n1,,1\n").history["d_loss"][1])
+
+
+def test_an_infinity_before_numbers_is_a_gap_and_said(tmp_path: Path) -> None:
+    log = csv(tmp_path, "epoch,d_loss,g_loss\n0,inf,1\n1,1,1\n2,-inf,inf\n3,2,inf\n")
+    np.testing.assert_array_equal(log.history["d_loss"], [np.nan, 1, np.nan, 2])
+    np.testing.assert_array_equal(log.history["g_loss"], [1, 1, np.inf, np.inf])
+    assert log.notes == ("2 infinite values of d_loss with numbers after them: left out.",)
 
 
 def test_json_nan_is_divergence_and_null_a_gap(tmp_path: Path) -> None:
@@ -338,6 +512,9 @@ def test_a_run_folder_of_this_project_says_all_there_is_to_know(tmp_path: Path) 
     assert len(log.history) == 3
 
 
+FALLING = np.linspace(1.5, 0.5, 50)
+
+
 @pytest.mark.parametrize(
     ("columns", "objective"),
     [
@@ -346,10 +523,31 @@ def test_a_run_folder_of_this_project_says_all_there_is_to_know(tmp_path: Path) 
         ({"d_loss": np.full(50, 0.69), "g_loss": np.full(50, 0.8)}, "nsgan"),
         ({"d_loss": np.full(50, 0.2), "g_loss": np.full(50, 0.3)}, "lsgan"),
         ({"d_loss": np.full(50, 6.0), "g_loss": np.full(50, 5.0)}, None),
+        ({"d_loss": np.full(50, 0.004), "g_loss": np.full(50, 1.0)}, None),
+        ({"d_loss": np.full(50, 0.004), "g_loss": np.full(50, 5.5)}, "nsgan"),
         ({"fid_score": np.full(50, 6.0)}, None),
+        ({"d_loss": FALLING, "g_loss": np.ones(50), "wasserstein_distance": FALLING}, "wgan"),
+        ({"d_loss": FALLING, "g_loss": np.ones(50), "wasserstein_distance": -FALLING}, "nsgan"),
     ],
 )
 def test_the_objective_is_guessed_from_what_its_formulas_allow(
     columns: dict[str, np.ndarray], objective: str | None
 ) -> None:
     assert guess_objective(history(**columns)) == objective
+
+
+@pytest.mark.parametrize(
+    ("column", "objective"),
+    [
+        ("gp", "wgan_gp"),
+        ("loss/gradient_penalty", "wgan_gp"),
+        ("r1_gradient_penalty", "nsgan"),
+        ("grad_norm", "nsgan"),
+    ],
+)
+def test_a_gradient_penalty_is_a_wasserstein_critics(
+    tmp_path: Path, column: str, objective: str
+) -> None:
+    assert csv(tmp_path, f"step,d_loss,g_loss,{column}\n0,0.7,0.8,1\n1,0.7,0.8,1\n").objective == (
+        objective
+    )

@@ -19,6 +19,8 @@ from wgan_jax.health.windows import COUNT, FINE, LEAST, PLAIN
 from wgan_jax.history import History
 
 WIDTH = 80
+NOT_JUDGED = "not judged"
+LEAST_SCORES = 5  # values of FID from which samples are judged
 
 
 def diagnose(
@@ -45,7 +47,7 @@ def diagnose(
     if not path.is_dir() or is_run(path):
         log = _up_to(until, read(path, columns=columns, objective=objective))
         verdict = examine(log)
-        print(as_line(path, verdict) if as_json else as_text(log, verdict))
+        print(as_line(log, verdict) if as_json else as_text(log, verdict))
         return
     found = list(_examine_all(path, columns, objective, until))
     if not found:
@@ -54,7 +56,7 @@ def diagnose(
             "run folders."
         )
     if as_json:
-        print("\n".join(as_line(log.path, verdict) for log, verdict in found))
+        print("\n".join(as_line(log, verdict) for log, verdict in found))
     else:
         print(as_table(found))
 
@@ -82,7 +84,7 @@ def _up_to(until: int | None, log: RunLog) -> RunLog:
     if len(history) == 0:
         first = log.history.epochs[0]
         raise UserError(
-            f"{log.path} begins at epoch {first}: --until {until} must be that or more."
+            f"{log.path} begins at {log.unit} {first}: --until {until} must be that or more."
         )
     return replace(log, history=history)
 
@@ -101,29 +103,46 @@ def _examine_all(
             print(f"skipped: {error}", file=sys.stderr)
 
 
-def as_line(path: Path, verdict: Verdict) -> str:
+def as_line(log: RunLog, verdict: Verdict) -> str:
     """The diagnosis as one JSON object on one line."""
+    seen = ("rule", "cause", "verdict", "evidence", "onset_epoch")
     said = {
-        "file": str(path),
-        "verdict": verdict.verdict,
+        "file": str(log.path),
+        "verdict": _word(log, verdict),
         "onset_epoch": verdict.onset_epoch,
         "causes": list(verdict.causes),
         "advice": list(verdict.advice),
+        "objective": log.objective,
+        "guessed": log.guessed,
+        "rows": len(log.history),
+        "first_epoch": int(log.history.epochs[0]),
+        "last_epoch": int(log.history.epochs[-1]),
+        "columns": {key: printable(column) for key, column in log.columns.items()},
+        "findings": [{key: getattr(found, key) for key in seen} for found in verdict.findings],
+        "notes": [*log.notes, *_limits(log.history)],
     }
     return json.dumps(said, ensure_ascii=False)
+
+
+def _word(log: RunLog, verdict: Verdict) -> str:
+    """The verdict; "not judged" where nothing was found and there is too little to find it in."""
+    losses, scores = (len(log.history.measured(key)[0]) for key in ("d_loss", "fid_score"))
+    judged = verdict.findings or losses >= LEAST or scores >= LEAST_SCORES
+    return verdict.verdict if judged else NOT_JUDGED
 
 
 def as_text(log: RunLog, verdict: Verdict) -> str:
     """The diagnosis of one run, for people."""
     history = log.history
-    measured = filter(lambda key: np.isfinite(history[key]).any(), history.keys())
+    keys = filter(lambda key: np.isfinite(history[key]).any(), history.keys())
+    measured = (_with_its_column(key, log.columns.get(key, key)) for key in keys)
     objective = log.objective or "unknown"
     guessed = " (guessed)" if log.guessed and log.objective else ""
-    since = f" since epoch {verdict.onset_epoch}" if verdict.findings else ""
+    since = f" since {log.unit} {verdict.onset_epoch}" if verdict.findings else ""
     lines = [
-        f"{printable(log.path.name)}: {verdict.verdict}{since}",
-        f"  epochs {history.epochs[0]} to {history.epochs[-1]}, {len(history)} rows; objective "
-        f"{objective}{guessed}; measured: {shorten(measured, 60)}",
+        f"{printable(log.path.name)}: {_word(log, verdict)}{since}",
+        f"  from {log.unit} {history.epochs[0]} to {history.epochs[-1]}, {len(history)} rows; "
+        f"objective {objective}{guessed}; measured: {shorten(measured, 160)}",
     ]
     # Findings of one cause and advice are one paragraph, in the order of the verdict.
     alike = dict.fromkeys((f.verdict, f.cause, f.advice) for f in verdict.findings)
@@ -131,7 +150,8 @@ def as_text(log: RunLog, verdict: Verdict) -> str:
         same = [
             f for f in verdict.findings if (f.verdict, f.cause, f.advice) == (level, cause, advice)
         ]
-        lines += ["", f"  {level}: {cause}, from epoch {min(f.onset_epoch for f in same)}"]
+        onset = min(f.onset_epoch for f in same)
+        lines += ["", f"  {level}: {cause}, from {log.unit} {onset}"]
         lines += [f"    evidence  {f.evidence} ({f.rule})" for f in same]
         lines += [f"    advice    {advice}"]
         lines += [f"    source    {source}" for source in dict.fromkeys(f.source for f in same)]
@@ -140,11 +160,19 @@ def as_text(log: RunLog, verdict: Verdict) -> str:
     return "\n".join(_wrap(line) for line in lines)
 
 
+def _with_its_column(key: str, column: str) -> str:
+    """A key, and the column it was read from where that has another name."""
+    return key if column == key else f"{key} (from {column})"
+
+
 def _limits(history: History) -> list[str]:
     """What could not be judged, and why."""
     rows = len(history.measured("d_loss")[0])
     if rows == 0:
-        return ["There are no losses of D: judged by the samples alone, FID from 5 values on."]
+        return [
+            "There are no losses of D: judged by the samples alone, FID from "
+            f"{LEAST_SCORES} values on."
+        ]
     if rows >= FINE * COUNT:
         return []
     if rows >= LEAST:
@@ -167,16 +195,17 @@ def as_table(found: list[tuple[RunLog, Verdict]]) -> str:
     """One line a run, at most `WIDTH` wide, and a last line that counts them."""
     stems = [printable(log.path.stem) for log, _ in found]
     wide = min(max(map(len, stems)), 24)
-    lines = [f"{'run':<{wide}}  verdict  {'onset':>7}  cause and evidence", "─" * WIDTH]
-    for stem, (_, verdict) in zip(stems, found, strict=True):
+    lines = [f"{'run':<{wide}}  {'verdict':<10}  {'onset':>7}  cause and evidence", "─" * WIDTH]
+    words = [_word(log, verdict) for log, verdict in found]
+    for stem, word, (_, verdict) in zip(stems, words, found, strict=True):
         name = stem if len(stem) <= wide else stem[: wide - 1] + "…"
         onset = "" if verdict.onset_epoch is None else str(verdict.onset_epoch)
         why = ""
         if verdict.findings:
             why = f"{verdict.findings[0].cause}: {verdict.findings[0].evidence}"
-        room = WIDTH - wide - 20
+        room = WIDTH - wide - 23
         why = why if len(why) <= room else why[: room - 1] + "…"
-        lines.append(f"{name:<{wide}}  {verdict.verdict:<7}  {onset:>7}  {why}".rstrip())
-    levels = [verdict.verdict for _, verdict in found]
-    counts = (f"{levels.count(level)} {level}" for level in ("failing", "warning", "healthy"))
+        lines.append(f"{name:<{wide}}  {word:<10}  {onset:>7}  {why}".rstrip())
+    counts = [f"{words.count(level)} {level}" for level in ("failing", "warning", "healthy")]
+    counts += [f"{words.count(NOT_JUDGED)} {NOT_JUDGED}"] * (NOT_JUDGED in words)
     return "\n".join([*lines, "─" * WIDTH, f"{len(found)} runs: {', '.join(counts)}"])

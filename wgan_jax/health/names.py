@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from wgan_jax.errors import UserError, printable
 from wgan_jax.health.past import KEYS
@@ -24,34 +24,27 @@ _NOISE = frozenset(
 _NOISE_IN_IS = _NOISE | {"score"}
 # Over what a value was averaged: Lightning's d_loss_step and d_loss_epoch, Keras's epoch_d_loss.
 _SPANS = frozenset(("step", "batch", "epoch"))
+_GRADIENT = frozenset(("grad", "gradient"))
 _BOUNDS = ("__MIN", "__MAX")  # of the values that one of a W&B chart stands for
 # Samples are measured on held-out data, where a loss is another than that of training.
 _HELD_OUT = frozenset(("val", "valid", "validation", "eval", "evaluation", "test"))
-_OF_SAMPLES = frozenset(
+OF_SAMPLES = frozenset(
     ("fid_score", "inception_score_mean", "inception_score_std", "pixel_variance", "recall")
 )
+_IN_UNITS = re.compile(r"\s*[\[(](?:nats?|bits?|it|iters?|steps?)[\])]\s*$")  # `d_loss [nats]`
+_FLAG = re.compile(r"(?:.*/)?is_?(?:[Tt]rain(?:ing)?|[Vv]al(?:id(?:ation)?)?|[Ee]val|[Tt]est)")
+_OF_OTHER_CLIPS = frozenset(("score", "scores", "value", "values"))  # CLIP's; the threshold
 # Words of what may be the column that a diagnosis lacks: said where it is not read.
 _TELLING = re.compile(r"(fid|kid)\d*k?|loss|losses|scores?|inception")
 
 # Words in any order, as they remain of a column's name without noise.
 _PHRASES: dict[str, tuple[str, ...]] = {
     "epoch": (  # from fine to coarse
-        "global step",
-        "step",
-        "steps",
-        "iteration",
-        "iterations",
-        "iter",
-        "iters",
-        "it",
-        "batch",
-        "batches",
-        "update",
-        "kimg",
-        "progress kimg",
-        "tick",
-        "epoch",
-        "epochs",
+        *("global step", "trainer global step", "current step", "step", "steps"),
+        *("iteration", "iterations", "cur iter", "n iter", "niter", "iter", "iters", "itr", "it"),
+        *("batch", "batches", "num updates", "update", "updates"),
+        *("nimg", "kimg", "kimgs", "progress kimg", "tick", "ticks"),
+        *("epoch", "epochs", "epoch num"),
     ),
     "fid_score": (
         "fid",
@@ -91,7 +84,7 @@ _PHRASES: dict[str, tuple[str, ...]] = {
 
 def _words(name: str) -> list[str]:
     """A name's words: `Loss/D_real` -> [loss, d, real]; `lossD` -> [loss, d]; `errD` likewise."""
-    parts = re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", name)
+    parts = re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", _IN_UNITS.sub("", name))
     words = [word for word in re.split(r"[^a-z0-9]+", parts.lower()) if word]
     glued = {f"{w}{loss}": [w, loss] for w in (*D_WORDS, *G_WORDS) for loss in LOSS_WORDS}
     return [part for word in words for part in glued.get(word, [word])]
@@ -112,17 +105,31 @@ def guess(column: str) -> str | None:
     if of_run:  # as W&B exports charts
         key = guess(name) if not _HELD_OUT & set(_words(run)) else None
         return None if key == "epoch" else key
+    if _FLAG.fullmatch(column):
+        return None
     words = frozenset(_words(column))
     for noise in ((), _NOISE, _NOISE_IN_IS, _NOISE_IN_IS | _SPANS):
-        if key := _LOOKUP.get(words.difference(noise)):
+        key = _LOOKUP.get(words.difference(noise))
+        if key == "clip_ratio" and words & _OF_OTHER_CLIPS:
+            return None
+        if key:
             return key
     of_samples = _LOOKUP.get(words - _NOISE_IN_IS - _HELD_OUT)
-    return of_samples if of_samples in _OF_SAMPLES else None
+    return of_samples if of_samples in OF_SAMPLES else None
 
 
 def measures(column: str, given: Mapping[str, str]) -> bool:
     """Whether a column holds what a run is judged by, as its name or the user says."""
     return column in given.values() or guess(column) not in (None, "epoch")
+
+
+def have_gradient_penalty(names: Iterable[str]) -> bool:
+    """Whether a column is the penalty of WGAN-GP, `gp` or `d/gradient_penalty`; R1 is another."""
+    found = (set(_words(name)) for name in names)
+    return any(
+        "r1" not in words and ("gp" in words or ("penalty" in words and words & _GRADIENT))
+        for words in found
+    )
 
 
 def unread(names: Iterable[str], chosen: Mapping[str, str]) -> list[str]:
@@ -131,8 +138,7 @@ def unread(names: Iterable[str], chosen: Mapping[str, str]) -> list[str]:
         name
         for name in names
         if name not in chosen.values()
-        and name not in BY_KEY
-        and name not in EXTRA_KEYS
+        and (name in KNOWN or not (name in BY_KEY or name in EXTRA_KEYS))
         and not name.endswith(_BOUNDS)
         and (measures(name, {}) or any(map(_TELLING.fullmatch, _words(name))))
     ]
@@ -142,7 +148,8 @@ def columns_of(names: Iterable[str], given: Mapping[str, str]) -> dict[str, str]
     """Key -> the column that holds it.
 
     Of several time axes the finest is `epoch`, iterations before epochs, and the coarsest `COARSE`.
-    Of several columns that mean the same the first counts, and one of steps before one of epochs.
+    Of several columns that mean the same, one that is called as its key counts; else the first, one
+    of steps before one of epochs, and `c_loss` last.
 
     Args:
       names: all columns of a log, in order.
@@ -158,7 +165,7 @@ def columns_of(names: Iterable[str], given: Mapping[str, str]) -> dict[str, str]
             near = difflib.get_close_matches(column.lower(), lower, n=1)
             hint = f" Did you mean {lower[near[0]]}?" if near else f" It has: {shorten(names)}."
             raise UserError(f"--map {wanted}={column}: there is no column {column!r}.{hint}")
-    chosen: dict[str, str] = {}
+    found: dict[str, list[str]] = {}
     axes = [given["epoch"]] if "epoch" in given else []
     for name in names:
         key = guess(name)
@@ -166,8 +173,9 @@ def columns_of(names: Iterable[str], given: Mapping[str, str]) -> dict[str, str]
             continue
         if key == "epoch":
             axes.append(name)
-        elif key not in chosen or (_is_of_epochs(chosen[key]) and not _is_of_epochs(name)):
-            chosen[key] = name
+        else:
+            found.setdefault(key, []).append(name)
+    chosen = {key: min(alike, key=partial(_doubt, key)) for key, alike in found.items()}
     if axes:
         finest = given.get("epoch", min(axes, key=coarseness))
         coarsest = max(axes, key=coarseness)
@@ -177,9 +185,13 @@ def columns_of(names: Iterable[str], given: Mapping[str, str]) -> dict[str, str]
     return {**chosen, **given}
 
 
-def _is_of_epochs(name: str) -> bool:
-    """Whether a column holds averages over epochs, as it says: steps tell more."""
-    return "epoch" in _words(name)
+def _doubt(key: str, name: str) -> tuple[bool, bool, bool]:
+    """How doubtful it is that a column is the one meant by a key, to compare with others.
+
+    C may be the critic or a classifier; averages over epochs tell less than steps.
+    """
+    words = _words(name)
+    return name != key, "c" in words, "epoch" in words
 
 
 @lru_cache(maxsize=4096)
@@ -187,6 +199,13 @@ def coarseness(axis: str) -> int:
     """Place of a time axis among all that we know, from iterations to epochs."""
     words = " ".join(word for word in _words(axis) if word not in _NOISE)
     return _PHRASES["epoch"].index(words) if words in _PHRASES["epoch"] else 0
+
+
+def unit_of(axis: str) -> str:
+    """What a time axis counts, in a word of its own: `trainer/global_step` counts steps."""
+    forms = (w.removesuffix(end) for w in reversed(_words(axis)) for end in ("es", "s"))
+    singular = (form for form in forms if form in _PHRASES["epoch"] and not form.endswith("s"))
+    return next(singular, "epoch")
 
 
 def parse_map(text: str) -> dict[str, str]:

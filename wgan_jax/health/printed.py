@@ -10,14 +10,17 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 
+from wgan_jax.health.cells import NOT_A_NUMBER
 from wgan_jax.health.names import coarseness, guess, measures
 
 _WORD = r"(?!(?:nan|inf)\b)[A-Za-z][\w./()-]{0,60}+"
 _WHOLE = r"[1-9]\d{0,2}(?:,\d{3})+|\d+"  # `step 12,000` is no 12
-_NUMBER = rf"[-+]?(?:(?:{_WHOLE})\.?\d*|\.\d+)(?:e[-+]?\d+)?%?|[-+]?(?:nan|inf)"
+_NUMBER = rf"{NOT_A_NUMBER}|[-+]?(?:(?:{_WHOLE})\.?\d*|\.\d+)(?:e[-+]?\d+)?%?|[-+]?inf"
+_WRAP = r"(?:tensor|array|(?:np|numpy|jnp|torch)\.\w+)"  # `tensor(0.5)`
+_COLOUR = re.compile(r"\x1b\[[\d;]*[A-Za-z]")
 _PAIR = re.compile(
-    rf"(?<![\w.])(?P<name>{_WORD}(?:[ ]{_WORD}){{0,3}})(?P<mark>'?\s*[:=]\s*|\s+)[\[(]?\s*"
-    rf"(?P<number>{_NUMBER})(?!\.?\w|,\d)|[\[(]\s*(?P<place>\d+)\s*/\s*\d+(?![\d/])",
+    rf"(?<![\w.])(?P<name>{_WORD}(?:[ ]{_WORD}){{0,3}})(?P<mark>'?\s*[:=]\s*|\s+)"
+    rf"(?:{_WRAP}?[\[(]+)?\s*(?P<number>{_NUMBER})(?!\.?\w|,\d)|[\[(]\s*(?P<place>\d+)\s*/\s*\d+(?![\d/])",
     re.IGNORECASE,
 )
 Row = dict[str, str]  # column -> the number as it is written
@@ -61,7 +64,7 @@ def _row(line: str, mapped: tuple[str, ...]) -> Row:
     """The numbers of a line; of a name that comes twice, the first."""
     row: Row = {}
     places = []
-    for pair in _PAIR.finditer(line):
+    for pair in _PAIR.finditer(_COLOUR.sub("", line) if "\x1b" in line else line):
         if pair["place"]:
             places.append(pair["place"])
             continue

@@ -2,67 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 from numpy.typing import NDArray
 
-from wgan_jax.health.names import COARSE
+from wgan_jax.health.names import COARSE, unit_of
 from wgan_jax.health.past import LOSSES
+from wgan_jax.health.restarts import standing, start_anew
 from wgan_jax.health.series import Floats, Ints
 from wgan_jax.health.tables import Table
 
+ROW = "row"  # what is counted where no column does
 _MOST_EPOCHS = 2**53  # above it, floats skip whole numbers
+_MOST_WITHOUT = 0.05  # share of the rows that a log goes on without losses, and nothing is said
 
 Columns = dict[str, Floats]
 _Masks = dict[str, NDArray[np.bool_]]
 
 
-def in_order(table: Table, numbers: Columns, notes: list[str]) -> tuple[Ints, Columns]:
-    """(epochs, columns) with one row per epoch, epochs increasing.
+def in_order(table: Table, numbers: Columns, notes: list[str]) -> tuple[str, Ints, Columns]:
+    """(what is counted, epochs, columns) with one row per epoch, epochs increasing.
 
     Args:
       numbers: the table's columns without its time axes, some of them put right [rows].
       notes: what had to be put right is added here, one line each.
     """
-    epochs, kept = _epochs(table, notes)
+    measured = ~np.isnan(numbers.get("d_loss", next(iter(numbers.values()))))
+    unit, epochs, kept = _epochs(table, measured, notes)
     written = {key: table.written_nan[key] for key in LOSSES if key in table.written_nan}
-    if epochs is None:
-        epochs = np.arange(len(kept))
-    elif (np.diff(epochs) >= 0).all() and _many_rows_per_epoch(epochs, numbers, kept):
+    measured = measured[kept]
+    if (np.diff(epochs) >= 0).all() and _many_rows_per_epoch(epochs[measured]):
         notes.append("Epochs have several rows each: rows are counted.")
-        epochs = np.arange(len(kept))
+        unit, epochs = ROW, np.arange(len(kept))
+    elif start_anew(epochs[measured]):
+        notes.append("Steps start anew again and again: rows are counted.")
+        unit, epochs = ROW, np.arange(len(kept))
+    else:
+        stands = standing(epochs, measured, notes)
+        epochs, kept = epochs[stands], kept[stands]
     back = int((np.diff(epochs) < 0).sum())
     if back:
         notes.append(f"Epochs go back {back} times: rows are sorted.")
     order = np.argsort(epochs, kind="stable")
     epochs, kept = epochs[order], kept[order]
     columns = {key: column[kept] for key, column in numbers.items()}
+    _leave_out_infinities(columns, notes)
     _mark_not_a_number(columns, {key: mask[kept] for key, mask in written.items()})
-    return _merge(epochs, columns, notes)
+    epochs, columns = _merge(epochs, columns, notes)
+    _note_ends(epochs, columns, notes)
+    return unit, epochs, columns
 
 
-def _epochs(table: Table, notes: list[str]) -> tuple[Ints | None, Ints]:
-    """(epoch of each row that is kept, these rows); None where rows are to be counted."""
+def _epochs(table: Table, measured: NDArray[np.bool_], notes: list[str]) -> tuple[str, Ints, Ints]:
+    """(what is counted, epoch of each row that is kept, these rows); `measured`: rows of losses."""
     rows = np.arange(table.rows)
-    axis = table.numbers.get("epoch")
+    axis, unit = table.numbers.get("epoch"), unit_of(table.chosen.get("epoch", ""))
     if axis is not None and COARSE in table.numbers:
-        axis = _composed(axis, table.numbers[COARSE], notes)
+        counted = _composed(axis, table.numbers[COARSE], notes)
+        axis, unit = (axis, unit) if counted is None else (counted, ROW)
     if axis is None or not np.isfinite(axis).any():
         notes.append("There is no column of epochs: rows are counted.")
-        return None, rows
+        return ROW, rows, rows
     known = np.isfinite(axis)
+    lacking = int((measured & ~known).sum())
+    if 2 * lacking > measured.sum():
+        notes.append(f"{lacking} rows of {measured.sum()} have no epoch: rows are counted.")
+        return ROW, rows, rows
     if not known.all():
         notes.append(f"{int((~known).sum())} rows without an epoch are left out.")
         axis, rows = axis[known], rows[known]
     if (axis != np.round(axis)).any() or np.abs(axis).max() > _MOST_EPOCHS:
         notes.append("Epochs are no whole numbers: rows are counted.")
-        return None, rows
-    return axis.astype(np.int64), rows
+        return ROW, np.arange(len(rows)), rows
+    return unit, axis.astype(np.int64), rows
 
 
-def _composed(fine: Floats, coarse: Floats, notes: list[str]) -> Floats:
-    """The fine axis; counted over all of a run where it starts anew with each step of the coarse.
+def _composed(fine: Floats, coarse: Floats, notes: list[str]) -> Floats | None:
+    """The fine axis counted over all of a run, where it starts anew with each step of the coarse.
 
     A row with a coarse step alone (a measurement after an epoch) belongs to its last fine one.
     """
@@ -70,32 +85,43 @@ def _composed(fine: Floats, coarse: Floats, notes: list[str]) -> Floats:
     order = np.lexsort((fine, coarse))
     inner, outer = fine[order], coarse[order]
     known = np.isfinite(inner) & np.isfinite(outer)
-    starts = np.flatnonzero(_differs(outer[known]))
+    starts = np.flatnonzero(differs(outer[known]))
     if len(starts) < 2:
-        return fine
+        return None
     first = inner[known][starts]
     last = inner[known][np.append(starts[1:], known.sum()) - 1]
     anew = (first[1:] < last[:-1]) | (first[1:] <= first[:-1])
     if anew.mean() <= 0.5:
-        return fine
+        return None
     counted = np.empty(len(fine))
-    counted[order] = np.cumsum((_differs(inner) & np.isfinite(inner)) | _differs(outer)) - 1
+    counted[order] = np.cumsum((differs(inner) & np.isfinite(inner)) | differs(outer)) - 1
     counted[~np.isfinite(coarse)] = np.nan
     each = (np.nanmax(counted) + 1) / len(starts)
     notes.append(f"Steps start anew with each epoch: rows are counted, {each:.0f} an epoch.")
     return counted
 
 
-def _differs(values: Floats) -> NDArray[np.bool_]:
+def differs(values: Floats) -> NDArray[np.bool_]:
     """Whether each value is another than the one before it; the first is."""
     return np.concatenate([np.ones(min(len(values), 1), bool), values[1:] != values[:-1]])
 
 
-def _many_rows_per_epoch(epochs: Ints, numbers: Mapping[str, Floats], kept: Ints) -> bool:
-    """Whether the losses were measured more than once in most epochs."""
-    measured = ~np.isnan(numbers.get("d_loss", next(iter(numbers.values())))[kept])
-    _, counts = np.unique(epochs[measured], return_counts=True)
+def _many_rows_per_epoch(measured: Ints) -> bool:
+    """Whether the losses were measured more than once in most epochs; their epochs are given."""
+    _, counts = np.unique(measured, return_counts=True)
     return len(counts) > 0 and float(np.mean(counts > 1)) > 0.5
+
+
+def _leave_out_infinities(columns: Columns, notes: list[str]) -> None:
+    """An infinite loss followed by numbers was one batch's (a log of 0, half precision): a gap."""
+    for key in filter(columns.__contains__, LOSSES):
+        infinite = np.isinf(columns[key])
+        infinite[_end(np.where(infinite, np.nan, columns[key])) :] = False
+        if infinite.any():
+            columns[key] = np.where(infinite, np.nan, columns[key])
+            notes.append(
+                f"{int(infinite.sum())} infinite values of {key} with numbers after them: left out."
+            )
 
 
 def _mark_not_a_number(columns: Columns, written_nan: _Masks) -> None:
@@ -108,11 +134,15 @@ def _mark_not_a_number(columns: Columns, written_nan: _Masks) -> None:
     for key, mask in written_nan.items():
         if key not in columns:
             continue
-        numbers = np.flatnonzero(~np.isnan(columns[key]))
-        end = int(numbers[-1]) + 1 if len(numbers) else 0
+        end = _end(columns[key])
         lost = end + np.flatnonzero(mask[end:] & ~_of_others(columns, key)[end:])
         if len(lost):
             columns[key][lost[0]] = np.inf
+
+
+def _end(column: Floats) -> int:
+    """The row after the last number of a column; 0 if it has none."""
+    return int(np.max(np.flatnonzero(~np.isnan(column)), initial=-1)) + 1
 
 
 def _of_others(columns: Columns, loss: str) -> NDArray[np.bool_]:
@@ -124,6 +154,28 @@ def _of_others(columns: Columns, loss: str) -> NDArray[np.bool_]:
         if key != loss and measured[has_loss].sum() < 0.5 * has_loss.sum():
             others |= measured
     return others
+
+
+def _note_ends(epochs: Ints, columns: Columns, notes: list[str]) -> None:
+    """Say where losses end well before the log does, other than in rows of another measure.
+
+    It may be a NaN, for which pandas writes an empty cell and strict JSON null. But a table laid
+    out for the whole of a run that still goes on looks the same, and so do rows of what we do not
+    read: it is no verdict.
+    """
+    ends: dict[int, list[str]] = {}
+    for key in filter(columns.__contains__, LOSSES):
+        end = _end(columns[key])
+        without = (~_of_others(columns, key)[end:]).sum()
+        numbers = end and np.isfinite(columns[key][end - 1])
+        if numbers and without > _MOST_WITHOUT * len(epochs):
+            ends.setdefault(end, []).append(key)
+    for end, keys in ends.items():
+        notes.append(
+            f"{' and '.join(keys)}: no value after {epochs[end - 1]}, in the last "
+            f"{len(epochs) - end} rows. If it was NaN there, which many write as nothing, the run "
+            "diverged."
+        )
 
 
 def _merge(epochs: Ints, columns: Columns, notes: list[str]) -> tuple[Ints, Columns]:

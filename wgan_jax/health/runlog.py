@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,10 @@ import numpy as np
 
 from wgan_jax.errors import UserError
 from wgan_jax.health import events, tables
-from wgan_jax.health.names import COARSE, shorten, unread
+from wgan_jax.health.labels import of_one_run
+from wgan_jax.health.names import COARSE, OF_SAMPLES, have_gradient_penalty, shorten, unread
 from wgan_jax.health.past import LOSSES
-from wgan_jax.health.rows import in_order
+from wgan_jax.health.rows import differs, in_order
 from wgan_jax.health.series import Floats
 from wgan_jax.health.signs import number
 from wgan_jax.health.tables import Table
@@ -37,21 +38,25 @@ class RunLog:
     Attributes:
       path: the file, or the run folder.
       history: its columns under our keys.
+      columns: key -> the column that it was read from.
       objective: as the log or the user says, or guessed; None if it cannot be told.
       guessed: whether the objective is a guess.
       encoder: what FID was measured with, None if the log does not say.
       clip: clip threshold, None where not known.
       total_epochs: planned length, None where not known.
+      unit: what its epochs are: "epoch", "step", ..., as its axis says, or "row".
       notes: what was doubtful, one line each.
     """
 
     path: Path
     history: History
+    columns: Mapping[str, str]
     objective: str | None
     guessed: bool = False
     encoder: str | None = None
     clip: float | None = None
     total_epochs: int | None = None
+    unit: str = "epoch"
     notes: tuple[str, ...] = ()
 
 
@@ -65,7 +70,7 @@ def read(
       objective: one of `OBJECTIVES`; None: as the log says, or guessed from the losses.
 
     Raises:
-      UserError: no such file, no text, no rows, or no column of a GAN's run.
+      UserError: no such file, no text, no rows, several runs, or no column of a GAN's run.
     """
     if not path.exists():
         raise UserError(f"{path} does not exist: check the path.")
@@ -74,9 +79,12 @@ def read(
     room = events if events.files(path) else tables
     if path.is_dir() and room is tables:
         raise UserError(f"{path} holds neither metrics.jsonl nor events: it is no run folder.")
-    history, notes = _history(path, room.read(path, columns or {}))
-    known = objective or guess_objective(history)
-    return RunLog(path, history, known, guessed=objective is None, notes=tuple(notes))
+    table = of_one_run(path, room.read(path, columns or {}))
+    history, unit, notes = _history(path, table)
+    known = objective or guess_objective(history, table.names)
+    return RunLog(
+        path, history, table.chosen, known, guessed=objective is None, unit=unit, notes=tuple(notes)
+    )
 
 
 def is_run(folder: Path) -> bool:
@@ -98,6 +106,7 @@ def _read_workdir(path: Path, objective: str | None) -> RunLog:
     return RunLog(
         path,
         log.history,
+        log.columns,
         known or log.objective,
         guessed=known is None,
         encoder=_encoder(path / "metrics.jsonl"),
@@ -128,8 +137,8 @@ def _encoder(path: Path) -> str | None:
     return str(named) if named else None
 
 
-def _history(path: Path, table: Table) -> tuple[History, list[str]]:
-    """The table as a history, and what had to be put right."""
+def _history(path: Path, table: Table) -> tuple[History, str, list[str]]:
+    """The table as a history, what its epochs are, and what had to be put right."""
     numbers, notes = dict(table.numbers), list(table.notes)
     if "d_loss" not in numbers and {"d_loss_real", "d_loss_fake"} <= set(numbers):
         numbers["d_loss"] = 0.5 * (numbers["d_loss_real"] + numbers["d_loss_fake"])
@@ -152,13 +161,14 @@ def _history(path: Path, table: Table) -> tuple[History, list[str]]:
                 f"{path} has no numbers in its columns {shorten(numbers)}: check --map."
             )
     _as_shares(numbers, notes)
-    epochs, columns = in_order(table, numbers, notes)
+    _changes_only(numbers, notes)
+    unit, epochs, columns = in_order(table, numbers, notes)
     others = unread(table.names, table.chosen)
     if others:
         notes.append(f"Not read, unless --map KEY=COLUMN says so: {shorten(others)}.")
     history = History()
     history.extend(epochs, columns)
-    return history, notes
+    return history, unit, notes
 
 
 def _measured_only(numbers: dict[str, Floats], notes: list[str]) -> None:
@@ -176,6 +186,19 @@ def _measured_only(numbers: dict[str, Floats], notes: list[str]) -> None:
             notes.append(f"{what} ({shorten(map(number, np.unique(column[none])), 20)}): left out.")
 
 
+def _changes_only(numbers: dict[str, Floats], notes: list[str]) -> None:
+    """Of scores carried forward, the last one repeated in every row, each is read once."""
+    losses = ~np.isnan(numbers.get("d_loss", np.zeros(0)))
+    for key in filter(OF_SAMPLES.__contains__, numbers):
+        column = numbers[key]
+        places = np.flatnonzero(~np.isnan(column))
+        changes = differs(column[places])
+        if losses.any() and losses[places].sum() > losses.sum() / 2 and changes.mean() < 0.5:
+            numbers[key] = np.full(len(column), np.nan)
+            numbers[key][places[changes]] = column[places[changes]]
+            notes.append(f"{key} mostly repeats the row before: its changes alone are read.")
+
+
 def _as_shares(numbers: dict[str, Floats], notes: list[str]) -> None:
     """Accuracies and Clip% as shares, also where the log has them in percent."""
     for keys in (("d_accuracy", "g_accuracy"), ("clip_ratio",)):
@@ -185,22 +208,49 @@ def _as_shares(numbers: dict[str, Floats], notes: list[str]) -> None:
             notes.append(f"{' and '.join(found)} exceed {_MOST_SHARE}: taken as percent.")
 
 
-def guess_objective(history: History) -> str | None:
+def guess_objective(history: History, names: Iterable[str] = ()) -> str | None:
     """The objective that the losses look like; None where they look like none that we know.
 
     Bounds are what the formulas allow: a Wasserstein critic's loss falls below 0, all others' do
-    not; among these a hinge generator's loss may be negative; a least-squares one stays small.
+    not; among these a hinge generator's loss may be negative; a least-squares one stays small. A
+    Wasserstein critic's that is written without its minus rises with the gap, where others fall.
+
+    Args:
+      names: all columns of the log: one of a gradient penalty is a Wasserstein critic's.
     """
-    d, g = (history.measured(key)[1] for key in LOSSES)
-    d, g = d[np.isfinite(d)], g[np.isfinite(g)]
-    if not len(d):
+    d, g, gap = (history.get(key) for key in (*LOSSES, "wasserstein_distance"))
+    measured = np.isfinite(d)
+    if not measured.any():
         return None
-    if np.mean(d < 0) > 0.01:
+    if have_gradient_penalty(names):
+        return "wgan_gp"
+    if np.mean(d[measured] < 0) > 0.01 or _rise_together(d, gap):
         return "wgan"
-    if np.quantile(d, 0.01) > 2.5 or not len(g):
+    if np.quantile(d[measured], 0.01) > 2.5 or not np.isfinite(g).any():
         return None  # an offset, as of a classifier's loss: no bound can be told
+    g = g[np.isfinite(g)]
     if np.mean(g < 0) > 0.001:
         return "hinge"
-    if np.median(g) < 0.6 and np.quantile(d, 0.9) < 0.6:
+    if np.median(g) < 0.6 and np.quantile(d[measured], 0.9) < 0.6:
         return "lsgan"
-    return "nsgan"
+    return "nsgan" if _may_be_log_loss(history) else None
+
+
+def _rise_together(d: Floats, gap: Floats) -> bool:
+    known = np.isfinite(d) & np.isfinite(gap)
+    if known.sum() < 2:
+        return False
+    with np.errstate(all="ignore"):  # constants have no correlation
+        return bool(np.corrcoef(d[known], gap[known])[0, 1] > 0.5)
+
+
+def _may_be_log_loss(history: History) -> bool:
+    """Whether D and G can be log losses of the same scores of fakes, exp(-G) + exp(-D_fake) = 1.
+
+    Of means it is at most 1 (Jensen), and so with D for D_fake, whether D is the sum of its two
+    terms or half of it. G and D see different fakes, one after the other: hence some room.
+    """
+    d, g = (history.get(key) for key in LOSSES)
+    known = np.isfinite(d) & np.isfinite(g)
+    d, g = (np.maximum(loss[known], 0) for loss in (d, g))
+    return not known.any() or bool(np.median(np.exp(-g) + np.exp(-2 * d)) < 1.1)

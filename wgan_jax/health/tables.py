@@ -5,15 +5,15 @@ The format is told by how a file begins, not by its name.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import itertools
-import json
 import math
 import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -21,15 +21,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wgan_jax.errors import UserError
-from wgan_jax.health import printed
+from wgan_jax.health import jsonrows, printed
+from wgan_jax.health.cells import Column, number, numbers
+from wgan_jax.health.labels import Texts, is_label, texts
 from wgan_jax.health.names import columns_of, measures
 from wgan_jax.health.series import Floats
 
 _BLOCK = 1 << 23  # characters parsed at a time: bounds the memory that text takes
 _ROWS = 1 << 16  # rows split at a time, for the same reason
 _HEAD = 1 << 16  # characters by which the format is told: programs print much before they train
-
-_Column = tuple[Floats, NDArray[np.bool_]]  # values, and where a NaN was written
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class Table:
       rows: number of rows.
       names: all columns of the file.
       chosen: key -> the column that it was read from.
+      labels: column -> which run, or part of one, a row is of [rows]; see `labels`.
       notes: what of its numbers was taken in one of several ways, one line each.
     """
 
@@ -50,6 +51,7 @@ class Table:
     rows: int
     names: Sequence[str]
     chosen: Mapping[str, str]
+    labels: Mapping[str, Texts] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
@@ -62,11 +64,22 @@ def read(path: Path, given: Mapping[str, str]) -> Table:
     Raises:
       UserError: the file is empty, is no text, or breaks off in its format.
     """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return _parse(path, file, given)
-    except UnicodeDecodeError:
-        raise UserError(f"{path} is no text file: give a CSV, TSV, JSON lines or JSON.") from None
+    for encoding in _encodings(path):
+        try:
+            with path.open(encoding=encoding, newline="") as file:
+                return _parse(path, file, given)
+        except UnicodeDecodeError:
+            continue
+    raise UserError(f"{path} is no text file: give a CSV, TSV, JSON lines or JSON.")
+
+
+def _encodings(path: Path) -> tuple[str, ...]:
+    """What a text may be written in: PowerShell's UTF-16, UTF-8, or else Windows's own."""
+    with path.open("rb") as file:
+        start = file.read(_HEAD)
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return ("utf-16",)
+    return ("utf-8-sig",) if b"\0" in start else ("utf-8-sig", "cp1252")
 
 
 def _parse(path: Path, file: TextIO, given: Mapping[str, str]) -> Table:
@@ -75,9 +88,9 @@ def _parse(path: Path, file: TextIO, given: Mapping[str, str]) -> Table:
     if not start:
         raise UserError(f"{path} is empty: give a log with a header and rows.")
     first = next(io.StringIO(start, newline=""))
-    if _is_json(first):
-        rows = [_flat(row) for row in _json_rows(path, file)]
-        return of_rows(rows, list(dict.fromkeys(itertools.chain.from_iterable(rows))), given)
+    if begun := _first_of_json(start, first):
+        rows, names, notes = jsonrows.read(path, file, begun, given)
+        return replace(of_rows(rows, names, given), notes=notes)
     header = _header(first, _separator(first))
     if any(measures(name, given) for name in header):
         return _parse_csv(path, file, given)
@@ -95,16 +108,33 @@ def _parse(path: Path, file: TextIO, given: Mapping[str, str]) -> Table:
     )
 
 
-def _is_json(first: str) -> bool:
-    """Whether a file is meant as JSON; `[0/20][5/100] Loss_D: 1.26` is no list."""
-    return first[0] in "{[" and (first[1:].lstrip()[:1] in '"[]{}' or not printed.names(first, {}))
+def _first_of_json(start: str, first: str) -> str:
+    """The beginning of a file's JSON; none where it is meant otherwise.
+
+    `[0/20][5/100] Loss_D: 1.26` is no list; but JSON lines may come after some of text.
+    """
+    if first[0] in "{[" and (first[1:].lstrip()[:1] in '"[]{}' or not printed.names(first, {})):
+        return first.rstrip()
+    lines = re.search(r'^\{"[^\n]*(?=\n\{")', start, re.MULTILINE)
+    if lines and not printed.names(start[: lines.start()], {}):
+        return lines[0].rstrip()
+    return ""
 
 
 def of_rows(rows: Sequence[Mapping[str, Any]], names: list[str], given: Mapping[str, str]) -> Table:
     """The table of rows that name their cells; `given` as in `read`."""
-    chosen = columns_of(names, given)
-    columns = {key: _numbers([row.get(name) for row in rows]) for key, name in chosen.items()}
-    return _collect([columns], chosen, names)
+    wanted = _wanted(names, given)
+    columns = {key: _column(key, [row.get(name) for row in rows]) for key, name in wanted.items()}
+    return _collect([columns], wanted, names)
+
+
+def _wanted(names: Sequence[str], given: Mapping[str, str]) -> dict[str, str]:
+    """Key -> the column to read it from; labels are keys of their own."""
+    return columns_of(names, given) | {name: name for name in names if is_label(name)}
+
+
+def _column(key: str, cells: Sequence[Any]) -> Column:
+    return (texts(cells), np.zeros(len(cells), bool)) if is_label(key) else numbers(cells)
 
 
 def _separator(header: str) -> str:
@@ -123,8 +153,8 @@ def _parse_csv(path: Path, file: TextIO, given: Mapping[str, str]) -> Table:
     separator = _separator(header)
     try:
         names = _header(header, separator)
-        chosen = columns_of(names, given)
-        places = {key: names.index(column) for key, column in chosen.items()}
+        wanted = _wanted(names, given)
+        places = {key: names.index(column) for key, column in wanted.items()}
         blocks = _blocks(file)
         start = next(blocks, "")
         commas = _has_decimal_commas(start[:_HEAD], separator)
@@ -134,7 +164,7 @@ def _parse_csv(path: Path, file: TextIO, given: Mapping[str, str]) -> Table:
         )
         columns = (_csv_columns(text, separator, len(names), places) for text in points)
         notes = ("Commas are taken as decimal points: 0,5 is 0.5.",) if commas else ()
-        return replace(_collect(columns, chosen, names), notes=notes)
+        return replace(_collect(columns, wanted, names), notes=notes)
     except csv.Error as error:
         raise UserError(f"{path} is no CSV: {error}.") from None
 
@@ -158,9 +188,10 @@ def _blocks(file: TextIO) -> Iterator[str]:
 
 def _csv_columns(
     text: str, separator: str, width: int, places: Mapping[str, int]
-) -> dict[str, _Column]:
+) -> dict[str, Column]:
     """Columns by key of a block of rows."""
-    table = _numeric_block(text, separator, width)
+    numeric = not any(map(is_label, places))  # a label is no number, even if it looks like one
+    table = _numeric_block(text, separator, width) if numeric else None
     if table is not None:
         nowhere = np.zeros(len(table), bool)
         return {key: (table[:, i], nowhere) for key, i in places.items()}
@@ -168,10 +199,11 @@ def _csv_columns(
     return _cells([row for row in csv.reader(lines, delimiter=separator) if row], places)
 
 
-def _cells(rows: Sequence[Sequence[str]], places: Mapping[str, int]) -> dict[str, _Column]:
+def _cells(rows: Sequence[Sequence[str]], places: Mapping[str, int]) -> dict[str, Column]:
     """Columns by key; a row cut short by a crash has empty ends."""
     return {
-        key: _numbers([row[i] if i < len(row) else "" for row in rows]) for key, i in places.items()
+        key: _column(key, [row[i] if i < len(row) else "" for row in rows])
+        for key, i in places.items()
     }
 
 
@@ -191,18 +223,18 @@ def _spaced_head(lines: Iterable[str]) -> tuple[list[str], list[str]]:
 
 
 def _has_number(cells: Iterable[str]) -> bool:
-    return any(not math.isnan(_number(cell)) for cell in cells)
+    return any(not math.isnan(number(cell)) for cell in cells)
 
 
 def _parse_spaced(file: TextIO, given: Mapping[str, str]) -> Table:
     """A table with spaces between its columns; lines that begin with # are comments."""
     names, first = _spaced_head(file)
-    chosen = columns_of(names, given)
-    places = {key: names.index(column) for key, column in chosen.items()}
+    wanted = _wanted(names, given)
+    places = {key: names.index(column) for key, column in wanted.items()}
     others = (line.split() for line in file if line.strip() and line[0] != "#")
     rows = itertools.chain([first], others)
     blocks = iter(lambda: list(itertools.islice(rows, _ROWS)), [])
-    return _collect((_cells(block, places) for block in blocks), chosen, names)
+    return _collect((_cells(block, places) for block in blocks), wanted, names)
 
 
 def _numeric_block(text: str, separator: str, width: int) -> Floats | None:
@@ -228,105 +260,23 @@ def _numeric_block(text: str, separator: str, width: int) -> Floats | None:
     return values.reshape(rows, width) if values.size == rows * width else None
 
 
-def _json_rows(path: Path, file: TextIO) -> list[dict[str, Any]]:
-    """Rows of JSON lines, a JSON list of rows, or a JSON object of columns."""
-    first = file.readline()
-    try:
-        rows = [json.loads(first)]
-    except ValueError:
-        return _rows_of(path, _load_json(path, first + file.read()))
-    except RecursionError:
-        raise _not_json(path, 1, "nested too deep") from None
-    for number, line in enumerate(file, start=2):
-        if not line.strip():
-            continue
-        try:
-            rows.append(json.loads(line))
-        except (ValueError, RecursionError) as error:
-            if line.endswith("\n"):
-                raise _not_json(path, number, getattr(error, "msg", str(error))) from None
-            break  # the last line, cut short by a crash
-    return _rows_of(path, rows[0] if len(rows) == 1 else rows)
-
-
-def _load_json(path: Path, text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        line, reason = getattr(error, "lineno", 1), getattr(error, "msg", str(error))
-        raise _not_json(path, line, reason) from None
-
-
-def _not_json(path: Path, line: int, reason: str) -> UserError:
-    return UserError(f"{path} line {line} is no JSON ({reason[:60]}): mend or remove it.")
-
-
-def _rows_of(path: Path, value: Any, depth: int = 0) -> list[dict[str, Any]]:
-    """A decoded JSON value as rows; columns, or what holds rows or columns one level down."""
-    if isinstance(value, list):
-        return [row for row in value if isinstance(row, dict)]
-    if isinstance(value, dict):
-        columns = {k: v for k, v in value.items() if isinstance(v, list) and v}
-        scalars = {k: v for k, v in columns.items() if not isinstance(v[0], dict | list)}
-        if scalars:
-            return [
-                dict(zip(scalars, row, strict=True))
-                for row in itertools.zip_longest(*scalars.values())
-            ]
-        inner = [v for v in value.values() if isinstance(v, dict | list)]
-        if inner and depth == 0:
-            return max((_rows_of(path, v, 1) for v in inner), key=len)
-        return [value]
-    return []
-
-
-def _flat(row: dict[str, Any]) -> dict[str, Any]:
-    """A row whose objects are columns too: {"mean": 2} is 2, {"fid": 9} in `a` is `a/fid`."""
-    inner: dict[str, Any] = {}
-    for name, value in row.items():
-        if isinstance(value, dict) and "mean" in value:
-            inner[name] = value["mean"]
-        elif isinstance(value, dict):
-            inner |= {f"{name}/{key}": number for key, number in value.items()}
-    return row | inner if inner else row
-
-
 def _collect(
-    blocks: Iterable[Mapping[str, _Column]], chosen: Mapping[str, str], names: Sequence[str]
+    blocks: Iterable[Mapping[str, Column]], wanted: Mapping[str, str], names: Sequence[str]
 ) -> Table:
     """Blocks of columns joined."""
-    numbers = {key: [np.zeros(0)] for key in chosen}
-    written = {key: [np.zeros(0, bool)] for key in numbers}
+    found: dict[str, list[NDArray[Any]]] = {key: [] for key in wanted}
+    written: dict[str, list[NDArray[np.bool_]]] = {key: [] for key in wanted}
     for block in blocks:
         for key, (values, nan) in block.items():
-            numbers[key].append(values)
+            found[key].append(values)
             written[key].append(nan)
-    joined = {key: np.concatenate(parts) for key, parts in numbers.items()}
+    joined = {key: np.concatenate(parts or [np.zeros(0)]) for key, parts in found.items()}
+    keys = [key for key in wanted if not is_label(key)]
     return Table(
-        joined,
-        {key: np.concatenate(parts) for key, parts in written.items()},
+        {key: joined[key] for key in keys},
+        {key: np.concatenate(written[key] or [np.zeros(0, bool)]) for key in keys},
         len(next(iter(joined.values()), ())),
         names,
-        chosen,
+        {key: wanted[key] for key in keys},
+        {key: joined[key] for key in wanted if is_label(key)},
     )
-
-
-def _numbers(cells: Sequence[Any]) -> _Column:
-    """(values, where a NaN was written); NaN too for what is empty or no number."""
-    try:
-        values = np.array(list(map(float, cells)))
-        return values, np.isnan(values)
-    except (TypeError, ValueError):
-        values = np.array([_number(cell) for cell in cells])
-        written = [str(cell).strip().lower() in ("nan", "-nan") for cell in cells]
-        return values, np.array(written, bool)
-
-
-def _number(cell: Any) -> float:
-    """A cell as a number, `50%` as 0.5; NaN where it is none."""
-    try:
-        if isinstance(cell, str) and cell.rstrip().endswith("%"):
-            return float(cell.rstrip()[:-1]) / 100
-        return math.nan if isinstance(cell, bool) else float(cell)
-    except (TypeError, ValueError):
-        return math.nan
