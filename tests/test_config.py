@@ -28,6 +28,8 @@ def test_settings_survive_json():
 @pytest.mark.parametrize(
     ("config", "says"),
     [
+        (None, "config must be a ConfigDict or a dictionary, got NoneType: begin with"),
+        ("experiments/digits_wgan.py", "got str: begin with wgan_jax.config.base()"),
         ({"batchsize": 3}, "Did you mean config.batch_size?"),
         ({"data": {"clases": "x"}}, "Did you mean config.data.classes?"),
         ({"zzz": 1}, "run.py --fields"),

@@ -68,6 +68,54 @@ def test_a_fingerprint_knows_pixels_shape_and_order():
     assert len(digests) == 4
 
 
+@pytest.mark.parametrize(
+    ("kind", "least", "most", "says"),
+    [
+        ("int64", 0, 255, "x.astype('uint8')"),
+        ("int32", 0, 1, "x.astype('uint8')"),
+        ("bool", 0, 1, "(255 * x).round().astype('uint8')"),
+        ("float32", 0, 1, "(255 * x).round().astype('uint8')"),
+        ("float16", -1, 1, "(127.5 * (x + 1)).round().astype('uint8')"),
+        ("float64", 0, 255, "x.round().astype('uint8')"),
+    ],
+)
+def test_images_of_another_kind_are_told_what_makes_them_uint8(kind, least, most, says):
+    """What is advised brings the ends of the range to 0 and 255, or leaves them as they are."""
+    x = np.array([least, most] * 8).reshape(1, 4, 4).astype(kind)
+    with pytest.raises(UserError) as caught:
+        from_array(x, 4)
+    assert f"got {kind} from {least} to {most}: convert first, {says}." in str(caught.value)
+    ends = [0, most] if "255 *" not in says and "127.5" not in says else [0, 255]
+    assert np.unique(from_array(eval(says), 4).images).tolist() == ends
+
+
+@pytest.mark.parametrize(
+    ("images", "says"),
+    [
+        (np.full((1, 4, 4), -3.0), "from -3 to -3: bring them into that range first."),
+        (np.full((1, 4, 4), 256), "from 256 to 256: bring them into that range first."),
+        (np.full((1, 4, 4), np.nan), "from nan to nan: bring them into that range first."),
+        (np.zeros((0, 4, 4), np.float32), "images is empty: give at least one batch"),
+        ("images.npy", "got str of <U10: load them first, e.g. np.load(path)."),
+        ([np.zeros((4, 4)), np.zeros((5, 4))], "images have different shapes: resize them"),
+        (np.zeros((9, 3, 4, 4), np.uint8), "channels come last, np.moveaxis(images, 1, -1)."),
+        (np.zeros((9, 4, 4, 4), np.uint8), "drop the alpha channel, images[..., :3]."),
+        (np.zeros((4, 4), np.uint8), "That is images[None]."),
+        (np.zeros((4, 4, 3), np.uint8), "[4, 4, 3]: is it a single image? That is images[None]."),
+        (np.zeros((9, 5, 5, 3), np.uint8), "resize them, or set config.image_size."),
+    ],
+)
+def test_arrays_that_are_no_images_are_told_what_they_lack(images, says):
+    with pytest.raises(UserError) as caught:
+        from_array(images, 4)
+    assert says in str(caught.value)
+
+
+def test_a_list_of_images_is_an_array_of_them():
+    images = np.arange(32, dtype=np.uint8).reshape(2, 4, 4)
+    np.testing.assert_array_equal(from_array(list(images), 4).images, images[..., None])
+
+
 @pytest.fixture
 def pictures(tmp_path) -> Path:
     """Ten pictures of many kinds in two subfolders; each is of one colour, its number."""

@@ -191,11 +191,16 @@ def resolve(config: Mapping[str, Any] | ConfigDict | Settings) -> Settings:
     """Validated settings from a config.
 
     Raises:
-      UserError: an unknown field (naming the nearest right one), a value of the wrong type, or
-        one out of its range.
+      UserError: no config at all, an unknown field (naming the nearest right one), a value of the
+        wrong type, or one out of its range.
     """
     if isinstance(config, Settings):
         settings = config
+    elif not isinstance(config, Mapping | ConfigDict):
+        raise UserError(
+            f"config must be a ConfigDict or a dictionary, got {type(config).__name__}: begin with "
+            "wgan_jax.config.base(), or with an experiment's get_config()."
+        )
     else:
         given = config.to_dict() if isinstance(config, ConfigDict) else config
         settings = _build(Settings, given, "")

@@ -62,7 +62,13 @@ class Run:
     verdict: Verdict
 
     def sample(self, n: int, seed: int = 0) -> NDArray[np.uint8]:
-        """n samples, uint8 [n, h, w, c]; the same for the same seed."""
+        """n samples, uint8 [n, h, w, c]; the same for the same seed.
+
+        Raises:
+          UserError: n or the seed is out of its range.
+        """
+        if n < 1 or not 0 <= seed < 2**32:
+            raise UserError(f"sample({n}, seed={seed}): n must be at least 1, the seed 0 or above.")
         key = jax.random.fold_in(root_key(self.settings.seed), Stream.SAMPLES)
         latents = self.game.latents(jax.random.fold_in(key, seed), n)
         return np.asarray(jax.jit(self.game.pictures)(self.state, latents))
