@@ -168,7 +168,8 @@ def test_one_unreadable_picture_in_a_hundred_is_left_out_and_named(tmp_path):
     (tmp_path / "bad.png").write_bytes(b"this is no picture")
     dataset = load(DataSettings(name=f"folder:{tmp_path}"), 8)
     assert len(dataset.images) == 100
-    assert "bad.png" in dataset.notes[0]
+    assert dataset.notes[0] == "1 of 101 pictures cannot be read"
+    assert dataset.notes[1].startswith(f"left out: {tmp_path / 'bad.png'} (")
     (tmp_path / "cut.png").write_bytes((tmp_path / "000.png").read_bytes()[:40])
     says = refusal(DataSettings(name=f"folder:{tmp_path}"))
     assert "2 of 102 pictures cannot be read" in says
@@ -257,7 +258,8 @@ def test_what_cannot_be_read_is_left_out_of_a_stream_as_of_memory(tmp_path):
     resident = load(DataSettings(name=f"folder:{tmp_path}"), 8)
     found = load(streamed(name=f"folder:{tmp_path}"), 8)
     assert found.notes == resident.notes
-    assert len(found.notes) == 2
+    assert found.notes[0] == "2 of 203 pictures cannot be read"
+    assert all(n in note for n, note in zip(("bad", "cut"), found.notes[1:], strict=True))
     assert len(found) == len(resident.images) == 201
     np.testing.assert_array_equal(np.concatenate(list(found.batches(64))), resident.images)
 
@@ -292,6 +294,19 @@ def test_a_prepared_dataset_is_known_by_its_files(tmp_path):
     assert "00001-of-00002 cannot be read (No such file" in refusal(settings)
     with pytest.raises(UserError, match="restore it"):
         pickle.loads(pickle.dumps(first)).source[7]
+
+
+def test_of_many_notes_the_first_are_said_and_all_are_kept():
+    images = from_array(np.zeros((2, 4, 4), np.uint8), 4)
+    assert images.words.startswith("arrays: 2 images of 4x4x1, 0.0 MB, fingerprint ")
+    found = dataclasses.replace(images, notes=("6 cannot be read", *"abcd", "\x1b[31m"))
+    assert found.words.splitlines()[1:] == [
+        "  6 cannot be read",
+        *("  a", "  b", "  c"),
+        "  and 2 more",
+    ]
+    assert found.identity["notes"] == [*found.notes]
+    assert "\x1b" not in dataclasses.replace(images, notes=("\x1b[31m",)).words
 
 
 @pytest.mark.parametrize("name", ["folder", "tfds"])

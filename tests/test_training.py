@@ -459,6 +459,22 @@ def test_pictures_that_vanish_while_they_are_streamed_end_the_run(tiny, tmp_path
         train(config, tmp_path / "run", quiet=True)
 
 
+def test_what_is_trained_on_and_what_was_left_out_is_said_and_kept(tiny, tmp_path, capsys):
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for i in range(100):
+        Image.fromarray(np.full((8, 8, 3), i, np.uint8)).save(pictures / f"{i:02d}.png")
+    (pictures / "bad.png").write_bytes(b"no picture")
+    config = tiny | {"data": {"name": f"folder:{pictures}"}, "epochs": 1}
+    train(config, tmp_path / "run")
+    said = capsys.readouterr().out
+    assert f"Training on folder:{pictures}: 100 images of 8x8x3, 0.0 MB, fingerprint" in said
+    assert "  1 of 101 pictures cannot be read\n  left out: " in said
+    kept = json.loads((tmp_path / "run" / "dataset.json").read_text())["notes"]
+    assert f"left out: {pictures / 'bad.png'}" in kept[1]
+    train(config | {"epochs": 2}, tmp_path / "run", quiet=True)  # the notes are no other images
+
+
 def test_a_long_compilation_is_told_and_a_short_one_is_not():
     said: list[str] = []
     told = threading.Event()

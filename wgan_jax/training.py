@@ -211,7 +211,8 @@ class Session:
         self.ends.close()
 
     def _open(self) -> None:
-        """Compile, and begin to draw images."""
+        """Say what is trained on, compile, and begin to draw images."""
+        self.say(f"Training on {self.dataset.words}")
         self.feed = feed(self.game, self.dataset, self.key)
         self.ends.callback(self.feed.close)
         self.feed.start(self.state)

@@ -15,8 +15,10 @@ from PIL import Image
 from wgan_jax.config import DataSettings
 from wgan_jax.data import digits, folder, tfds_images
 from wgan_jax.data.sources import ArrayFile, Images, Source, fingerprint, read_all
-from wgan_jax.errors import UserError
+from wgan_jax.errors import UserError, printable
 from wgan_jax.files import expanded
+
+NOTES = 4  # of a dataset's notes that are printed; a run's `dataset.json` has all
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +30,7 @@ class Dataset:
       source: uint8 [n, size, size, channels], 0 to 255: an array if resident.
       fingerprint: 32 hex digits, of shape and pixels if resident (the same images in the same
         order), of the files if streamed.
-      notes: what a person should know, e.g. how many files could not be read.
+      notes: what a person should know: how many files could not be read, and which.
       files: digest of the files that the images come from, by name, length, beginning and end;
         "" where they come from none.
       names: digest of the names of these files; "" where they have none.
@@ -69,14 +71,27 @@ class Dataset:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What a run keeps to know its images again: name, shape, fingerprint, files, names."""
+        """What a run keeps to know its images again, and the notes on them."""
         return {
             "name": self.name,
             "shape": list(self.shape),
             "fingerprint": self.fingerprint,
             "files": self.files,
             "names": self.names,
+            "notes": list(self.notes),
         }
+
+    @property
+    def words(self) -> str:
+        """What it is and the first notes, for the person at the terminal."""
+        lines = [
+            f"{self.name}: {len(self):,} images of {'x'.join(map(str, self.shape[1:]))}, "
+            f"{self.nbytes / 1e6:.1f} MB, fingerprint {self.fingerprint[:8]}"
+        ]
+        lines += self.notes[:NOTES]
+        if len(self.notes) > NOTES:
+            lines.append(f"and {len(self.notes) - NOTES} more")
+        return "\n  ".join(map(printable, lines))
 
     def __len__(self) -> int:
         return self.shape[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,7 +64,7 @@ class Found:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        return tuple(f"left out: {line}" for line in self.broken)
+        return _left_out(self.broken, len(self.pictures.names) + len(self.broken))
 
 
 def find(root: Path) -> list[str]:
@@ -124,8 +125,9 @@ def read(found: Found) -> tuple[Images, tuple[str, ...]]:
         else:
             images[count] = image
             count += 1
-    _refuse_too_many(broken, len(images) + len(found.broken))
-    return images[:count], tuple(f"left out: {line}" for line in broken)
+    n = len(images) + len(found.broken)
+    _refuse_too_many(broken, n)
+    return images[:count], _left_out(broken, n)
 
 
 def squared(picture: Image.Image, size: int) -> Image.Image:
@@ -150,6 +152,13 @@ def _of_classes(root: Path, names: list[str], classes: tuple[str, ...]) -> list[
     if not kept:
         raise UserError(f"{root} has no picture in its subfolders {', '.join(classes)}.")
     return kept
+
+
+def _left_out(broken: Sequence[str], n: int) -> tuple[str, ...]:
+    """How many of n pictures cannot be read, and each by name."""
+    if not broken:
+        return ()
+    return (f"{len(broken)} of {n:,} pictures cannot be read", *(f"left out: {b}" for b in broken))
 
 
 def _refuse_too_many(broken: list[str], n: int) -> None:
