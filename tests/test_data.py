@@ -19,6 +19,7 @@ from wgan_jax.data import digits, folder
 from wgan_jax.data.dataset import from_array, load
 from wgan_jax.data.sources import fingerprint
 from wgan_jax.errors import UserError
+from wgan_jax.quality import pictures as quality
 
 
 def refusal(settings: DataSettings, size: int = 8) -> str:
@@ -119,7 +120,7 @@ def test_a_list_of_images_is_an_array_of_them():
 @pytest.fixture
 def pictures(tmp_path) -> Path:
     """Ten pictures of many kinds in two subfolders; each is of one colour, its number."""
-    kinds = ["png", "jpg", "webp", "jpeg", "PNG"]
+    kinds = ["png", "jpg", "webp", "bmp", "PNG"]
     for i in range(10):
         place = tmp_path / "pictures" / ("even" if i % 2 == 0 else "odd")
         place.mkdir(parents=True, exist_ok=True)
@@ -174,6 +175,31 @@ def test_one_unreadable_picture_in_a_hundred_is_left_out_and_named(tmp_path):
     says = refusal(DataSettings(name=f"folder:{tmp_path}"))
     assert "2 of 102 pictures cannot be read" in says
     assert "bad.png" in says
+
+
+def test_what_else_lies_in_a_folder_is_no_picture_of_it(pictures):
+    """What systems and archives leave, folders seen from within themselves, other kinds."""
+    whole = (pictures / "even" / "0.png").read_bytes()
+    for name in ("._0.png", ".hidden/0.png", "__MACOSX/odd/0.png"):
+        (pictures / name).parent.mkdir(parents=True, exist_ok=True)
+        (pictures / name).write_bytes(whole)
+    (pictures / "odd" / "all").symlink_to(pictures)
+    (pictures / "odd" / "even").symlink_to(pictures / "even")  # twice as many as there are
+    (pictures / "even" / "odd").symlink_to(pictures / "odd")
+    for name in ("1.gif", "odd/2.GIF", "even/3.tif"):
+        (pictures / name).write_bytes(b"not read")
+    settings = DataSettings(name=f"folder:{pictures}")
+    found = load(settings, 8)
+    assert len(found) == 20
+    notes = ("3 .gif files are not read", "2 .tif files are not read")
+    assert found.notes == load(dataclasses.replace(settings, stream=True), 8).notes == notes
+    (pictures / "texts").mkdir()
+    says = refusal(dataclasses.replace(settings, classes="texts"))
+    assert "has no picture in its subfolders texts: it needs .png" in says
+
+
+def test_both_wings_read_the_same_kinds_of_files():
+    assert folder.SUFFIXES == quality.SUFFIXES
 
 
 def test_an_empty_folder(tmp_path):
