@@ -102,6 +102,15 @@ def test_a_tuple_override():
     assert settings.critic.filters == (8, 16)
 
 
+def test_of_overrides_of_one_field_the_last_wins():
+    flags = ["--config.critic.filters=(8, 16)", "--config.critic.strides", "(1, 1)"]
+    flags += ["--config.seed=1", "--config.critic.strides", "(2, 2)", "--config.seed=2"]
+    flags += ["--config.critic.filters=(4, 8)"]
+    settings = experiment.read(Path("experiments/cifar_wgan.py"), flags)
+    assert (settings.critic.filters, settings.critic.strides) == ((4, 8), (2, 2))
+    assert settings.seed == 2
+
+
 @pytest.mark.parametrize(
     ("flags", "says"),
     [
