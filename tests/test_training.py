@@ -328,6 +328,22 @@ def test_a_caveat_is_printed_once_and_recorded_with_each_measurement(
     assert all(caveat in line["caveats"][0] for line in measured)
 
 
+def test_a_measurement_stands_under_its_epochs_block_or_names_the_epoch(tiny, tmp_path, capsys):
+    config = tiny | {"epochs": 8, "log_every": 3, "quality_every": 2, "sample_every": 0}
+    quality = {"encoder": "none", "n": 8, "batch_size": 8}
+    train(config | {"quality": quality}, tmp_path / "run")
+    said = capsys.readouterr().out.splitlines()
+    marks = ("Epoch ", "  Computing")
+    assert [line.split(" [")[0].strip() for line in said if line.startswith(marks)] == [
+        "Computing quality metrics (epoch 1)...",
+        "Epoch 2/8",
+        "Computing quality metrics (epoch 3)...",
+        "Epoch 5/8",
+        "Computing quality metrics...",
+        "Computing quality metrics (epoch 7)...",
+    ]
+
+
 def test_init_from_takes_weights_and_nothing_else(finished, tiny, tmp_path, monkeypatch):
     config = tiny | {"epochs": 1, "init_from": str(finished.workdir)}
     session_states = []
