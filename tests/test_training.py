@@ -360,6 +360,16 @@ def test_init_from_takes_weights_and_nothing_else(finished, tiny, tmp_path, monk
     assert not same_bits(start.critic.opt_state, finished.state.critic.opt_state)
 
 
+def test_a_tilde_is_the_home_folder(finished, tiny, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(finished.workdir.parent))
+    monkeypatch.chdir(tmp_path)
+    config = tiny | {"epochs": 1, "init_from": f"~/{finished.workdir.name}"}
+    run = train(config, "~/of_home", quiet=True)
+    assert run.workdir == finished.workdir.parent / "of_home"
+    assert (run.workdir / "metrics.jsonl").exists()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_no_thread_stays_of_the_run_that_weights_come_from(finished):
     before = set(threading.enumerate())
     _, epochs, _ = open_run(finished.workdir, "latest")

@@ -23,6 +23,7 @@ from wgan_jax.config import Settings, resolve
 from wgan_jax.data.dataset import Dataset, from_array, load
 from wgan_jax.errors import Interrupted, RunFailed, UserError
 from wgan_jax.feeding import feed
+from wgan_jax.files import expanded
 from wgan_jax.gan.rounds import CHUNK, Chunk, chunk_program
 from wgan_jax.gan.state import Game, GanState, Stream, new_game, root_key
 from wgan_jax.health.judge import Verdict
@@ -102,7 +103,7 @@ def train(
     if images is not None:
         data = dataclasses.replace(settings.data, name="arrays")
         settings = dataclasses.replace(settings, data=data)
-    place = Path(workdir)
+    place = expanded(workdir)
     devices.check_divides(settings.batch_size, devices.mesh(settings.devices))
     dataset = hosts.together(lambda: read_images(settings, images))
     hosts.check_same("The settings", repr(settings))
