@@ -281,7 +281,7 @@ def _build(cls: type[Any], given: Mapping[str, Any], prefix: str) -> Any:
                 raise UserError(f"config.{prefix}{name} is a group of fields: set one of them.")
             values[name] = _build(types[name], value, f"{prefix}{name}.")
         else:
-            values[name] = _cast(value, types[name], prefix + name)
+            values[name] = _cast(_plain(value), types[name], prefix + name)
     return cls(**values)
 
 
@@ -291,6 +291,13 @@ def unknown_field(name: str) -> str:
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f" Did you mean config.{near[0]}?" if near else " run.py --fields lists those that do."
     return f"config.{name} does not exist.{hint}"
+
+
+def _plain(value: Any) -> Any:
+    """Numbers of NumPy, which is not imported for this, as Python's: notebooks have them."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    return type(value)(map(_plain, value)) if type(value) in (list, tuple) else value
 
 
 def _cast(value: Any, wanted: Any, name: str) -> Any:
