@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from wgan_jax import supervision
 from wgan_jax.errors import Followed, Interrupted, OneLine, RunFailed, UserError, printable
+from wgan_jax.files import expanded
 
 TRAIN_HELP = """\
 Train a GAN, or go on with a run that was stopped.
@@ -45,10 +46,13 @@ def parser(prog: str, description: str, examples: str = "") -> Parser:
 
 
 def to_path(text: str) -> Path:
-    """A path on the command line. An empty one (a shell variable never set) is no folder `.`."""
+    """A path on the command line, its `~` replaced: shells leave that of `--workdir=~/run`.
+
+    An empty one (a shell variable never set) is no folder `.`.
+    """
     if not text.strip():
         raise argparse.ArgumentTypeError("the path is empty")
-    return Path(text)
+    return expanded(text)
 
 
 def train(argv: Sequence[str]) -> None:

@@ -1,6 +1,6 @@
 """WGAN with weight clipping on your own pictures, with the guide's network.
 
-Needs: a folder of PNG, JPEG or WebP pictures, at least a batch of them; each is cropped to its
+Needs: a folder of PNG, JPEG, WebP or BMP pictures, at least a batch of them; each is cropped to its
 centre square and resized.
 
     python run.py --config experiments/folder_wgan.py --config.data.name=folder:my_pictures

@@ -63,13 +63,15 @@ def test_every_kind_of_experiment_trains_on_pictures(name, pictures, tmp_path, c
     assert "| run |" in (tmp_path / "EXPERIMENTS.md").read_text()
 
 
-def test_the_workdir_is_named_after_the_experiment(tmp_path, monkeypatch):
+def test_the_workdir_is_named_after_the_experiment_or_as_it_is_said(tmp_path, monkeypatch):
     experiment = Path("experiments/digits_wgan.py").resolve()
     monkeypatch.chdir(tmp_path)
     seen = []
     monkeypatch.setattr("wgan_jax.training.train", lambda _, place, **_how: seen.append(place))
     assert run.main(["--config", str(experiment)]) == 0
-    assert seen == [Path("runs/digits_wgan")]
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert run.main(["--config", str(experiment), "--workdir=~/x"]) == 0
+    assert seen == [Path("runs/digits_wgan"), tmp_path / "x"]
 
 
 def test_dry_run_shows_everything_and_trains_nothing(tmp_path, monkeypatch, capsys):

@@ -4,6 +4,7 @@ import dataclasses
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,6 +29,8 @@ def test_settings_survive_json():
 @pytest.mark.parametrize(
     ("config", "says"),
     [
+        (None, "config must be a ConfigDict or a dictionary, got NoneType: begin with"),
+        ("experiments/digits_wgan.py", "got str: begin with wgan_jax.config.base()"),
         ({"batchsize": 3}, "Did you mean config.batch_size?"),
         ({"data": {"clases": "x"}}, "Did you mean config.data.classes?"),
         ({"zzz": 1}, "run.py --fields"),
@@ -60,6 +63,18 @@ def test_refusals(config, says):
 def test_an_int_is_a_float_and_a_list_a_tuple():
     settings = resolve({"clip": 1, "critic": {"filters": [8], "strides": [2]}})
     assert (settings.clip, settings.critic.filters) == (1.0, (8,))
+
+
+def test_numbers_of_numpy_are_taken_for_pythons():
+    filters, strides = (np.int64(8), 4), np.array([2, 1])
+    config = {"clip": np.float32(0.5), "seed": np.uint8(7), "tensorboard": np.True_}
+    settings = resolve(config | {"critic": {"filters": filters, "strides": strides}})
+    found = (settings.clip, settings.seed, settings.tensorboard, *settings.critic.filters)
+    assert found == (0.5, 7, True, 8, 4)
+    assert [type(value) for value in found] == [float, int, bool, int, int]
+    assert settings.critic.strides == (2, 1)
+    with pytest.raises(UserError, match=r"config\.epochs = 1\.5 must be a whole"):
+        resolve({"epochs": np.float64(1.5)})
 
 
 def test_difference_ignores_what_cannot_change_the_result():
@@ -98,6 +113,15 @@ def test_a_tuple_override():
     flags = ["--config.critic.filters=(8, 16)", "--config.critic.strides=(2, 2)"]
     settings = experiment.read(Path("experiments/cifar_wgan.py"), flags)
     assert settings.critic.filters == (8, 16)
+
+
+def test_of_overrides_of_one_field_the_last_wins():
+    flags = ["--config.critic.filters=(8, 16)", "--config.critic.strides", "(1, 1)"]
+    flags += ["--config.seed=1", "--config.critic.strides", "(2, 2)", "--config.seed=2"]
+    flags += ["--config.critic.filters=(4, 8)"]
+    settings = experiment.read(Path("experiments/cifar_wgan.py"), flags)
+    assert (settings.critic.filters, settings.critic.strides) == ((4, 8), (2, 2))
+    assert settings.seed == 2
 
 
 @pytest.mark.parametrize(

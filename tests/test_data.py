@@ -19,6 +19,7 @@ from wgan_jax.data import digits, folder
 from wgan_jax.data.dataset import from_array, load
 from wgan_jax.data.sources import fingerprint
 from wgan_jax.errors import UserError
+from wgan_jax.quality import pictures as quality
 
 
 def refusal(settings: DataSettings, size: int = 8) -> str:
@@ -68,10 +69,58 @@ def test_a_fingerprint_knows_pixels_shape_and_order():
     assert len(digests) == 4
 
 
+@pytest.mark.parametrize(
+    ("kind", "least", "most", "says"),
+    [
+        ("int64", 0, 255, "x.astype('uint8')"),
+        ("int32", 0, 1, "x.astype('uint8')"),
+        ("bool", 0, 1, "(255 * x).round().astype('uint8')"),
+        ("float32", 0, 1, "(255 * x).round().astype('uint8')"),
+        ("float16", -1, 1, "(127.5 * (x + 1)).round().astype('uint8')"),
+        ("float64", 0, 255, "x.round().astype('uint8')"),
+    ],
+)
+def test_images_of_another_kind_are_told_what_makes_them_uint8(kind, least, most, says):
+    """What is advised brings the ends of the range to 0 and 255, or leaves them as they are."""
+    x = np.array([least, most] * 8).reshape(1, 4, 4).astype(kind)
+    with pytest.raises(UserError) as caught:
+        from_array(x, 4)
+    assert f"got {kind} from {least} to {most}: convert first, {says}." in str(caught.value)
+    ends = [0, most] if "255 *" not in says and "127.5" not in says else [0, 255]
+    assert np.unique(from_array(eval(says), 4).images).tolist() == ends
+
+
+@pytest.mark.parametrize(
+    ("images", "says"),
+    [
+        (np.full((1, 4, 4), -3.0), "from -3 to -3: bring them into that range first."),
+        (np.full((1, 4, 4), 256), "from 256 to 256: bring them into that range first."),
+        (np.full((1, 4, 4), np.nan), "from nan to nan: bring them into that range first."),
+        (np.zeros((0, 4, 4), np.float32), "images is empty: give at least one batch"),
+        ("images.npy", "got str of <U10: load them first, e.g. np.load(path)."),
+        ([np.zeros((4, 4)), np.zeros((5, 4))], "images have different shapes: resize them"),
+        (np.zeros((9, 3, 4, 4), np.uint8), "channels come last, np.moveaxis(images, 1, -1)."),
+        (np.zeros((9, 4, 4, 4), np.uint8), "drop the alpha channel, images[..., :3]."),
+        (np.zeros((4, 4), np.uint8), "That is images[None]."),
+        (np.zeros((4, 4, 3), np.uint8), "[4, 4, 3]: is it a single image? That is images[None]."),
+        (np.zeros((9, 5, 5, 3), np.uint8), "resize them, or set config.image_size."),
+    ],
+)
+def test_arrays_that_are_no_images_are_told_what_they_lack(images, says):
+    with pytest.raises(UserError) as caught:
+        from_array(images, 4)
+    assert says in str(caught.value)
+
+
+def test_a_list_of_images_is_an_array_of_them():
+    images = np.arange(32, dtype=np.uint8).reshape(2, 4, 4)
+    np.testing.assert_array_equal(from_array(list(images), 4).images, images[..., None])
+
+
 @pytest.fixture
 def pictures(tmp_path) -> Path:
     """Ten pictures of many kinds in two subfolders; each is of one colour, its number."""
-    kinds = ["png", "jpg", "webp", "jpeg", "PNG"]
+    kinds = ["png", "jpg", "webp", "bmp", "PNG"]
     for i in range(10):
         place = tmp_path / "pictures" / ("even" if i % 2 == 0 else "odd")
         place.mkdir(parents=True, exist_ok=True)
@@ -120,11 +169,37 @@ def test_one_unreadable_picture_in_a_hundred_is_left_out_and_named(tmp_path):
     (tmp_path / "bad.png").write_bytes(b"this is no picture")
     dataset = load(DataSettings(name=f"folder:{tmp_path}"), 8)
     assert len(dataset.images) == 100
-    assert "bad.png" in dataset.notes[0]
+    assert dataset.notes[0] == "1 of 101 pictures cannot be read"
+    assert dataset.notes[1].startswith(f"left out: {tmp_path / 'bad.png'} (")
     (tmp_path / "cut.png").write_bytes((tmp_path / "000.png").read_bytes()[:40])
     says = refusal(DataSettings(name=f"folder:{tmp_path}"))
     assert "2 of 102 pictures cannot be read" in says
     assert "bad.png" in says
+
+
+def test_what_else_lies_in_a_folder_is_no_picture_of_it(pictures):
+    """What systems and archives leave, folders seen from within themselves, other kinds."""
+    whole = (pictures / "even" / "0.png").read_bytes()
+    for name in ("._0.png", ".hidden/0.png", "__MACOSX/odd/0.png"):
+        (pictures / name).parent.mkdir(parents=True, exist_ok=True)
+        (pictures / name).write_bytes(whole)
+    (pictures / "odd" / "all").symlink_to(pictures)
+    (pictures / "odd" / "even").symlink_to(pictures / "even")  # twice as many as there are
+    (pictures / "even" / "odd").symlink_to(pictures / "odd")
+    for name in ("1.gif", "odd/2.GIF", "even/3.tif"):
+        (pictures / name).write_bytes(b"not read")
+    settings = DataSettings(name=f"folder:{pictures}")
+    found = load(settings, 8)
+    assert len(found) == 20
+    notes = ("3 .gif files are not read", "2 .tif files are not read")
+    assert found.notes == load(dataclasses.replace(settings, stream=True), 8).notes == notes
+    (pictures / "texts").mkdir()
+    says = refusal(dataclasses.replace(settings, classes="texts"))
+    assert "has no picture in its subfolders texts: it needs .png" in says
+
+
+def test_both_wings_read_the_same_kinds_of_files():
+    assert folder.SUFFIXES == quality.SUFFIXES
 
 
 def test_an_empty_folder(tmp_path):
@@ -209,7 +284,8 @@ def test_what_cannot_be_read_is_left_out_of_a_stream_as_of_memory(tmp_path):
     resident = load(DataSettings(name=f"folder:{tmp_path}"), 8)
     found = load(streamed(name=f"folder:{tmp_path}"), 8)
     assert found.notes == resident.notes
-    assert len(found.notes) == 2
+    assert found.notes[0] == "2 of 203 pictures cannot be read"
+    assert all(n in note for n, note in zip(("bad", "cut"), found.notes[1:], strict=True))
     assert len(found) == len(resident.images) == 201
     np.testing.assert_array_equal(np.concatenate(list(found.batches(64))), resident.images)
 
@@ -244,6 +320,19 @@ def test_a_prepared_dataset_is_known_by_its_files(tmp_path):
     assert "00001-of-00002 cannot be read (No such file" in refusal(settings)
     with pytest.raises(UserError, match="restore it"):
         pickle.loads(pickle.dumps(first)).source[7]
+
+
+def test_of_many_notes_the_first_are_said_and_all_are_kept():
+    images = from_array(np.zeros((2, 4, 4), np.uint8), 4)
+    assert images.words.startswith("arrays: 2 images of 4x4x1, 0.0 MB, fingerprint ")
+    found = dataclasses.replace(images, notes=("6 cannot be read", *"abcd", "\x1b[31m"))
+    assert found.words.splitlines()[1:] == [
+        "  6 cannot be read",
+        *("  a", "  b", "  c"),
+        "  and 2 more",
+    ]
+    assert found.identity["notes"] == [*found.notes]
+    assert "\x1b" not in dataclasses.replace(images, notes=("\x1b[31m",)).words
 
 
 @pytest.mark.parametrize("name", ["folder", "tfds"])

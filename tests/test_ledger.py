@@ -200,9 +200,23 @@ def test_the_table_on_the_terminal_is_80_columns_wide_and_sorted(
         summarise(tmp_path / name, encoder=encoder)
     lines = show(capsys, "--runs", str(tmp_path), "--sort", "run").splitlines()
     assert max(map(len, lines[:-1])) <= 80
-    assert [line.split()[0] for line in lines[2:4]] == ["a", "b_run_with_a_…"]
+    assert [line.split()[0] for line in lines[2:4]] == ["a", "b_run_with_a…"]
     assert "do not compare with Inception's" in lines[-1]
     assert "critic_lr" in show(capsys, "--runs", str(tmp_path), "--sort", "critic_lr")
+
+
+def test_the_table_on_the_terminal_says_what_is_done_and_what_is_not_finished(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "b").mkdir()
+    made = History.from_rows({"epoch": i, "g_loss": -2.68e-05} for i in range(240))
+    settings = flat(Settings(epochs=10000))
+    ledger.write_summary(tmp_path / "b", settings, made, status="stopped", verdict="healthy")
+    summarise(tmp_path / "a")
+    lines = show(capsys, "--runs", str(tmp_path), "--sort", "run").splitlines()
+    assert [line.split()[3] for line in lines[2:4]] == ["400", "240"]
+    assert "-2.68e-05" in lines[3]
+    assert lines[4:] == ["Not finished: b, stopped after 240 of 10000."]
 
 
 def test_two_runs_stand_side_by_side_with_their_curves(

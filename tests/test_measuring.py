@@ -260,7 +260,7 @@ def test_samples_need_no_dataset_and_depend_on_the_seed_alone(
     monkeypatch.setattr("wgan_jax.data.digits.read", no_data)
     command = ("sample", "--workdir", trained, "--n", 5)
     assert ask(*command)[0] == 0
-    first = sorted((trained / "generated").glob("*.png"))
+    first = sorted((trained / "generated" / "samples_000004_seed0").glob("*.png"))
     assert len(first) == 5
     with Image.open(first[0]) as picture:
         assert (picture.size, picture.mode) == ((8, 8), "L")

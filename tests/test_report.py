@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import resource
+import shlex
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -20,7 +21,7 @@ from wgan_jax import report
 from wgan_jax.errors import UserError
 from wgan_jax.health.verdict import Finding, Verdict
 from wgan_jax.keys import METRICS
-from wgan_jax.record import curves, panels
+from wgan_jax.record import curves, panels, sections
 from wgan_jax.record.pages import Page, Section, markdown, show
 from wgan_jax.record.sections import duration
 from wgan_jax.record.webpage import MAX_GRIDS, choose, webpage
@@ -217,6 +218,14 @@ def test_files_that_are_missing_or_damaged_cost_only_themselves(tmp_path: Path) 
     text = (folder / "report.md").read_text()
     assert "metrics.jsonl has 2 damaged lines" in text
     assert data_of((folder / "report.html").read_text())["grids"] == []
+
+
+def test_the_command_can_be_pasted_back(tmp_path: Path) -> None:
+    folder = make(tmp_path / "a", 5, grids=0)
+    command = ["run.py", "--config", "my file.py", "--config.critic.filters=(8, 16)"]
+    (folder / "environment.json").write_text(json.dumps({"command": command}))
+    row = dict(sections.environment(read(folder)).rows)
+    assert shlex.split(row["command"]) == command
 
 
 @pytest.mark.parametrize("n", [1, 2, 5])

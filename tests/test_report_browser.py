@@ -132,6 +132,12 @@ def test_pointing_at_a_chart_reads_that_epoch_in_all_charts(browser: Browser, pa
     assert browser.errors() == []
 
 
+def test_the_marks_of_shares_differ_where_the_shares_do(browser: Browser, page: str) -> None:
+    browser.call("/url", url=page)
+    marks = browser.run("[0, .005, .01, .0125, .3, 1].map(v => mark(v, {percent: true}))")
+    assert marks == ["0%", "0.5%", "1%", "1.25%", "30%", "100%"]
+
+
 def test_light_and_dark_differ_and_text_stands_out_in_both(browser: Browser, page: str) -> None:
     shades = {}
     for scheme in ("light", "dark"):

@@ -54,6 +54,9 @@ def test_the_run_in_a_notebook(finished):
     distance = finished.history["wasserstein_distance"]
     assert distance.shape == (6,)
     assert distance.tolist() == [line["wasserstein_distance"] for line in lines(finished.workdir)]
+    for n, seed in ((0, 0), (-1, 0), (1, -1), (1, 2**32)):
+        with pytest.raises(UserError, match="must be at least 1"):
+            finished.sample(n, seed)
     pictures = finished.sample(5)
     assert (pictures.shape, pictures.dtype) == ((5, 8, 8, 1), np.uint8)
     np.testing.assert_array_equal(pictures, finished.sample(5))
@@ -338,6 +341,22 @@ def test_a_caveat_is_printed_once_and_recorded_with_each_measurement(
     assert all(caveat in line["caveats"][0] for line in measured)
 
 
+def test_a_measurement_stands_under_its_epochs_block_or_names_the_epoch(tiny, tmp_path, capsys):
+    config = tiny | {"epochs": 8, "log_every": 3, "quality_every": 2, "sample_every": 0}
+    quality = {"encoder": "none", "n": 8, "batch_size": 8}
+    train(config | {"quality": quality}, tmp_path / "run")
+    said = capsys.readouterr().out.splitlines()
+    marks = ("Epoch ", "  Computing")
+    assert [line.split(" [")[0].strip() for line in said if line.startswith(marks)] == [
+        "Computing quality metrics (epoch 1)...",
+        "Epoch 2/8",
+        "Computing quality metrics (epoch 3)...",
+        "Epoch 5/8",
+        "Computing quality metrics...",
+        "Computing quality metrics (epoch 7)...",
+    ]
+
+
 def test_init_from_takes_weights_and_nothing_else(finished, tiny, tmp_path, monkeypatch):
     config = tiny | {"epochs": 1, "init_from": str(finished.workdir)}
     session_states = []
@@ -352,6 +371,16 @@ def test_init_from_takes_weights_and_nothing_else(finished, tiny, tmp_path, monk
     assert int(start.epoch) == 0
     assert same_bits(start.generator.params, finished.state.generator.params)
     assert not same_bits(start.critic.opt_state, finished.state.critic.opt_state)
+
+
+def test_a_tilde_is_the_home_folder(finished, tiny, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(finished.workdir.parent))
+    monkeypatch.chdir(tmp_path)
+    config = tiny | {"epochs": 1, "init_from": f"~/{finished.workdir.name}"}
+    run = train(config, "~/of_home", quiet=True)
+    assert run.workdir == finished.workdir.parent / "of_home"
+    assert (run.workdir / "metrics.jsonl").exists()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_no_thread_stays_of_the_run_that_weights_come_from(finished):
@@ -392,9 +421,7 @@ def test_two_processes_cannot_train_in_one_folder(tiny, tmp_path):
     ("images", "says"),
     [
         (np.zeros((20, 8, 8, 1), np.float32), "must be uint8"),
-        (np.zeros((20, 9, 9, 1), np.uint8), r"must be \[n, 8, 8, 1 or 3\]"),
-        (np.zeros((20, 8, 8, 4), np.uint8), r"must be \[n, 8, 8, 1 or 3\]"),
-        (np.zeros((8, 8), np.uint8), r"must be \[n, 8, 8, 1 or 3\]"),
+        (np.zeros((20, 9, 9, 1), np.uint8), r"must be \[n, 8, 8, 1 or 3\], got .*: resize them"),
         (np.zeros((0, 8, 8, 1), np.uint8), "empty"),
         (np.zeros((7, 8, 8, 1), np.uint8), "batch_size = 8 is larger than the dataset"),
     ],
@@ -469,6 +496,22 @@ def test_pictures_that_vanish_while_they_are_streamed_end_the_run(tiny, tmp_path
     Image.new("RGB", (8, 8)).save(pictures / "00.png")
     with pytest.raises(UserError, match=r"larger than the dataset|not those"):
         train(config, tmp_path / "run", quiet=True)
+
+
+def test_what_is_trained_on_and_what_was_left_out_is_said_and_kept(tiny, tmp_path, capsys):
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for i in range(100):
+        Image.fromarray(np.full((8, 8, 3), i, np.uint8)).save(pictures / f"{i:02d}.png")
+    (pictures / "bad.png").write_bytes(b"no picture")
+    config = tiny | {"data": {"name": f"folder:{pictures}"}, "epochs": 1}
+    train(config, tmp_path / "run")
+    said = capsys.readouterr().out
+    assert f"Training on folder:{pictures}: 100 images of 8x8x3, 0.0 MB, fingerprint" in said
+    assert "  1 of 101 pictures cannot be read\n  left out: " in said
+    kept = json.loads((tmp_path / "run" / "dataset.json").read_text())["notes"]
+    assert f"left out: {pictures / 'bad.png'}" in kept[1]
+    train(config | {"epochs": 2}, tmp_path / "run", quiet=True)  # the notes are no other images
 
 
 def test_a_long_compilation_is_told_and_a_short_one_is_not():

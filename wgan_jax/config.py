@@ -191,11 +191,16 @@ def resolve(config: Mapping[str, Any] | ConfigDict | Settings) -> Settings:
     """Validated settings from a config.
 
     Raises:
-      UserError: an unknown field (naming the nearest right one), a value of the wrong type, or
-        one out of its range.
+      UserError: no config at all, an unknown field (naming the nearest right one), a value of the
+        wrong type, or one out of its range.
     """
     if isinstance(config, Settings):
         settings = config
+    elif not isinstance(config, Mapping | ConfigDict):
+        raise UserError(
+            f"config must be a ConfigDict or a dictionary, got {type(config).__name__}: begin with "
+            "wgan_jax.config.base(), or with an experiment's get_config()."
+        )
     else:
         given = config.to_dict() if isinstance(config, ConfigDict) else config
         settings = _build(Settings, given, "")
@@ -276,7 +281,7 @@ def _build(cls: type[Any], given: Mapping[str, Any], prefix: str) -> Any:
                 raise UserError(f"config.{prefix}{name} is a group of fields: set one of them.")
             values[name] = _build(types[name], value, f"{prefix}{name}.")
         else:
-            values[name] = _cast(value, types[name], prefix + name)
+            values[name] = _cast(_plain(value), types[name], prefix + name)
     return cls(**values)
 
 
@@ -286,6 +291,13 @@ def unknown_field(name: str) -> str:
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f" Did you mean config.{near[0]}?" if near else " run.py --fields lists those that do."
     return f"config.{name} does not exist.{hint}"
+
+
+def _plain(value: Any) -> Any:
+    """Numbers of NumPy, which is not imported for this, as Python's: notebooks have them."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    return type(value)(map(_plain, value)) if type(value) in (list, tuple) else value
 
 
 def _cast(value: Any, wanted: Any, name: str) -> Any:

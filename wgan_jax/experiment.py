@@ -53,7 +53,7 @@ def _overridden(config: ConfigDict, overrides: Sequence[str]) -> ConfigDict:
     for flag in overrides:
         if flag.startswith("--"):
             _refuse_unknown(flag.removeprefix("--").partition("=")[0])
-    values, argv = flags.FlagValues(), ["run.py", *overrides]
+    values, argv = flags.FlagValues(), ["run.py", *_last_of_each(overrides)]
     config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=argv)
     try:
         rest = values(argv)
@@ -62,6 +62,18 @@ def _overridden(config: ConfigDict, overrides: Sequence[str]) -> ConfigDict:
     if len(rest) > 1:
         raise UserError(f"{rest[1]!r} is not understood: fields are set by --config.NAME=VALUE.")
     return config
+
+
+def _last_of_each(overrides: Sequence[str]) -> list[str]:
+    """The overrides but for those that a later one replaces; the flags' library joins tuples."""
+    last: dict[str, list[str]] = {}
+    name = ""
+    for part in overrides:
+        if part.startswith("--"):
+            name = part.partition("=")[0]
+            last[name] = []
+        last.setdefault(name, []).append(part)
+    return [part for parts in last.values() for part in parts]
 
 
 def _refuse_unknown(name: str) -> None:

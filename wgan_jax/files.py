@@ -25,7 +25,7 @@ def cache_dir() -> Path:
     return expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "wgan-jax"
 
 
-def expanded(path: str) -> Path:
+def expanded(path: str | Path) -> Path:
     """The path with `~` replaced; as it is where there is no such user."""
     return Path(os.path.expanduser(path))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,13 @@ from wgan_jax.record.workdir import read
 
 # Column -> (heading, width, kept to the right): 80 columns with the spaces between.
 SHOWN = {
-    "run": ("Run", 14, False),
+    "run": ("Run", 13, False),
     "date": ("Date", 10, False),
     "batch": ("Batch", 5, True),
-    "epochs": ("Epochs", 6, True),
+    "done": ("Epochs", 6, True),
     "stability": ("Stability", 9, False),
     "d_loss": ("D", 9, True),
-    "g_loss": ("G", 8, True),
+    "g_loss": ("G", 9, True),
     "fid": ("FID", 6, True),
     "is": ("IS", 5, True),
 }
@@ -44,12 +45,23 @@ def show(folder: Path, sort: str = "date", reverse: bool = False) -> str:
     for row in ledger.order(rows, sort, reverse):
         cells = {name: ledger.cell(row, name) for name in columns}
         lines.append(_line(cells | {"date": ledger.cell(row, "date")[:10]}, columns))
+    unfinished = [_standing(row) for row in rows if row.get("status") not in ("finished", None)]
+    if unfinished:
+        lines += textwrap.wrap(f"Not finished: {'; '.join(unfinished)}.", len(lines[0]))
     others = sorted({str(row.get("encoder")) for row in rows} - {"inception", "none", "", "None"})
     if others:
         lines.append(f"FID and IS by {', '.join(others)} do not compare with Inception's.")
     named = map(printable, damaged)
     lines += [f"{name}: its {ledger.SUMMARY} is damaged and was left out." for name in named]
     return "\n".join(lines)
+
+
+def _standing(row: dict[str, Any]) -> str:
+    """Where a run stands that is not finished, e.g. `digits_wgan, stopped after 240 of 10000`."""
+    run, status, done, epochs = (
+        printable(ledger.cell(row, name)) for name in ("run", "status", "done", "epochs")
+    )
+    return f"{run}, {status} after {done} of {epochs}"
 
 
 def _rows(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:

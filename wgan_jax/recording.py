@@ -196,16 +196,20 @@ class Recorder:
 
     def _show(self, played: Played) -> None:
         """The guide's block for each epoch that is due, and quality where it was measured."""
-        every = self.settings.log_every
         for i, epoch in enumerate(played.epochs.tolist()):
-            if every and (epoch + 1) % every == 0:
+            if self._has_block(epoch):
                 row = {key: float(column[i]) for key, column in played.columns.items()}
                 self.say(epoch_block(epoch, self.settings.epochs, row))
         if played.quality is not None:
             self._encoder = played.quality.encoder
             new = [caveat for caveat in played.quality.caveats if caveat not in self.told]
             self.told.update(new)
-            self.say(quality_block(played.quality, new))
+            where = "" if self._has_block(played.last) else f" (epoch {played.last})"
+            self.say(quality_block(played.quality, new, where))
+
+    def _has_block(self, epoch: int) -> bool:
+        every = self.settings.log_every
+        return bool(every) and (epoch + 1) % every == 0
 
     def _mirrors(self) -> list[Writer]:
         s, found = self.settings, list[Writer]()
@@ -254,11 +258,17 @@ class Follower(Recorder):
         return ()
 
 
-def quality_block(quality: Quality, caveats: Sequence[str]) -> str:
-    """The guide's lines for a measurement, and what a reader does not know yet."""
+def quality_block(quality: Quality, caveats: Sequence[str], where: str) -> str:
+    """The guide's lines for a measurement.
+
+    Args:
+      quality: what was measured.
+      caveats: what a reader does not know yet.
+      where: the epoch, if it has no block of its own above.
+    """
     own = quality.encoder not in ("inception", "none")  # whose ceiling nobody knows by heart
     real = quality.real.get("inception_score_mean") if own else None
-    lines = ["", "  Computing quality metrics..."]
+    lines = ["", f"  Computing quality metrics{where}..."]
     lines.append(quality_line(quality.values, quality.encoder, real))
     if quality.class_shares:
         lines.append(classes_line(quality.class_shares))

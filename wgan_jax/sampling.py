@@ -18,6 +18,7 @@ from wgan_jax.errors import UserError
 from wgan_jax.files import no_room
 from wgan_jax.gan.state import Game, GanState, Stream, root_key
 from wgan_jax.measuring import to_stderr
+from wgan_jax.quality.pictures import SUFFIXES
 from wgan_jax.record.samples import save_grid
 from wgan_jax.starting import open_run
 
@@ -42,13 +43,17 @@ def sample(
       workdir: the run's folder.
       n: how many pictures; of an interpolation, rows of eight.
       checkpoint: `latest`, `best`, `healthy`, or a number of epochs.
-      out: where to; default: `generated/` in the run's folder.
+      out: the folder, or the `.png` of one picture; default: in the run's `generated/`, named after
+        the epochs and the seed.
       seed: other latents for another seed.
       grid: one picture of all, instead of a file for each.
       interpolate: one picture whose rows go from one latent to another along the sphere.
 
     Returns:
       The file or folder written.
+
+    Raises:
+      UserError: no such checkpoint, or the folder has other pictures that would stay among these.
     """
     most = MOST_IN_A_GRID if grid or interpolate else MOST
     if not 1 <= n <= most:
@@ -56,6 +61,9 @@ def sample(
     if not 0 <= seed < 2**32:
         raise UserError(f"--seed={seed} must be at least 0 and below 2**32.")
     game, epoch, state = open_run(workdir, checkpoint, to_stderr)
+    kind = "interpolation" if interpolate else "grid" if grid else "samples"
+    name, one = f"{kind}_{epoch:06d}_seed{seed}", grid or interpolate
+    path = _file(out, workdir, name) if one else _folder(out, workdir, name, n)
     key = jax.random.fold_in(root_key(game.settings.seed), Stream.SAMPLES)
     key = jax.random.fold_in(key, seed)
     latents = game.latents(key, 2 * n if interpolate else n)
@@ -63,16 +71,34 @@ def sample(
         latents = between(latents[:n], latents[n:], STEPS).reshape(n * STEPS, -1)
     with enough_memory("ask for fewer, --n"):
         pictures = draw(game, state, latents)
-    path = out or workdir / "generated"
-    if grid or interpolate:
-        kind = "interpolation" if interpolate else "grid"
-        if path.suffix != ".png":
-            path = path / f"{kind}_{epoch:06d}_seed{seed}.png"
+    if one:
         save_grid(pictures, path, columns=STEPS if interpolate else round(math.sqrt(n)))
     else:
         _save_each(pictures, path)
     to_stderr(f"{len(pictures)} pictures after {epoch} epochs: {path}")
     return path
+
+
+def _file(out: Path | None, workdir: Path, name: str) -> Path:
+    """Where one picture goes: `out`, or under its name into that folder."""
+    if out and out.suffix.lower() == ".png":
+        return out
+    if out and out.suffix and not out.is_dir():
+        raise UserError(f"--out={out}: a grid is a .png. Name one, or a folder to put it in.")
+    return (out or workdir / "generated") / f"{name}.png"
+
+
+def _folder(out: Path | None, workdir: Path, name: str, n: int) -> Path:
+    """Where n pictures go: no others may stay among them, for the folder is measured as one set."""
+    folder = out or workdir / "generated" / name
+    own = {folder / f"{i:06d}.png" for i in range(n)}
+    for path in folder.rglob("*"):
+        if path.suffix.lower() in SUFFIXES and path not in own:
+            raise UserError(
+                f"{folder} has other pictures, e.g. {path.name}, that would stay among these: "
+                "remove them, or give another folder with --out."
+            )
+    return folder
 
 
 def draw(game: Game, state: GanState, latents: Array) -> NDArray[np.uint8]:

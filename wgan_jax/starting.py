@@ -13,6 +13,7 @@ from jax import Array
 from wgan_jax import devices
 from wgan_jax.backend import quick_options
 from wgan_jax.errors import UserError
+from wgan_jax.files import expanded
 from wgan_jax.gan.state import Game, GanState, new_game, root_key
 from wgan_jax.record import claim
 from wgan_jax.record.checkpoints import Checkpoints, structure
@@ -34,7 +35,7 @@ def first_state(
     if found is not None:
         return found[0], devices.put(found[1], devices.everywhere(game.mesh))
     if game.settings.init_from:
-        fresh = weights_from(Path(game.settings.init_from), fresh)
+        fresh = weights_from(expanded(game.settings.init_from), fresh)
     return 0, fresh
 
 

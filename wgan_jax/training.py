@@ -23,6 +23,7 @@ from wgan_jax.config import Settings, resolve
 from wgan_jax.data.dataset import Dataset, from_array, load
 from wgan_jax.errors import Interrupted, RunFailed, UserError
 from wgan_jax.feeding import feed
+from wgan_jax.files import expanded
 from wgan_jax.gan.rounds import CHUNK, Chunk, chunk_program
 from wgan_jax.gan.state import Game, GanState, Stream, new_game, root_key
 from wgan_jax.health.judge import Verdict
@@ -63,7 +64,13 @@ class Run:
     verdict: Verdict
 
     def sample(self, n: int, seed: int = 0) -> NDArray[np.uint8]:
-        """n samples, uint8 [n, h, w, c]; the same for the same seed."""
+        """n samples, uint8 [n, h, w, c]; the same for the same seed.
+
+        Raises:
+          UserError: n or the seed is out of its range.
+        """
+        if n < 1 or not 0 <= seed < 2**32:
+            raise UserError(f"sample({n}, seed={seed}): n must be at least 1, the seed 0 or above.")
         key = root_key(self.settings.seed)
         seeded = jax.random.fold_in(jax.random.fold_in(key, Stream.SAMPLES), seed)
         sampler = jax.jit(self.game.sampler)(self.state, key)
@@ -98,7 +105,7 @@ def train(
     if images is not None:
         data = dataclasses.replace(settings.data, name="arrays")
         settings = dataclasses.replace(settings, data=data)
-    place = Path(workdir)
+    place = expanded(workdir)
     devices.check_divides(settings.batch_size, devices.mesh(settings.devices))
     dataset = hosts.together(lambda: read_images(settings, images))
     hosts.check_same("The settings", repr(settings))
@@ -212,7 +219,8 @@ class Session:
         self.ends.close()
 
     def _open(self) -> None:
-        """Compile, and begin to draw images."""
+        """Say what is trained on, compile, and begin to draw images."""
+        self.say(f"Training on {self.dataset.words}")
         self.feed = feed(self.game, self.dataset, self.key)
         self.ends.callback(self.feed.close)
         self.feed.start(self.state)

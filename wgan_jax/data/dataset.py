@@ -15,8 +15,10 @@ from PIL import Image
 from wgan_jax.config import DataSettings
 from wgan_jax.data import digits, folder, tfds_images
 from wgan_jax.data.sources import ArrayFile, Images, Source, fingerprint, read_all
-from wgan_jax.errors import UserError
+from wgan_jax.errors import UserError, printable
 from wgan_jax.files import expanded
+
+NOTES = 4  # of a dataset's notes that are printed; a run's `dataset.json` has all
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +30,7 @@ class Dataset:
       source: uint8 [n, size, size, channels], 0 to 255: an array if resident.
       fingerprint: 32 hex digits, of shape and pixels if resident (the same images in the same
         order), of the files if streamed.
-      notes: what a person should know, e.g. how many files could not be read.
+      notes: what a person should know: how many files could not be read, and which.
       files: digest of the files that the images come from, by name, length, beginning and end;
         "" where they come from none.
       names: digest of the names of these files; "" where they have none.
@@ -69,14 +71,27 @@ class Dataset:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What a run keeps to know its images again: name, shape, fingerprint, files, names."""
+        """What a run keeps to know its images again, and the notes on them."""
         return {
             "name": self.name,
             "shape": list(self.shape),
             "fingerprint": self.fingerprint,
             "files": self.files,
             "names": self.names,
+            "notes": list(self.notes),
         }
+
+    @property
+    def words(self) -> str:
+        """What it is and the first notes, for the person at the terminal."""
+        lines = [
+            f"{self.name}: {len(self):,} images of {'x'.join(map(str, self.shape[1:]))}, "
+            f"{self.nbytes / 1e6:.1f} MB, fingerprint {self.fingerprint[:8]}"
+        ]
+        lines += self.notes[:NOTES]
+        if len(self.notes) > NOTES:
+            lines.append(f"and {len(self.notes) - NOTES} more")
+        return "\n  ".join(map(printable, lines))
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -149,33 +164,77 @@ def from_array(
     """A dataset from an array in memory, or from a file that `np.load(path, mmap_mode="r")` mapped.
 
     Args:
-      images: uint8 [n, image_size, image_size, 1 or 3], or [n, image_size, image_size] for grey.
+      images: uint8 [n, image_size, image_size, 1 or 3], or [n, image_size, image_size] for grey;
+        or a list of such images.
       image_size: height and width.
       settings: whether to stream them; None: they are resident.
 
     Raises:
       UserError: another shape, dtype or range.
     """
+    images = _as_array(images)
     if images.dtype != np.uint8:
         raise UserError(
-            f"images must be uint8 from 0 to 255, got {images.dtype} from {images.min():.3g} to "
-            f"{images.max():.3g}: convert first, e.g. (127.5 * (x + 1)).round().astype('uint8')."
+            f"images must be uint8 from 0 to 255, got {images.dtype} from "
+            f"{float(images.min()):.3g} to {float(images.max()):.3g}: {_conversion(images)}."
         )
+    shape = list(images.shape)
     if images.ndim == 3:
         images = images[..., None]
     wanted = (image_size, image_size)
     if images.ndim != 4 or images.shape[1:3] != wanted or images.shape[3] not in (1, 3):
         raise UserError(
-            f"images must be [n, {image_size}, {image_size}, 1 or 3], got {list(images.shape)}: "
-            "resize them, or set config.image_size."
+            f"images must be [n, {image_size}, {image_size}, 1 or 3], got {shape}: "
+            f"{_reshaping(shape)}."
         )
-    if not len(images):
-        raise UserError("images is empty: give at least one batch of images.")
     if settings is None or not settings.stream:
         own = np.ascontiguousarray(images)
         return Dataset("arrays", own, fingerprint(own))
     lying = _file_behind(images) or np.ascontiguousarray(images)
     return Dataset("arrays", lying, fingerprint(lying), streamed=True, workers=settings.workers)
+
+
+def _as_array(images: NDArray[np.generic]) -> NDArray[Any]:
+    """An array of numbers from it, or from a list of arrays; one that is mapped stays so."""
+    try:
+        array = np.asanyarray(images)
+    except ValueError:
+        raise UserError(
+            "images have different shapes: resize them, then np.stack(images)."
+        ) from None
+    if array.dtype.kind not in "biuf":
+        raise UserError(
+            f"images must be an array, uint8 [n, h, w, 1 or 3], got {type(images).__name__} of "
+            f"{array.dtype}: load them first, e.g. np.load(path)."
+        )
+    if not array.size:
+        raise UserError("images is empty: give at least one batch of images.")
+    return array
+
+
+def _conversion(images: NDArray[Any]) -> str:
+    """What makes them uint8, as far as kind and range tell."""
+    whole = images.dtype.kind in "iu"
+    for least, most, of_whole, x in (
+        (0, 255, True, "x"),
+        (0, 1, False, "(255 * x).round()"),
+        (-1, 1, False, "(127.5 * (x + 1)).round()"),
+        (0, 255, False, "x.round()"),
+    ):
+        if whole == of_whole and least <= images.min() and images.max() <= most:
+            return f"convert first, {x}.astype('uint8')"
+    return "bring them into that range first"
+
+
+def _reshaping(shape: list[int]) -> str:
+    """What makes the shape right, as far as it tells."""
+    if len(shape) == 2 or (len(shape) == 3 and shape[-1] in (1, 3, 4)):
+        return "is it a single image? That is images[None]"
+    if len(shape) == 4 and shape[1] in (1, 3) and shape[3] not in (1, 3):
+        return "channels come last, np.moveaxis(images, 1, -1)"
+    if shape[-1] == 4:
+        return "drop the alpha channel, images[..., :3]"
+    return "resize them, or set config.image_size"
 
 
 def _refuse_too_large(dataset: Dataset, room: int | None) -> None:

@@ -1,8 +1,10 @@
-"""Your own pictures: a folder of PNG, JPEG and WebP files, walked recursively."""
+"""Your own pictures: a folder of PNG, JPEG, WebP and BMP files, walked recursively."""
 
 from __future__ import annotations
 
 import os
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +14,8 @@ from PIL import Image, ImageOps
 from wgan_jax.data.sources import Images, digest, edges, in_threads
 from wgan_jax.errors import UserError, first_line
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".jfif")
+_NOT_READ = (".gif", ".tif", ".tiff", ".avif", ".heic")  # many pictures in one, other depths
 _BAD_SHARE = 0.01  # more unreadable files than this stop the run
 _EDGE = 4096  # bytes read of a file's beginning and end to know it again
 
@@ -50,11 +53,13 @@ class Found:
       pictures: those that can be read, as far as their beginning and end show.
       digest: 32 hex digits that change with a picture's name, length, beginning or end.
       broken: one line on each that cannot be read.
+      others: one line on each kind of picture that is not read.
     """
 
     pictures: Pictures
     digest: str
     broken: tuple[str, ...]
+    others: tuple[str, ...]
 
     @property
     def names(self) -> str:
@@ -63,22 +68,31 @@ class Found:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        return tuple(f"left out: {line}" for line in self.broken)
+        n = len(self.pictures.names) + len(self.broken)
+        return (*self.others, *_left_out(self.broken, n))
 
 
 def find(root: Path) -> list[str]:
-    """All pictures under a folder, as paths from there, sorted folder by folder."""
+    """All files under a folder but for hidden ones, as paths from there, sorted folder by folder.
+
+    Links are followed, but into no folder that one is in already.
+    """
     if not root.is_dir():
         raise UserError(f"{root} is not a folder: config.data.name=folder:<path> needs one.")
-    found = [
-        os.path.relpath(os.path.join(place, name), root)
-        for place, _, names in os.walk(root, followlinks=True)
-        for name in names
-        if name.lower().endswith(SUFFIXES)
-    ]
-    if not found:
-        raise UserError(f"{root} has no picture in it: it needs {', '.join(SUFFIXES)} files.")
+    found = []
+    around = {str(root): {os.path.realpath(root)}}
+    for place, folders, names in os.walk(root, followlinks=True):
+        inside = around.pop(place)
+        there = {name: os.path.realpath(os.path.join(place, name)) for name in folders}
+        folders[:] = [name for name in folders if _is_meant(name) and there[name] not in inside]
+        around |= {os.path.join(place, name): inside | {there[name]} for name in folders}
+        found += [os.path.relpath(os.path.join(place, n), root) for n in names if _is_meant(n)]
     return sorted(found, key=lambda name: name.split(os.sep))
+
+
+def _is_meant(name: str) -> bool:
+    """Whether a file or folder is a person's own: systems and archives leave others beside them."""
+    return not name.startswith(".") and name != "__MACOSX"
 
 
 def survey(root: Path, classes: tuple[str, ...], size: int) -> Found:
@@ -92,7 +106,11 @@ def survey(root: Path, classes: tuple[str, ...], size: int) -> Found:
     Raises:
       UserError: no folder, no picture, an unknown class, or more than 1 % unreadable files.
     """
-    names = _of_classes(root, find(root), classes)
+    files = _of_classes(root, find(root), classes)
+    names = [name for name in files if name.lower().endswith(SUFFIXES)]
+    if not names:
+        where = f"its subfolders {', '.join(classes)}" if classes else "it"
+        raise UserError(f"{root} has no picture in {where}: it needs {', '.join(SUFFIXES)} files.")
     marks, kept, broken = [], [], []
     for name, mark in zip(names, in_threads(lambda n: _look(root / n, size), names), strict=True):
         if isinstance(mark, str):
@@ -102,7 +120,7 @@ def survey(root: Path, classes: tuple[str, ...], size: int) -> Found:
             kept.append(name)
     _refuse_too_many(broken, len(names))
     content = digest(size, *(part for pair in zip(kept, marks, strict=True) for part in pair))
-    return Found(Pictures(root, tuple(kept), size), content, tuple(broken))
+    return Found(Pictures(root, tuple(kept), size), content, tuple(broken), _not_read(files))
 
 
 def read(found: Found) -> tuple[Images, tuple[str, ...]]:
@@ -124,8 +142,9 @@ def read(found: Found) -> tuple[Images, tuple[str, ...]]:
         else:
             images[count] = image
             count += 1
-    _refuse_too_many(broken, len(images) + len(found.broken))
-    return images[:count], tuple(f"left out: {line}" for line in broken)
+    n = len(images) + len(found.broken)
+    _refuse_too_many(broken, n)
+    return images[:count], (*found.others, *_left_out(broken, n))
 
 
 def squared(picture: Image.Image, size: int) -> Image.Image:
@@ -146,10 +165,20 @@ def _of_classes(root: Path, names: list[str], classes: tuple[str, ...]) -> list[
                 f"config.data.classes: {root} has no subfolder {wanted!r} (it has: "
                 f"{', '.join(known[:8]) or 'none'})."
             )
-    kept = [name for name in names if name.split(os.sep)[0] in classes]
-    if not kept:
-        raise UserError(f"{root} has no picture in its subfolders {', '.join(classes)}.")
-    return kept
+    return [name for name in names if name.split(os.sep)[0] in classes]
+
+
+def _not_read(files: list[str]) -> tuple[str, ...]:
+    """How many pictures there are of each kind that is not read."""
+    kinds = Counter(os.path.splitext(name)[1].lower() for name in files)
+    return tuple(f"{kinds[kind]:,} {kind} files are not read" for kind in _NOT_READ if kinds[kind])
+
+
+def _left_out(broken: Sequence[str], n: int) -> tuple[str, ...]:
+    """How many of n pictures cannot be read, and each by name."""
+    if not broken:
+        return ()
+    return (f"{len(broken)} of {n:,} pictures cannot be read", *(f"left out: {b}" for b in broken))
 
 
 def _refuse_too_many(broken: list[str], n: int) -> None:

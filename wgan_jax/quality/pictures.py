@@ -15,7 +15,7 @@ from PIL import Image
 
 from wgan_jax.errors import UserError, first_line
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".jfif")
 GREY, TRANSPARENT, COLOUR = ("1", "L"), ("RGBA", "LA", "PA"), ("RGB", "P", "CMYK", "YCbCr")
 
 Images = NDArray[np.uint8]

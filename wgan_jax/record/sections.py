@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from typing import Any
 
@@ -178,7 +179,7 @@ def environment(run: Run) -> Section:
     if found.get("untracked"):
         rows.append(("untracked", ", ".join(map(str, found["untracked"]))))
     if found.get("command"):
-        rows.append(("command", " ".join(map(str, found["command"]))))
+        rows.append(("command", shlex.join(map(str, found["command"]))))
     rows += [(name, str(version)) for name, version in (found.get("versions") or {}).items()]
     return Section("Environment", ("What", "Value"), rows, long=True)
 

@@ -31,7 +31,7 @@ function say(value, chart) {
 // A value at the y axis: short.
 function mark(value, chart) {
   const size = Math.abs(value);
-  if (chart.percent) return Math.round(100 * value) + "%";
+  if (chart.percent) return Number((100 * value).toPrecision(3)) + "%";
   if (size && (size < 1e-3 || size >= 1e5)) return Number(value.toPrecision(2)).toExponential().replace("-", "−").replace("e+", "e");
   return Number(value.toPrecision(3)).toLocaleString("en-US", {maximumFractionDigits: 6}).replace("-", "−");
 }
