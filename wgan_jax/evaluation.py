@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -21,7 +22,7 @@ from wgan_jax.config import encoder_of
 from wgan_jax.data.dataset import Dataset
 from wgan_jax.data.digits import read_labelled
 from wgan_jax.errors import UserError
-from wgan_jax.files import cache_dir
+from wgan_jax.files import NOT_KEPT, cache_dir, if_writable
 from wgan_jax.gan.state import Game, GanState, Stream, root_key, to_uint8
 from wgan_jax.quality.compare import compare
 from wgan_jax.quality.encoders import Encoding, Wanted, build
@@ -247,7 +248,8 @@ def shown(batches: Iterable[NDArray[np.uint8]], n: int, what: str) -> Iterator[N
 def real_statistics(
     encoding: Encoding, dataset: Dataset, split: str, say: Callable[[str], None] = print
 ) -> Statistics | None:
-    """Statistics of a dataset by an encoder, with the covariance's root; computed once and kept.
+    """Statistics of a dataset by an encoder, with the covariance's root; computed once and kept
+    where they can be.
 
     None on a process that is not the first, and has not kept what the first has.
     """
@@ -255,7 +257,7 @@ def real_statistics(
     source = f"{dataset.name}/{split}" if dataset.name.startswith("tfds:") else dataset.name
     path = _statistics_path(repr(protocol), dataset.fingerprint)
     kept: Statistics | None = None
-    if path.exists():
+    if os.path.exists(path):  # `path.exists` raises where the folder may not be looked into
         try:
             found = load(path)
             if found.protocol == protocol and found.n == count:
@@ -267,7 +269,12 @@ def real_statistics(
     say(f"Encoding the {count:,} real images of {source} (once) ...")
     batches = shown(dataset.batches(encoding.batch_size), count, "Real images")
     statistics = encoding.collect(batches, count, source).with_root()
-    hosts.by_first(lambda: statistics.save(path))
+
+    def keep() -> None:
+        with if_writable(say, f"these statistics are {NOT_KEPT}"):
+            statistics.save(path)
+
+    hosts.by_first(keep)
     return statistics
 
 

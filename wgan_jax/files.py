@@ -15,6 +15,7 @@ except ImportError:  # Windows has no flock; there two processes are not kept ap
     fcntl = None  # type: ignore[assignment]
 
 CACHE_VARIABLE = "WGAN_JAX_CACHE"
+NOT_KEPT = f"not kept for the next time; ${CACHE_VARIABLE} names another place"
 
 
 class NotWritten(UserError):
