@@ -146,6 +146,9 @@ def _damaged(path: Path) -> UserError:
 
 def _refuse_other_settings(workdir: Path, old: Settings, new: Settings) -> None:
     changed = difference(old, new)
+    folders = all(name.startswith("folder:") for name in (old.data.name, new.data.name))
+    if folders and (workdir / "dataset.json").exists():
+        changed.pop("data.name", None)  # pictures may have moved: `refuse_other_images` knows them
     if new.epochs < old.epochs:
         changed["epochs"] = (old.epochs, new.epochs)
     elif new.epochs != old.epochs:
