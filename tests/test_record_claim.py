@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -73,3 +74,19 @@ def test_a_place_decides_where_nothing_else_tells_the_images(begun: Path) -> Non
         settle(begun, *images("folder:elsewhere"))
     with pytest.raises(UserError, match="other settings"):
         settle(begun, *images("digits"))
+
+
+@pytest.mark.parametrize(("event", "kept"), [("finished", True), ("stopped", False)])
+def test_a_run_with_nothing_left_to_do_keeps_its_settings(
+    begun: Path, event: str, kept: bool
+) -> None:
+    settings, known = images("folder:elsewhere")
+    (begun / "checkpoints" / str(settings.epochs)).mkdir(parents=True)
+    append_event(begun, event, settings.epochs - 1)
+    settle(begun, dataclasses.replace(settings, log_every=7), known)
+    found = load_settings(begun)
+    assert (found.log_every == settings.log_every) is kept
+    assert found.data.name == "folder:elsewhere"
+    longer = dataclasses.replace(settings, epochs=settings.epochs + 1, log_every=7)
+    settle(begun, longer, known)
+    assert load_settings(begun) == longer
