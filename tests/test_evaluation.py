@@ -132,6 +132,23 @@ def test_the_real_images_are_encoded_once(tiny: dict[str, Any]) -> None:
     assert "1,797" in said[0]
 
 
+def test_a_cache_that_cannot_be_written_costs_what_it_would_keep_alone(
+    tiny: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    game, state, dataset = game_of(tiny)
+    kept = Evaluator(game, dataset, silent).measure(state, 0)
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("WGAN_JAX_CACHE", str(tmp_path / "file" / "cache"))
+    said: list[str] = []
+    assert Evaluator(game, dataset, said.append).measure(state, 0) == kept
+    assert "the digits encoder is not kept" in capsys.readouterr().err
+    assert ["statistics are not kept" in line for line in said] == [False, True]
+    assert "$WGAN_JAX_CACHE names another place" in said[1]
+
+
 def test_without_weights_pixels_are_measured_and_the_command_is_named(tiny: dict[str, Any]) -> None:
     game, state, dataset = game_of(tiny, encoder="inception")
     said: list[str] = []

@@ -235,6 +235,22 @@ def test_a_run_is_measured_into_its_folder(ask: Ask, trained: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_measurement_is_printed_where_the_folder_cannot_be_written(
+    ask: Ask, trained: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(trained, tmp_path / "theirs", ignore=shutil.ignore_patterns("quality.*"))
+    for name in ("quality.json", "quality.png"):
+        (tmp_path / "theirs" / name).mkdir()
+    code, out, err = ask("evaluate", "--workdir", tmp_path / "theirs", "--n", 100, "--json")
+    assert code == 0
+    assert json.loads(out)["fid"] > 0
+    lines = err.splitlines()
+    assert "quality.json cannot be written" in lines[-2]
+    assert "the measurement is printed alone" in lines[-2]
+    assert "quality.png cannot be written" in lines[-1]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("flags", "size"), [((), 64), (("--batch-size", 50), 50)])
 def test_a_run_is_encoded_in_batches_of_its_size_or_the_size_given(
     ask: Ask, trained: Path, monkeypatch: pytest.MonkeyPatch, flags: tuple[object, ...], size: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -146,6 +147,75 @@ def test_a_best_that_a_rollback_drops_leaves_its_place_to_the_one_before(saved):
     checkpoints.drop_after(1)
     assert "best" not in checkpoints.marks
     checkpoints.close()
+
+
+RECORD = [  # epoch, verdict, FID, encoder; each is told by the checkpoint after it
+    (0, "healthy", 1.0, "inception"),
+    (1, "healthy", 12.5, "digits"),
+    (2, "warning", None, ""),
+    (3, "failing", 8.0, "digits"),  # its checkpoint is gone
+    (4, "failing", 14.0, "digits"),
+    (5, "failing", None, ""),
+]
+
+
+def record(folder: Path, lost: tuple[int, ...] = ()) -> None:
+    """Such lines in `metrics.jsonl`, without those of the lost epochs."""
+    rows = []
+    for epoch, verdict, fid, encoder in RECORD:
+        quality = {"fid_score": fid, "encoder": encoder} if fid else {}
+        if epoch not in lost:
+            rows.append(json.dumps({"epoch": epoch, "verdict": verdict, **quality}))
+    (folder / "metrics.jsonl").write_text("\n".join(rows) + "\n")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [None, "", "{}", "[1]", "7", '{"best": 5}', '{"best": {"epoch": 2}}', '{"healthy": {}}', "{"],
+)
+def test_lost_marks_are_taken_from_the_record(saved, damage):
+    """Checkpoints 2, 3, 5 and 6 stand: 2 is the best of them, 3 the last that was healthy."""
+    record(saved.parent)
+    if damage is None:
+        (saved / "marks.json").unlink()
+    else:
+        (saved / "marks.json").write_text(damage)
+    said: list[str] = []
+    checkpoints = Checkpoints(saved, keep=1, say=said.append)
+    best = {"epoch": 2, "fid_score": 12.5, "encoder": "digits"}
+    assert checkpoints.marks == {"healthy": {"epoch": 3}, "best": best}
+    assert "the best checkpoint is 2, the last healthy one 3." in said[0]
+    checkpoints.save(7, state(7), healthy=False)
+    checkpoints.mark_best(7, 11.0, "digits")
+    checkpoints.close()
+    assert checkpoints.epochs() == [2, 3, 7]
+    again = Checkpoints(saved, say=said.append)
+    assert again.marks["best"]["epoch"] == 7
+    assert len(said) == 1
+
+
+def test_where_the_record_is_lost_too_nothing_is_pruned_that_may_be_the_best(saved):
+    record(saved.parent, lost=(1, 4))
+    (saved / "marks.json").write_text("")
+    said: list[str] = []
+    checkpoints = Checkpoints(saved, keep=1, say=said.append)
+    assert "the best checkpoint is not known, the last healthy one 3." in said[0]
+    checkpoints.save(7, state(7))
+    checkpoints.close()
+    assert checkpoints.epochs() == [2, 3, 5, 7]  # 6 was not measured
+
+
+def test_a_reader_of_lost_marks_finds_the_best_and_writes_nothing(saved):
+    record(saved.parent)
+    (saved / "marks.json").unlink()
+    said: list[str] = []
+    reader = Checkpoints(saved, say=said.append, read_only=True)
+    found = reader.restore(state(0), "best")
+    assert (found is not None and found[0], len(said)) == (2, 1)
+    assert reader.restore(state(0))[0] == 6
+    reader.close()
+    assert not (saved / "marks.json").exists()
+    assert len(said) == 1
 
 
 def test_an_unfinished_checkpoint_does_not_count(saved):

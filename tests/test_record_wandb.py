@@ -206,6 +206,32 @@ own.finish()
     assert [row["mine"] for row in history(list(records(path)))] == [1]
 
 
+def test_a_copied_folder_is_another_run_and_a_moved_one_the_same(tmp_path: Path) -> None:
+    code = """
+import shutil
+from wgan_jax.record import wandb as ours
+
+def begun(place):
+    run = ours.init_wandb("digits", mode="offline", workdir=place)
+    run.finish()
+    return run.id
+
+first = begun("run")
+shutil.copytree("run", "copy")
+copy = begun("copy")
+assert begun("run") == first
+shutil.move("run", "moved")
+print(first, copy, begun("copy"), begun("moved"))
+"""
+    env = environment(PYTHONPATH=str(ROOT))
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, cwd=tmp_path, env=env, stdout=subprocess.PIPE
+    )
+    first, copy, copy_again, moved = done.stdout.split()
+    assert copy != first
+    assert (copy_again, moved) == (copy, first)
+
+
 def test_a_resumed_run_is_the_same_run(tmp_path: Path) -> None:
     for first in (0, 10):
         play(tmp_path, "offline", f"log(mirror, {first}, {first + 9})")

@@ -228,6 +228,27 @@ def test_the_command_can_be_pasted_back(tmp_path: Path) -> None:
     assert shlex.split(row["command"]) == command
 
 
+def test_values_of_another_kind_are_left_out_and_said(tmp_path: Path) -> None:
+    folder = make(tmp_path / "a", 200, grids=0)
+    odd: dict[str, dict[str, object]] = {
+        "config.json": {"epochs": "x", "clip": [1], "objective": 5, "quality_every": None},
+        "environment.json": {"versions": 5, "command": 5, "earlier": True, "untracked": "x"},
+        "metrics.jsonl": {"class_shares": {"cat": "x"}},
+    }
+    for name in ("config.json", "environment.json"):
+        found = json.loads((folder / name).read_text())
+        (folder / name).write_text(json.dumps(found | odd[name]))
+    with (folder / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps({"epoch": 200, **odd["metrics.jsonl"]}) + "\n")
+    report.report(folder)
+    wanted = {
+        f"{name}: its {key} is damaged and was left out." for name in odd for key in odd[name]
+    }
+    assert set(read(folder).faults) == wanted
+    text = (folder / "report.md").read_text()
+    assert all(f"- {fault}" in text.replace("\\", "") for fault in wanted)
+
+
 @pytest.mark.parametrize("n", [1, 2, 5])
 def test_a_run_just_begun_has_a_report(tmp_path: Path, n: int) -> None:
     folder = make(tmp_path / "a", n, grids=1)

@@ -19,7 +19,6 @@ from PIL import Image
 
 from tests.small_runs import STREAMED, lines, power_cut, same_bits
 from wgan_jax import train, training
-from wgan_jax.backend import compiling
 from wgan_jax.errors import Interrupted, UserError
 from wgan_jax.history import History
 from wgan_jax.keys import ROUND_KEYS
@@ -512,22 +511,6 @@ def test_what_is_trained_on_and_what_was_left_out_is_said_and_kept(tiny, tmp_pat
     kept = json.loads((tmp_path / "run" / "dataset.json").read_text())["notes"]
     assert f"left out: {pictures / 'bad.png'}" in kept[1]
     train(config | {"epochs": 2}, tmp_path / "run", quiet=True)  # the notes are no other images
-
-
-def test_a_long_compilation_is_told_and_a_short_one_is_not():
-    said: list[str] = []
-    told = threading.Event()
-
-    def say(line: str) -> None:
-        said.append(line)
-        told.set()
-
-    with compiling(say, patience=60.0):
-        pass
-    with compiling(say, patience=0.0):
-        assert told.wait(10)
-    assert len(said) == 1
-    assert "cached" in said[0]
 
 
 def test_a_short_run_is_not_called_healthy(tiny, tmp_path, capsys):

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import math
+import os
+import re
+import sys
 import threading
+import warnings
+import zlib
 from collections.abc import Callable, Iterator
 from functools import cache
+from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -18,6 +26,7 @@ _LIBRARY_PRODUCTS = (
     "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT",
 )
 _LEAST_CACHED = 0.1  # seconds of compiling; by default programs of less than one are not kept
+_UNREADABLE = re.compile(r"Error reading persistent compilation cache entry for '(\w+)'")
 
 
 def compiler_options() -> dict[str, str]:
@@ -50,7 +59,8 @@ def _known(option: str, value: str) -> dict[str, str]:
 @contextlib.contextmanager
 def compiling(say: Callable[[str], None], patience: float = 10.0) -> Iterator[None]:
     """Say what is waited for, should it take more than `patience` seconds."""
-    line = "Compiling the program of the rounds; the next start on this machine finds it cached."
+    promise = "; the next start on this machine finds it cached" if _kept() else ""
+    line = f"Compiling the program of the rounds{promise}."
     timer = threading.Timer(patience, say, (line,))
     timer.daemon = True
     timer.start()
@@ -82,6 +92,60 @@ def use_compilation_cache() -> None:
 
     The user's own place for it (JAX_COMPILATION_CACHE_DIR) comes first.
     """
-    if jax.config.values["jax_compilation_cache_dir"] is None:
-        jax.config.update("jax_compilation_cache_dir", str(cache_dir() / "xla"))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", _LEAST_CACHED)
+    _mend_cache()
+    if jax.config.values["jax_compilation_cache_dir"] is not None:
+        return
+    folder = cache_dir() / "xla"
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+    if os.path.isdir(folder):
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+        least = _LEAST_CACHED if _kept() else math.inf  # jax would warn of each that it cannot keep
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", least)
+
+
+def _kept() -> bool:
+    """Whether programs that take long to compile are kept for the next start."""
+    known = jax.config.values
+    folder = known["jax_compilation_cache_dir"]
+    return bool(known["jax_enable_compilation_cache"] and folder and os.access(folder, os.W_OK))
+
+
+@cache
+def _mend_cache() -> None:
+    """Where jax warns that it cannot read an entry of the cache, remove that.
+
+    jax writes in place: a process that is killed, or a full disk, leaves a part, which jax compiles
+    anew at each start, and never replaces. It warns before it does.
+    """
+    others = warnings.showwarning
+
+    def show(message: Warning | str, *where: Any, **more: Any) -> None:
+        found = _UNREADABLE.match(str(message))
+        if found and _removed(found[1]):
+            print(f"{found[1]} was damaged in the cache: compiling it again.", file=sys.stderr)
+        else:
+            others(message, *where, **more)
+
+    warnings.showwarning = show
+
+
+def _removed(program: str) -> bool:
+    """Whether there were damaged entries of a program, and could be removed."""
+    place = Path(jax.config.values["jax_compilation_cache_dir"])
+    damaged = [entry for entry in place.glob(f"{program}-*-cache") if not _whole(entry)]
+    try:
+        for entry in damaged:
+            entry.unlink()
+    except OSError:
+        return False
+    return bool(damaged)
+
+
+def _whole(entry: Path) -> bool:
+    """Whether an entry is all there; one by zstandard, which jax may use, is not known to be."""
+    try:
+        zlib.decompress(entry.read_bytes())
+    except (OSError, zlib.error):
+        return False
+    return True

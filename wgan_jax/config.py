@@ -315,6 +315,15 @@ def _cast(value: Any, wanted: Any, name: str) -> Any:
     raise UserError(f"config.{name} = {value!r} must be {_KINDS.get(wanted, _LIST)}.")
 
 
+def fits(value: Any, default: Any) -> bool:
+    """Whether a value, as JSON has it, is of the kind that a field with this default takes."""
+    try:
+        _cast(value, type(default), "")
+    except UserError:
+        return False
+    return True
+
+
 _KINDS = {int: "a whole number", float: "a number", str: "a text", bool: "True or False"}
 _LIST = "a list of integers"
 

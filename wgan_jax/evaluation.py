@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -22,7 +23,7 @@ from wgan_jax.config import encoder_of
 from wgan_jax.data.dataset import Dataset
 from wgan_jax.data.digits import read_labelled
 from wgan_jax.errors import UserError
-from wgan_jax.files import cache_dir
+from wgan_jax.files import NOT_KEPT, cache_dir, if_writable
 from wgan_jax.gan.state import Game, GanState, Stream, Tree, root_key, to_uint8
 from wgan_jax.quality.compare import compare
 from wgan_jax.quality.encoders import Encoding, Wanted, build
@@ -270,7 +271,8 @@ def real_statistics(
     say: Callable[[str], None] = print,
     between: Callable[[], None] = lambda: None,
 ) -> Statistics | None:
-    """Statistics of a dataset by an encoder, with the covariance's root; computed once and kept.
+    """Statistics of a dataset by an encoder, with the covariance's root; computed once and kept
+    where they can be.
 
     None on a process that is not the first, and has not kept what the first has.
     """
@@ -278,7 +280,7 @@ def real_statistics(
     source = f"{dataset.name}/{split}" if dataset.name.startswith("tfds:") else dataset.name
     path = _statistics_path(repr(protocol), dataset.fingerprint)
     kept: Statistics | None = None
-    if path.exists():
+    if os.path.exists(path):  # `path.exists` raises where the folder may not be looked into
         try:
             found = load(path)
             if found.protocol == protocol and found.n == count:
@@ -290,7 +292,12 @@ def real_statistics(
     say(f"Encoding the {count:,} real images of {source} (once) ...")
     batches = shown(dataset.batches(encoding.batch_size), count, "Real images", between)
     statistics = encoding.collect(batches, count, source).with_root()
-    hosts.by_first(lambda: statistics.save(path))
+
+    def keep() -> None:
+        with if_writable(say, f"these statistics are {NOT_KEPT}"):
+            statistics.save(path)
+
+    hosts.by_first(keep)
     return statistics
 
 

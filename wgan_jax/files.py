@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from wgan_jax.errors import UserError
+from wgan_jax.errors import UserError, one_line
 
 try:
     import fcntl
@@ -15,6 +15,22 @@ except ImportError:  # Windows has no flock; there two processes are not kept ap
     fcntl = None  # type: ignore[assignment]
 
 CACHE_VARIABLE = "WGAN_JAX_CACHE"
+NOT_KEPT = f"not kept for the next time; ${CACHE_VARIABLE} names another place"
+
+
+class NotWritten(UserError):
+    """A file cannot be written.
+
+    Attributes:
+      reason: which, and why; the message says also what to do.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"{reason}. Nothing saved is lost: mend that (free some space, say) and run the same "
+            "command again."
+        )
+        self.reason = reason
 
 
 def cache_dir() -> Path:
@@ -34,7 +50,7 @@ def replace_bytes(path: Path, data: bytes) -> None:
     """Write a whole file so that a reader, or a crash, finds the old or the new one, never half.
 
     Raises:
-      UserError: it cannot be written; the old file, if any, is as it was.
+      NotWritten: it cannot be written; the old file, if any, is as it was.
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -45,7 +61,7 @@ def replace_bytes(path: Path, data: bytes) -> None:
             os.fsync(file.fileno())
         beside.replace(path)
     except OSError as error:
-        if beside.exists():
+        with contextlib.suppress(OSError):
             beside.unlink()
         raise no_room(path, error) from error
 
@@ -77,9 +93,15 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
         yield
 
 
-def no_room(path: Path, error: OSError) -> UserError:
+def no_room(path: Path, error: OSError) -> NotWritten:
     """What the user reads when a file cannot be written."""
-    return UserError(
-        f"{path} cannot be written ({error.strerror or error}). Nothing saved is lost: mend that "
-        "(free some space, say) and run the same command again."
-    )
+    return NotWritten(f"{path} cannot be written ({error.strerror or error})")
+
+
+@contextlib.contextmanager
+def if_writable(say: Callable[[str], None], otherwise: str) -> Iterator[None]:
+    """Write what can be done without: where it cannot be, `say` is told, and what is so then."""
+    try:
+        yield
+    except NotWritten as error:
+        say(one_line(f"{error.reason}: {otherwise}."))

@@ -17,7 +17,7 @@ from wgan_jax.config import DataSettings
 from wgan_jax.data.dataset import Dataset, load
 from wgan_jax.errors import UserError
 from wgan_jax.evaluation import Evaluator, Quality
-from wgan_jax.files import replace_bytes
+from wgan_jax.files import if_writable, replace_bytes
 from wgan_jax.gan.state import Stream, root_key
 from wgan_jax.quality.encoders import ENCODERS
 from wgan_jax.record import claim
@@ -91,6 +91,8 @@ def evaluate_run(
 ) -> Quality:
     """Measure a run's samples against its own data; writes `quality.json` and `quality.png`.
 
+    A folder that cannot be written, another's say, costs these files and not the measurement.
+
     Args:
       workdir: the run's folder.
       checkpoint: `latest`, `best`, `healthy`, or a number of epochs.
@@ -116,11 +118,13 @@ def evaluate_run(
     found = evaluator.measure(state, epoch, n=n, samples=True)
     found = replace(found, protocol=found.protocol | {"checkpoint": checkpoint})
     content = json.dumps(as_json(found), indent=2, ensure_ascii=False) + "\n"
-    replace_bytes(workdir / "quality.json", content.encode())
+    with if_writable(to_stderr, "the measurement is printed alone"):
+        replace_bytes(workdir / "quality.json", content.encode())
     key = root_key(game.settings.seed)
     latents = game.latents(jax.random.fold_in(key, Stream.GRID), GRID)
     pictures = np.asarray(jax.jit(game.pictures)(jax.jit(game.sampler)(state, key), latents))
-    save_grid(pictures, workdir / "quality.png", columns=8)
+    with if_writable(to_stderr, "the samples are not shown"):
+        save_grid(pictures, workdir / "quality.png", columns=8)
     return found
 
 

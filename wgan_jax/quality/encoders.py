@@ -5,9 +5,11 @@ A third encoder is one entry in `ENCODERS`: a function from `Wanted` to an `Enco
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -20,7 +22,7 @@ from numpy.typing import NDArray
 from wgan_jax import devices
 from wgan_jax.backend import compiler_options
 from wgan_jax.errors import UserError
-from wgan_jax.files import cache_dir, replace_bytes
+from wgan_jax.files import NOT_KEPT, cache_dir, if_writable, replace_bytes
 from wgan_jax.quality import classifier, inception
 from wgan_jax.quality.npz import digest_of, npz_bytes, read_npz
 from wgan_jax.quality.statistics import Collector, Protocol, Statistics
@@ -119,9 +121,9 @@ def _digits(wanted: Wanted) -> Encoder:
 
 
 def _digits_weights(wanted: Wanted) -> dict[str, NDArray[np.float32]]:
-    """The classifier's weights, trained at first use and kept."""
+    """The classifier's weights, trained at first use and kept where they can be."""
     path = cache_dir() / "encoders" / f"digits-v{classifier.VERSION}.npz"
-    if path.exists():
+    if os.path.exists(path):  # `path.exists` raises where the folder may not be looked into
         try:
             return read_npz(path)
         except UserError:
@@ -129,7 +131,8 @@ def _digits_weights(wanted: Wanted) -> dict[str, NDArray[np.float32]]:
     if wanted.digits is None:
         raise UserError("The digits encoder is not trained yet, and no digits were given.")
     trained = classifier.train(*wanted.digits())
-    replace_bytes(path, npz_bytes(trained.weights))
+    with if_writable(partial(print, file=sys.stderr), f"the digits encoder is {NOT_KEPT}"):
+        replace_bytes(path, npz_bytes(trained.weights))
     return trained.weights
 
 

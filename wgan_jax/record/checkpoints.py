@@ -27,6 +27,7 @@ import numpy as np
 from wgan_jax import hosts
 from wgan_jax.errors import UserError, first_line, kind_and_line
 from wgan_jax.files import no_room, replace_bytes
+from wgan_jax.record import marks
 
 Tree = Any
 
@@ -48,7 +49,7 @@ class Checkpoints:
         """Args:
         folder: where they lie; made when the first is saved.
         keep: how many of the newest to keep.
-        say: is told of damaged checkpoints.
+        say: is told of damaged checkpoints and lost marks.
         read_only: the run is another's, which may be training: nothing in the folder is touched.
         """
         self._folder = folder
@@ -57,7 +58,7 @@ class Checkpoints:
         self._read_only = read_only
         self._manager: Any = None
         self._begun: set[int] = set()  # by this process, saved or still being saved
-        self.marks: dict[str, Any] = self._read_marks()
+        self.marks: marks.Marks = {} if read_only else hosts.by_first(self._read_marks)
 
     def epochs(self) -> list[int]:
         """Epochs of the whole checkpoints there are, ascending."""
@@ -134,7 +135,7 @@ class Checkpoints:
             if later > epoch:
                 self._opened().delete(later)
         self._begun = {earlier for earlier in self._begun if earlier <= epoch}
-        self.marks = self._standing(self.marks)
+        self.marks = marks.standing(self.marks, self.epochs())
 
     def wait(self) -> None:
         """Until what was begun is saved. Raises UserError if it could not be."""
@@ -170,10 +171,10 @@ class Checkpoints:
 
     def _candidates(self, which: str) -> Sequence[int]:
         known = hosts.by_first(self.epochs)
-        if self._read_only:
-            self.marks = self._read_marks()
         if which == "latest":
             return known[::-1]
+        if self._read_only and which in ("best", "healthy"):
+            self.marks = hosts.by_first(self._read_marks)
         if which == "healthy":
             last = self.marks.get("healthy", {}).get("epoch", -1)
             return [epoch for epoch in known[::-1] if epoch <= last]
@@ -213,7 +214,7 @@ class Checkpoints:
             return
         aside = self._folder / f"damaged-{epoch}-{time.time_ns()}"
         hosts.by_first(lambda: str(shutil.move(self._folder / str(epoch), aside)))
-        self.marks = self._standing(self.marks)
+        self.marks = marks.standing(self.marks, self.epochs())
         self._say(f"Checkpoint {epoch} is damaged ({reason}): kept as {aside.name}, not used.")
 
     def _seal(self, but: int | None = None) -> None:
@@ -282,21 +283,22 @@ class Checkpoints:
             text = json.dumps(self.marks, indent=2)
             replace_bytes(self._folder / "marks.json", text.encode())
 
-    def _read_marks(self) -> dict[str, Any]:
-        try:
-            marks = json.loads((self._folder / "marks.json").read_bytes())
-        except (FileNotFoundError, NotADirectoryError, ValueError):
+    def _read_marks(self) -> marks.Marks:
+        path, known = self._folder / "marks.json", self.epochs()
+        if not known:
             return {}
-        return self._standing(marks) if isinstance(marks, dict) else {}
-
-    def _standing(self, marks: dict[str, Any]) -> dict[str, Any]:
-        """The marks without a best that is not there, whose place the one before it takes."""
-        known = self.epochs()
-        others = {name: mark for name, mark in marks.items() if "best" not in name}
-        for name in ("best", "best before"):
-            if marks.get(name, {}).get("epoch") in known:
-                return others | {"best": marks[name]}
-        return others
+        found = marks.load(path)
+        if found is None:
+            found = marks.told(self._folder.parent / "metrics.jsonl", known)
+            if found:  # else nothing was marked, in a run that was failing from the first
+                best, healthy = (
+                    found.get(name, {}).get("epoch", "not known") for name in ("best", "healthy")
+                )
+                self._say(
+                    f"{path} is lost or damaged; by metrics.jsonl the best checkpoint is {best}, "
+                    f"the last healthy one {healthy}."
+                )
+        return marks.standing(found, known)
 
 
 def _patience() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import shutil
 import time
@@ -66,6 +67,8 @@ def _take_back(made: Sequence[Path]) -> None:
 def settle(workdir: Path, settings: Settings, dataset: Mapping[str, Any]) -> None:
     """Write the settings and what identifies the data; refuse to mix two runs in one folder.
 
+    A run of which nothing is left to do keeps its settings, but for where its images are.
+
     Args:
       workdir: the run's folder.
       settings: of this start.
@@ -76,7 +79,10 @@ def settle(workdir: Path, settings: Settings, dataset: Mapping[str, Any]) -> Non
     """
     path, data_path = workdir / "config.json", workdir / "dataset.json"
     if path.exists() and _begun(workdir):  # else there is nothing yet that could be mixed
-        _refuse_other_settings(workdir, load_settings(workdir), settings)
+        old = load_settings(workdir)
+        _refuse_other_settings(workdir, old, settings)
+        if ended(workdir) and (workdir / "checkpoints" / str(settings.epochs)).is_dir():
+            settings = dataclasses.replace(old, data=settings.data)
     if data_path.exists() and _begun(workdir):
         refuse_other_images(workdir, dataset)
     replace_bytes(path, (json.dumps(to_dict(settings), indent=2) + "\n").encode())
@@ -146,6 +152,9 @@ def _damaged(path: Path) -> UserError:
 
 def _refuse_other_settings(workdir: Path, old: Settings, new: Settings) -> None:
     changed = difference(old, new)
+    folders = all(name.startswith("folder:") for name in (old.data.name, new.data.name))
+    if folders and (workdir / "dataset.json").exists():
+        changed.pop("data.name", None)  # pictures may have moved: `refuse_other_images` knows them
     if new.epochs < old.epochs:
         changed["epochs"] = (old.epochs, new.epochs)
     elif new.epochs != old.epochs:

@@ -90,8 +90,7 @@ def phases(history: History) -> Section:
 
 def classes(run: Run) -> Section:
     """How the samples spread over the classes that the encoder knows."""
-    shares = run.latest.get("class_shares")
-    found = shares if isinstance(shares, dict) else {}
+    found = run.latest.get("class_shares", {})
     row = tuple(f"{share:.1%}" for share in found.values())
     note = "Share of the generated samples that the encoder takes for each class."
     return Section("Classes", tuple(found), [row] if row else [], note)
@@ -109,9 +108,9 @@ def summary(run: Run) -> Section:
         (label, cell(known, name)) for name, label in names.items() if known.get(name) is not None
     ]
     rows = [row for row in rows if row[1] != "–"]
-    times = run.history.get("epoch_time")
-    if np.isfinite(times).any():
-        rows.append(("Training time", duration(float(np.nansum(times)))))
+    _, times = run.history.measured("epoch_time")
+    if len(times) and np.isfinite(times).all():
+        rows.append(("Training time", duration(float(times.sum()))))
     if run.environment.get("device"):
         rows.append(("Device", str(run.environment["device"])))
     return Section("Run summary", ("What", "Value"), rows)
@@ -180,7 +179,7 @@ def environment(run: Run) -> Section:
         rows.append(("untracked", ", ".join(map(str, found["untracked"]))))
     if found.get("command"):
         rows.append(("command", shlex.join(map(str, found["command"]))))
-    rows += [(name, str(version)) for name, version in (found.get("versions") or {}).items()]
+    rows += [(name, str(version)) for name, version in found.get("versions", {}).items()]
     return Section("Environment", ("What", "Value"), rows, long=True)
 
 

@@ -42,7 +42,7 @@ PRIVATE: dict[str, Any] = {
     "disable_job_creation": True,
     "x_disable_meta": True,
 }
-RUN_FILE = "wandb_run.json"  # id and address of the run, in its workdir
+RUN_FILE = "wandb_run.json"  # id and address of the run, in its workdir, and where that lies
 
 Say = Callable[[str], None]
 
@@ -74,12 +74,13 @@ def init_wandb(
       entity: team or user; empty: your default.
       mode: disabled, offline or online; empty: see `choose_mode`.
       workdir: the run's folder; the run's id is kept in it, so that a resumed run is the same one.
+        A copy of a folder gets an id of its own.
       say: prints one line to the user.
       beside: leave alone a run of the program's own, which stays `wandb.run`.
     """
     mode = choose_mode(mode, say)
     workdir = Path(workdir)
-    known = read_run(workdir)
+    known = {} if _copied(workdir) else read_run(workdir)
     arguments = {
         "project": project,
         "entity": entity or None,
@@ -94,6 +95,7 @@ def init_wandb(
     if mode != "disabled":
         url = run.url if mode == "online" else known.get("url")
         found = {"id": run.id, "url": url or "", "folder": str(Path(run.dir).parent)}
+        found["workdir"] = str(workdir.resolve())
         replace_bytes(workdir / RUN_FILE, (json.dumps(found) + "\n").encode())
     if mode == "online":
         say(f"W&B: {run.url}")
@@ -184,8 +186,15 @@ def logged_in() -> bool:
     return False
 
 
+def _copied(workdir: Path) -> bool:
+    """Whether the folder is a copy: the run that it names lies in another, and still has its id."""
+    found = read_run(workdir)
+    first = Path(str(found.get("workdir", workdir)))
+    return first.resolve() != workdir.resolve() and read_run(first).get("id") == found.get("id")
+
+
 def read_run(workdir: Path) -> dict[str, str]:
-    """`id`, `url` and `folder` of the workdir's W&B run; empty if it has none."""
+    """`id`, `url`, `folder` and `workdir` of the workdir's W&B run; empty if it has none."""
     try:
         found = json.loads((workdir / RUN_FILE).read_bytes())
     except (OSError, ValueError):

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from wgan_jax.config import describe, fits
 from wgan_jax.errors import UserError
 from wgan_jax.history import NON_FINITE, History, epoch_of, parsed
+
+# What of the environment is no text or number.
+_ENVIRONMENT = {"untracked": list, "command": list, "versions": dict, "earlier": list}
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,7 @@ class Run:
       latest: the last value of each key in `metrics.jsonl` that is no number: verdict, encoder,
         protocol (its parts by name), class_shares.
       events: what happened, in order.
-      faults: one line for each file that is damaged, and in what manner.
+      faults: one line for each file, or value in one, that is damaged, and in what manner.
     """
 
     workdir: Path
@@ -56,16 +60,44 @@ def read(workdir: Path) -> Run:
     history = History.from_rows(_noted(rows, latest))
     if not len(history):
         raise UserError(f"{workdir / 'metrics.jsonl'} holds no epoch yet: nothing to report.")
+    shares = latest.get("class_shares", {})
+    if not isinstance(shares, dict) or not all(type(x) in (int, float) for x in shares.values()):
+        latest = _without(["class_shares"], latest, "metrics.jsonl", faults)
     return Run(
         workdir=workdir,
-        config=flatten(_object(workdir / "config.json", faults)),
-        environment=_object(workdir / "environment.json", faults),
+        config=_settings(workdir / "config.json", faults),
+        environment=_environment(workdir / "environment.json", faults),
         summary=_object(workdir / "summary.json", faults),
         history=history,
         latest=latest,
         events=list(_lines(workdir / "events.jsonl", faults)),
         faults=faults,
     )
+
+
+def _settings(path: Path, faults: list[str]) -> dict[str, Any]:
+    """Settings under dotted names, each of its own kind."""
+    found = flatten(_object(path, faults))
+    defaults = {name: default for name, default, _ in describe()}
+    known = found.keys() & defaults.keys()
+    odd = sorted(name for name in known if not fits(found[name], defaults[name]))
+    return _without(odd, found, path.name, faults)
+
+
+def _environment(path: Path, faults: list[str]) -> dict[str, Any]:
+    found = _object(path, faults)
+    odd = [
+        name for name, kind in _ENVIRONMENT.items() if not isinstance(found.get(name, kind()), kind)
+    ]
+    return _without(odd, found, path.name, faults)
+
+
+def _without(
+    odd: Sequence[str], found: dict[str, Any], file: str, faults: list[str]
+) -> dict[str, Any]:
+    """What a file holds but for values of a kind that does not belong there."""
+    faults += [f"{file}: its {name} is damaged and was left out." for name in odd]
+    return {name: value for name, value in found.items() if name not in odd}
 
 
 def flatten(nested: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -1,0 +1,80 @@
+"""Which checkpoints are the best and the last healthy: `marks.json`, or what the record tells."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from wgan_jax.history import epoch_of, parsed
+
+Marks = dict[str, dict[str, Any]]
+
+_BEST = ("best", "best before")
+
+
+def load(path: Path) -> Marks | None:
+    """The marks in a file; None where it is missing or damaged."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    if not found or not isinstance(found, dict):
+        return None
+    return found if all(_whole(name, mark) for name, mark in found.items()) else None
+
+
+def _whole(name: str, mark: object) -> bool:
+    if not isinstance(mark, dict) or type(mark.get("epoch")) is not int:
+        return False
+    return name not in _BEST or (_is_number(mark.get("fid_score")) and "encoder" in mark)
+
+
+def standing(marks: Marks, epochs: Sequence[int]) -> Marks:
+    """The marks without a best that is not there, whose place the one before it takes."""
+    others = {name: mark for name, mark in marks.items() if name not in _BEST}
+    for name in _BEST:
+        if name in marks and marks[name]["epoch"] in epochs:
+            return others | {"best": marks[name]}
+    return others
+
+
+def told(record: Path, epochs: Sequence[int]) -> Marks:
+    """The marks of the checkpoints after so many epochs, as far as `metrics.jsonl` tells them.
+
+    A checkpoint whose line is lost may be the best, and is marked as `untold`, which keeps it.
+    """
+    lines = {done: line for done, line in _lines(record) if done in epochs}
+    marks: Marks = {f"untold {epoch}": {"epoch": epoch} for epoch in epochs if epoch not in lines}
+    healthy = [done for done, line in lines.items() if line.get("verdict") not in (None, "failing")]
+    if healthy:
+        marks["healthy"] = {"epoch": max(healthy)}
+    measured = {
+        done: {key: line[key] for key in ("fid_score", "encoder")}
+        for done, line in lines.items()
+        if _is_number(line.get("fid_score")) and "encoder" in line
+    }
+    if measured:
+        newest = measured[max(measured)]["encoder"]
+        alike = [done for done, found in measured.items() if found["encoder"] == newest]
+        best = min(alike, key=lambda done: measured[done]["fid_score"])
+        marks["best"] = {"epoch": best, **measured[best]}
+    return marks
+
+
+def _lines(record: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(epochs played, the last of them's line) of a record; nothing where there is none."""
+    if not record.is_file():
+        return
+    with record.open("rb") as lines:
+        for line in lines:
+            found = parsed(line) or {}
+            epoch = epoch_of(found)
+            if epoch is not None:
+                yield epoch + 1, found
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]
