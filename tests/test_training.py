@@ -20,9 +20,11 @@ from PIL import Image
 from tests.small_runs import STREAMED, lines, power_cut, same_bits
 from wgan_jax import train, training
 from wgan_jax.backend import compiling
+from wgan_jax.config import resolve
 from wgan_jax.errors import Interrupted, UserError
 from wgan_jax.history import History
 from wgan_jax.keys import ROUND_KEYS
+from wgan_jax.preview import preview
 from wgan_jax.record.claim import claimed, events
 from wgan_jax.record.samples import epoch_of, grid_paths
 from wgan_jax.starting import open_run
@@ -389,6 +391,18 @@ def test_two_processes_cannot_train_in_one_folder(tiny, tmp_path):
 def test_bad_images(tiny, tmp_path, images, says):
     with pytest.raises(UserError, match=says):
         train(tiny, tmp_path / "run", images=images, quiet=True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_flags_of_jax_that_make_other_numbers_are_refused(tiny, tmp_path, finished):
+    with jax.enable_x64(True):
+        for begin in (
+            lambda: train(tiny, tmp_path / "run", quiet=True),
+            lambda: preview(resolve(tiny)),
+            lambda: open_run(finished.workdir, "latest"),
+        ):
+            with pytest.raises(UserError, match="jax_enable_x64 is True: .* JAX_ENABLE_X64"):
+                begin()
     assert not (tmp_path / "run").exists()
 
 

@@ -1,4 +1,4 @@
-"""The platform: options and cache for compiled programs, and what is said when memory runs out."""
+"""The platform: jax's flags, compiled programs, and what is said when memory runs out."""
 
 from __future__ import annotations
 
@@ -18,6 +18,22 @@ _LIBRARY_PRODUCTS = (
     "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT",
 )
 _LEAST_CACHED = 0.1  # seconds of compiling; by default programs of less than one are not kept
+# jax's flags under which a seed would be another run than elsewhere, and what they have to be.
+_FLAGS = {"jax_enable_x64": False}
+
+
+def check_flags() -> None:
+    """Refuse flags of jax that would make other numbers of the same settings.
+
+    Raises:
+      UserError: it names the flag.
+    """
+    for flag, usual in _FLAGS.items():
+        if jax.config.values[flag] != usual:
+            raise UserError(
+                f"{flag} is {not usual}: a seed would be another run than elsewhere. Unset "
+                f"{flag.upper()}, or call jax.config.update({flag!r}, {usual})."
+            )
 
 
 def compiler_options() -> dict[str, str]:
