@@ -19,7 +19,8 @@ _LIBRARY_PRODUCTS = (
 )
 _LEAST_CACHED = 0.1  # seconds of compiling; by default programs of less than one are not kept
 # jax's flags under which a seed would be another run than elsewhere, and what they have to be.
-_FLAGS = {"jax_enable_x64": False}
+_FLAGS = {"jax_enable_x64": False, "jax_threefry_partitionable": True}
+RANDOM_BITS = "threefry2x32"  # how a key's are made, whatever jax's default for new keys
 
 
 def check_flags() -> None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from wgan_jax import devices, hosts
-from wgan_jax.backend import compiler_options
+from wgan_jax.backend import RANDOM_BITS, compiler_options
 from wgan_jax.config import encoder_of
 from wgan_jax.data.dataset import Dataset
 from wgan_jax.data.digits import read_labelled
@@ -216,7 +216,7 @@ class Evaluator:
         def batch(
             state: GanState, params: Any, words: Array, start: Array, n: Array
         ) -> tuple[tuple[Array, Array], tuple[Array, ...]]:
-            key = jax.random.wrap_key_data(words)
+            key = jax.random.wrap_key_data(words, impl=RANDOM_BITS)
             index = start + jnp.arange(size)
             latents = jax.vmap(latent, (None, 0))(key, index)
             if encoding is not None:

@@ -15,7 +15,7 @@ from jax import Array, lax
 from jax.sharding import Mesh
 
 from wgan_jax import devices
-from wgan_jax.backend import check_flags
+from wgan_jax.backend import RANDOM_BITS, check_flags
 from wgan_jax.config import Settings, critic_updates
 from wgan_jax.gan.metrics import WINDOW
 from wgan_jax.gan.networks import Critic, Generator
@@ -41,7 +41,7 @@ class Stream(IntEnum):
 
 def root_key(seed: int) -> Array:
     """The key that all randomness of a run is derived from."""
-    return jax.random.key(seed)
+    return jax.random.key(seed, impl=RANDOM_BITS)
 
 
 class Player(flax.struct.PyTreeNode):
