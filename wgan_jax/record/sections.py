@@ -179,7 +179,8 @@ def environment(run: Run) -> Section:
         rows.append(("untracked", ", ".join(map(str, found["untracked"]))))
     if found.get("command"):
         rows.append(("command", " ".join(map(str, found["command"]))))
-    rows += [(name, str(version)) for name, version in (found.get("versions") or {}).items()]
+    for group in ("flags", "versions"):
+        rows += [(name, str(value)) for name, value in (found.get(group) or {}).items()]
     return Section("Environment", ("What", "Value"), rows, long=True)
 
 
