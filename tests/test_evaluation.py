@@ -124,7 +124,8 @@ def test_the_real_images_are_encoded_once(tiny: dict[str, Any]) -> None:
     game, state, dataset = game_of(tiny)
     said: list[str] = []
     first = Evaluator(game, dataset, silent).measure(state, 0)
-    second = Evaluator(game, dataset, said.append).measure(state, 0)
+    with jax.default_prng_impl("rbg"):  # the samples are the seed's, whatever new keys are
+        second = Evaluator(game, dataset, said.append).measure(state, 0)
     assert said == []
     assert first == second
     changed = dataclasses.replace(dataset, fingerprint="other")

@@ -157,6 +157,20 @@ def test_critic_scores_image_by_image_unless_it_has_batch_norm(tiny, norm):
     assert bool(jnp.allclose(together, alone, atol=1e-6)) == (norm != "batch")
 
 
+def test_layer_norm_is_over_all_of_an_image(tiny):
+    critic = tiny["critic"] | {"normalization": "layer"}
+    game = new_game(resolve(tiny | {"critic": critic}), 1)
+    params = jax.jit(game.new_state)(root_key(0)).critic.params
+    images = jax.random.normal(jax.random.key(0), (3, 8, 8, 1))
+    _, seen = game.critic.apply({"params": params}, images, train=False, capture_intermediates=True)
+    before, after = (
+        seen["intermediates"][name]["__call__"][0] for name in ("Conv_1", "LayerNorm_0")
+    )
+    mean = before.mean((1, 2, 3), keepdims=True)
+    variance = ((before - mean) ** 2).mean((1, 2, 3), keepdims=True)
+    np.testing.assert_allclose(after, (before - mean) / jnp.sqrt(variance + 1e-6), atol=1e-3)
+
+
 def floats(tree: object) -> set[str]:
     """Kinds of floating-point numbers among the leaves."""
     kinds = {leaf.dtype for leaf in jax.tree.leaves(tree) if hasattr(leaf, "dtype")}

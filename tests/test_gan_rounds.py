@@ -58,6 +58,18 @@ def test_what_a_round_measures(tiny):
     assert 0 < clipped < 1
 
 
+def test_the_last_hundred_losses_are_a_ring(tiny):
+    """Epochs 99 and 100 take the last place and the first."""
+    game = new_game(resolve(tiny), 1)
+    program, state = rounds.chunk_program(game), new_state(game, KEY)
+    state = state.replace(epoch=jnp.int32(99), recent_d_loss=jnp.full(100, 9.0))
+    state, chunk = program(state, images(), KEY, jnp.int32(2))
+    losses = chunk.metrics[:2, game.metric_keys.index("d_loss")]
+    np.testing.assert_array_equal(state.recent_d_loss[99:], losses[:1])
+    np.testing.assert_array_equal(state.recent_d_loss[:1], losses[1:])
+    np.testing.assert_array_equal(state.recent_d_loss[1:99], 9.0)
+
+
 def test_counters(tiny):
     _, state, _, _ = play(tiny, 4)
     drawn_images = 4 * 2 * 8

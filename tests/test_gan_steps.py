@@ -156,6 +156,9 @@ def test_accuracies_of_a_critic_that_calls_all_images_real(tiny):
     sure = state.replace(critic=state.critic.replace(params=params))
     assert float(critic_update(game, sure)[1]["d_accuracy"]) == 0.5
     assert float(generator_update(game, sure)[1]["g_accuracy"]) == 1.0
+    params = jax.tree.map(jnp.zeros_like, params)
+    undecided = state.replace(critic=state.critic.replace(params=params))
+    assert float(critic_update(game, undecided)[1]["d_accuracy"]) == 0.0  # 0 is on no side
 
 
 def test_flip_mirrors_about_half():
@@ -172,6 +175,14 @@ def test_dropout_draws_anew_each_update(tiny):
     later = critic_update(game, state.replace(critic_updates=jnp.int32(1)))[1]
     assert float(first) == float(again)
     assert float(first) != float(later["d_loss_real"])
+
+
+def test_dropout_is_another_on_reals_than_on_fakes(tiny):
+    """Else a critic that is shown the same images twice would score them alike."""
+    game, state = game_and_state(tiny | {"critic": tiny["critic"] | {"dropout": 0.5}})
+    same = batch().astype(jnp.float32) / 127.5 - 1
+    _, metrics = jax.jit(lambda state: critic_step(game, state, batch(), same, KEY))(state)
+    assert float(metrics["wasserstein_distance"]) != 0
 
 
 @pytest.mark.parametrize("critic", [{"normalization": "layer"}, {"dropout": 0.5}])

@@ -44,6 +44,7 @@ def test_until_is_a_copy():
     history.extend(np.array([0, 10, 20]), {"a": np.array([1.0, 2.0, 3.0])})
     shorter = history.until(15)
     assert shorter["a"].tolist() == [1.0, 2.0]
+    assert history.until(10)["a"].tolist() == [1.0, 2.0]  # that epoch included
     shorter.extend(np.array([16]), {"a": np.array([9.0])})
     assert history["a"].tolist() == [1.0, 2.0, 3.0]
 

@@ -120,6 +120,13 @@ def test_precision_and_recall_of_a_set_with_itself_is_one() -> None:
     assert precision_recall(np.ones((9, 4)) / 3, np.ones((7, 4)) / 3) == (1, 1)
 
 
+def test_copies_are_inside_though_their_distance_is_rounded() -> None:
+    """Eight copies of each of five reals; fakes are copies of two of them: every radius is 0."""
+    reals = np.random.default_rng(0).normal(size=(5, 2048)) + 1
+    fakes = np.concatenate([np.tile(reals[0], (5, 1)), np.tile(reals[1], (4, 1))])
+    assert precision_recall(fakes, np.tile(reals, (8, 1))) == (1, 2 / 5)
+
+
 def test_precision_and_recall_need_four_images() -> None:
     assert all(math.isnan(value) for value in precision_recall(np.ones((3, 2)), np.ones((9, 2))))
 

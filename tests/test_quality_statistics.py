@@ -15,10 +15,12 @@ from wgan_jax.quality.statistics import Collector, Moments, Protocol, Reservoir,
 PROTOCOL = Protocol("inception", "public", "ab" * 32, "tf1")
 
 
-def collected(n: int, dim: int = 6, shift: float = 0, seed: int = 0) -> Statistics:
+def collected(
+    n: int, dim: int = 6, shift: float = 0, seed: int = 0, classes: int = 10
+) -> Statistics:
     random = np.random.default_rng(seed)
-    collector = Collector(PROTOCOL, f"set{seed}", n, dim, 10)
-    collector.add(random.normal(size=(n, dim)) + shift, random.normal(size=(n, 10)))
+    collector = Collector(PROTOCOL, f"set{seed}", n, dim, classes)
+    collector.add(random.normal(size=(n, dim)) + shift, random.normal(size=(n, classes)))
     return collector.statistics()
 
 
@@ -128,6 +130,14 @@ def test_enough_images_give_every_number_and_no_caveat() -> None:
     }
     assert comparison.values["fid_score"] == pytest.approx(6, rel=0.2)  # 6 dimensions, 1 apart
     assert not comparison.caveats
+
+
+@pytest.mark.parametrize(("n", "classes", "few"), [(990, 1008, True), (1000, 1008, False)])
+def test_a_score_needs_100_images_a_split_however_many_classes_there_are(
+    n: int, classes: int, few: bool
+) -> None:
+    caveats = compare(collected(n, classes=classes), collected(100), samples=False).caveats
+    assert any("IS is biased" in caveat for caveat in caveats) == few
 
 
 @pytest.mark.parametrize(

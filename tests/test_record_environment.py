@@ -6,6 +6,7 @@ import json
 import subprocess
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
@@ -58,6 +59,20 @@ def test_the_file_tells_seed_device_versions_and_keeps_earlier_starts(tmp_path: 
     assert [start["device"] for start in found["earlier"]] == ["cpu (1)"]
     if found["uncommitted"]:
         assert (tmp_path / found["uncommitted"]).stat().st_size > 0
+
+
+def test_flags_that_change_bits_are_told_where_they_are_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in environment.VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    assert environment.flags() == {}
+    monkeypatch.setenv("XLA_FLAGS", "--xla_gpu_deterministic_ops=true --token=abcdefgh")
+    with jax.default_matmul_precision("bfloat16"):
+        assert environment.flags() == {
+            "jax_default_matmul_precision": "bfloat16",
+            "XLA_FLAGS": "--xla_gpu_deterministic_ops=true --token=…",
+        }
 
 
 def test_a_damaged_file_is_kept_aside(tmp_path: Path) -> None:

@@ -231,7 +231,8 @@ def with_words(folder: Path, words: str) -> Path:
     (folder / "config.json").write_text(json.dumps(config))
     (folder / "environment.json").write_text(
         json.dumps(
-            {"device": words, "command": [words], "untracked": [words], "versions": {words: words}}
+            {"device": words, "command": [words], "untracked": [words]}
+            | {"flags": {words: words}, "versions": {words: words}}
         )
     )
     event = {"time": words, "epoch": 1, "event": words, "reason": words, "findings": []}

@@ -1,4 +1,4 @@
-"""The platform: options and cache for compiled programs, and what is said when memory runs out."""
+"""The platform: jax's flags, compiled programs, and what is said when memory runs out."""
 
 from __future__ import annotations
 
@@ -27,6 +27,23 @@ _LIBRARY_PRODUCTS = (
 )
 _LEAST_CACHED = 0.1  # seconds of compiling; by default programs of less than one are not kept
 _UNREADABLE = re.compile(r"Error reading persistent compilation cache entry for '(\w+)'")
+# jax's flags under which a seed would be another run than elsewhere, and what they have to be.
+_FLAGS = {"jax_enable_x64": False, "jax_threefry_partitionable": True}
+RANDOM_BITS = "threefry2x32"  # how a key's are made, whatever jax's default for new keys
+
+
+def check_flags() -> None:
+    """Refuse flags of jax that would make other numbers of the same settings.
+
+    Raises:
+      UserError: it names the flag.
+    """
+    for flag, usual in _FLAGS.items():
+        if jax.config.values[flag] != usual:
+            raise UserError(
+                f"{flag} is {not usual}: a seed would be another run than elsewhere. Unset "
+                f"{flag.upper()}, or call jax.config.update({flag!r}, {usual})."
+            )
 
 
 def compiler_options() -> dict[str, str]:

@@ -142,9 +142,9 @@ class Settings:
     image_size: int = _field(32, "height and width in pixels")
     precision: str = _field(
         "tf32",
-        "of products: tf32 (as GPUs do by default; elsewhere float32), float32 or bfloat16 (the "
-        "fastest on GPUs, at some cost: docs/performance.md); weights, statistics and losses are "
-        "float32 always",
+        "of products: tf32 (each device's default: TF32 on GPUs, bfloat16 on TPUs, float32 on "
+        "CPUs), float32 or bfloat16 (the fastest on GPUs, at some cost: docs/performance.md); "
+        "weights, statistics and losses are float32 always",
     )
     devices: int = _field(0, "devices that share every batch; 0: all there are", result=False)
     ema: float = _field(0.0, "decay of the averaged generator used for samples; 0: off")

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from wgan_jax import devices, hosts
-from wgan_jax.backend import compiler_options
+from wgan_jax.backend import RANDOM_BITS, compiler_options
 from wgan_jax.config import encoder_of
 from wgan_jax.data.dataset import Dataset
 from wgan_jax.data.digits import read_labelled
@@ -218,7 +218,7 @@ class Evaluator:
         encoding, game, size = self._encoding, self.game, self._batch_size
 
         def sampler(state: GanState, words: Array) -> Tree:
-            return game.sampler(state, jax.random.wrap_key_data(words))
+            return game.sampler(state, jax.random.wrap_key_data(words, impl=RANDOM_BITS))
 
         def latent(key: Array, i: Array) -> Array:
             return game.latents(jax.random.fold_in(key, i), 1)[0]
@@ -226,7 +226,8 @@ class Evaluator:
         def batch(
             sampler: Tree, params: Any, words: Array, start: Array, n: Array
         ) -> tuple[tuple[Array, Array], tuple[Array, ...]]:
-            key = jax.random.fold_in(jax.random.wrap_key_data(words), Stream.EVALUATION)
+            key = jax.random.wrap_key_data(words, impl=RANDOM_BITS)
+            key = jax.random.fold_in(key, Stream.EVALUATION)
             index = start + jnp.arange(size)
             latents = jax.vmap(latent, (None, 0))(key, index)
             if encoding is not None:

@@ -18,7 +18,13 @@ from jax import Array
 from numpy.typing import NDArray
 
 from wgan_jax import devices, hosts, interruption
-from wgan_jax.backend import compiling, enough_memory, quick_options, use_compilation_cache
+from wgan_jax.backend import (
+    check_flags,
+    compiling,
+    enough_memory,
+    quick_options,
+    use_compilation_cache,
+)
 from wgan_jax.config import Settings, resolve
 from wgan_jax.data.dataset import Dataset, from_array, load
 from wgan_jax.errors import Interrupted, RunFailed, UserError
@@ -101,6 +107,7 @@ def train(
       RunFailed: non-finite values, or a failing run with `on_failure=stop`; all is saved.
       Interrupted: Ctrl-C or SIGTERM; all is saved, or at a second one what was by then.
     """
+    check_flags()
     settings = resolve(config)
     if images is not None:
         data = dataclasses.replace(settings.data, name="arrays")

@@ -15,6 +15,7 @@ from jax import Array, lax
 from jax.sharding import Mesh
 
 from wgan_jax import devices
+from wgan_jax.backend import RANDOM_BITS, check_flags
 from wgan_jax.config import Settings, critic_updates
 from wgan_jax.gan.metrics import WINDOW
 from wgan_jax.gan.networks import Critic, Generator, pooled
@@ -42,7 +43,7 @@ class Stream(IntEnum):
 
 def root_key(seed: int) -> Array:
     """The key that all randomness of a run is derived from."""
-    return jax.random.key(seed)
+    return jax.random.key(seed, impl=RANDOM_BITS)
 
 
 class Player(flax.struct.PyTreeNode):
@@ -190,7 +191,11 @@ def new_game(settings: Settings, channels: int, mesh: Mesh | None = None) -> Gam
     """The static part of a run on images with so many channels; without a mesh, on all devices.
 
     A run that was trained on other devices than there are now is so still read and sampled.
+
+    Raises:
+      UserError: jax's flags would make other numbers (`backend.check_flags`).
     """
+    check_flags()
     objective = OBJECTIVES[settings.objective]
     epochs = settings.critic_optimizer.decay_epochs or settings.epochs
     critic_tx = optimizer(settings.critic_optimizer, critic_updates(settings, 0, epochs))

@@ -18,6 +18,8 @@ import optax
 from jax import Array
 from numpy.typing import NDArray
 
+from wgan_jax.backend import RANDOM_BITS
+
 SIZE = 8  # pixels; what the classifier sees, whatever the size of the images
 CLASSES = 10
 WIDTHS = (SIZE * SIZE, 256, 64, CLASSES)  # the last but one is the feature dimension
@@ -75,7 +77,8 @@ def train(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> Trained:
     order = np.random.default_rng(SEED).permutation(len(images))
     x = np.asarray(prepare(jnp.asarray(images)))
     test, rest = order[:HELD_OUT], order[HELD_OUT:]
-    weights = _fit(jnp.asarray(x[rest]), jnp.asarray(labels[rest]), jax.random.key(SEED))
+    key = jax.random.key(SEED, impl=RANDOM_BITS)
+    weights = _fit(jnp.asarray(x[rest]), jnp.asarray(labels[rest]), key)
     _, logits = _layers(weights, jnp.asarray(x[test]))
     accuracy = float((np.asarray(logits).argmax(axis=1) == labels[test]).mean())
     return Trained({name: np.asarray(value) for name, value in weights.items()}, accuracy)

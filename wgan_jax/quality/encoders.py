@@ -5,6 +5,7 @@ A third encoder is one entry in `ENCODERS`: a function from `Wanted` to an `Enco
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -20,7 +21,7 @@ from jax.sharding import Mesh
 from numpy.typing import NDArray
 
 from wgan_jax import devices
-from wgan_jax.backend import compiler_options
+from wgan_jax.backend import check_flags, compiler_options
 from wgan_jax.errors import UserError
 from wgan_jax.files import NOT_KEPT, cache_dir, if_writable, replace_bytes
 from wgan_jax.quality import classifier, inception
@@ -77,8 +78,10 @@ def build(wanted: Wanted) -> Encoder:
     """The encoder that is wanted, its weights on the device.
 
     Raises:
-      UserError: no such encoder; its weights are absent (`weights.WeightsAbsent`) or damaged.
+      UserError: no such encoder; its weights are absent (`weights.WeightsAbsent`) or damaged;
+        jax's flags would make other numbers (`backend.check_flags`).
     """
+    check_flags()
     if wanted.name not in ENCODERS:
         raise UserError(f"encoder {wanted.name!r} is not one of {', '.join(ENCODERS)}.")
     return ENCODERS[wanted.name](wanted)
@@ -124,10 +127,12 @@ def _digits_weights(wanted: Wanted) -> dict[str, NDArray[np.float32]]:
     """The classifier's weights, trained at first use and kept where they can be."""
     path = cache_dir() / "encoders" / f"digits-v{classifier.VERSION}.npz"
     if os.path.exists(path):  # `path.exists` raises where the folder may not be looked into
-        try:
-            return read_npz(path)
-        except UserError:
-            print(f"{path} is damaged: training the digits encoder again.", file=sys.stderr)
+        kept: dict[str, NDArray[Any]] = {}
+        with contextlib.suppress(UserError):
+            kept = read_npz(path)
+        if kept and all(array.dtype == np.float32 for array in kept.values()):
+            return kept
+        print(f"{path} is damaged: training the digits encoder again.", file=sys.stderr)
     if wanted.digits is None:
         raise UserError("The digits encoder is not trained yet, and no digits were given.")
     trained = classifier.train(*wanted.digits())

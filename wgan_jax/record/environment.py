@@ -1,4 +1,4 @@
-"""What a run was made with: versions, device, the code's commit and uncommitted changes, seed."""
+"""What a run was made with: versions, device, flags, the code's commit and what differs, seed."""
 
 from __future__ import annotations
 
@@ -24,6 +24,10 @@ PACKAGES = (
     *("numpy", "scipy", "scikit-learn", "pillow", "matplotlib", "tensorflow-datasets"),
     *("tensorflow-cpu", "tensorflow", "wandb", "tensorboard"),
 )
+
+# Beside its settings, what may change the bits of a run: flags of jax, variables read by XLA.
+JAX_FLAGS = ("jax_default_matmul_precision", "jax_disable_most_optimizations")
+VARIABLES = ("XLA_FLAGS", "LIBTPU_INIT_ARGS", "NVIDIA_TF32_OVERRIDE")
 
 MAX_DIFF = 1_000_000  # bytes; a larger diff is cut, and says so in its last line
 MAX_UNTRACKED = 50  # files
@@ -59,6 +63,7 @@ def describe(seed: int, device: str, code: Code) -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpus": os.cpu_count(),
+        "flags": flags(),
         "versions": versions(),
     }
 
@@ -105,6 +110,14 @@ def versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+def flags() -> dict[str, str]:
+    """Flags and variables that are set and may change bits, without passwords and keys."""
+    jax = sys.modules.get("jax")
+    found = {name: jax.config.values[name] for name in JAX_FLAGS} if jax is not None else {}
+    found |= {name: os.environ.get(name) for name in VARIABLES}
+    return {name: redacted(str(value)) for name, value in found.items() if value}
 
 
 def jax_device() -> str:

@@ -179,7 +179,8 @@ def environment(run: Run) -> Section:
         rows.append(("untracked", ", ".join(map(str, found["untracked"]))))
     if found.get("command"):
         rows.append(("command", shlex.join(map(str, found["command"]))))
-    rows += [(name, str(version)) for name, version in found.get("versions", {}).items()]
+    for group in ("flags", "versions"):
+        rows += [(name, str(value)) for name, value in found.get(group, {}).items()]
     return Section("Environment", ("What", "Value"), rows, long=True)
 
 

@@ -13,7 +13,13 @@ from wgan_jax.errors import UserError
 from wgan_jax.history import NON_FINITE, History, epoch_of, parsed
 
 # What of the environment is no text or number.
-_ENVIRONMENT = {"untracked": list, "command": list, "versions": dict, "earlier": list}
+_ENVIRONMENT = {
+    "untracked": list,
+    "command": list,
+    "flags": dict,
+    "versions": dict,
+    "earlier": list,
+}
 
 
 @dataclass(frozen=True)
