@@ -85,7 +85,8 @@ def train(argv: Sequence[str]) -> None:
         return
     workdir = options.workdir or Path("runs", options.config.stem)
     place = supervision.place(options.coordinator, options.num_processes, options.process_id)
-    if place is not None and not supervision.supervised():
+    supervised = supervision.supervised()
+    if place is not None and not supervised:
         sys.exit(supervision.supervise([sys.executable, __file__, *argv], workdir))
     if place is not None:
         from wgan_jax import hosts

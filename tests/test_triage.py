@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -169,20 +170,22 @@ def test_a_folder_with_another_grid_is_refused(plan: grid.Plan) -> None:
         triage.triage(other, train=made, say=lambda _: None)
 
 
-def test_runs_are_spread_over_the_devices_there_are(
+def test_a_grid_is_run_side_by_side_where_there_are_several_devices(
     plan: grid.Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made, seen = Made(lambda *_: True), []
+    made, said = Made(lambda *_: True), list[str]()
 
-    def alone(plan: grid.Plan, seed: int, size: int, device: int) -> None:
-        seen.append(device)
-        made(plan.settings(seed, size), plan.workdir(seed, size))
+    def side_by_side(plan: grid.Plan, cells: list[grid.Cell], devices: int) -> Iterator[grid.Cell]:
+        assert devices == 2
+        for cell in reversed(cells):
+            made(plan.settings(*cell), plan.workdir(*cell))
+            yield cell
 
     monkeypatch.setattr(triage, "_devices", lambda: ("gpu", 2))
-    monkeypatch.setattr(triage, "_alone", alone)
-    assert triage.triage(plan, say=lambda _: None).cause == "nothing"
-    assert set(seen) == {0, 1}
-    assert sorted(made.trained) == sorted(plan.cells())
+    monkeypatch.setattr(triage, "side_by_side", side_by_side)
+    assert triage.triage(plan, say=said.append).cause == "nothing"
+    assert made.trained == plan.cells()[::-1]
+    assert said[2].split()[:3] == ["64", "3", "healthy"]  # as they end
 
 
 def test_a_shell_takes_the_commands_as_they_are_printed(tmp_path: Path) -> None:

@@ -9,12 +9,9 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import os
-import queue
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from wgan_jax.config import Settings, difference, encoder_of, flat
@@ -26,6 +23,7 @@ from wgan_jax.health import runlog
 from wgan_jax.health.conclusion import Conclusion, Outcome, conclude, scaled_rate
 from wgan_jax.health.windows import LEAST
 from wgan_jax.record import claim
+from wgan_jax.side_by_side import log_of, side_by_side
 
 Trainer = Callable[[Settings, Path], object]
 
@@ -106,7 +104,11 @@ def _trained(plan: Plan, train: Trainer | None) -> Iterator[tuple[int, int]]:
     make_folder(plan.out)
     backend, devices = ("", 1) if train is not None else _devices()
     if min(devices, len(left)) > 1 and backend in ("cpu", "gpu"):
-        yield from _side_by_side(plan, left, devices)
+        for cell in side_by_side(plan, left, devices):
+            if not _ended(plan.workdir(*cell), epochs):
+                workdir, log = plan.workdir(*cell), log_of(plan, cell)
+                raise UserError(f"{workdir} did not come to its end: see {log}.")
+            yield cell
         return
     for seed, size in left:
         # What a run failed of is in its folder, and the judge reads it there.
@@ -132,51 +134,6 @@ def _devices() -> tuple[str, int]:
         raise UserError(f"JAX finds no device: {answer.stderr.strip().splitlines()[-1][:120]}")
     backend, count = answer.stdout.split()[-2:]
     return backend, int(count)
-
-
-def _side_by_side(
-    plan: Plan, cells: Sequence[tuple[int, int]], devices: int
-) -> Iterator[tuple[int, int]]:
-    """Each run a process that sees one device; as many at a time as there are devices."""
-    free: queue.Queue[int] = queue.Queue()
-    for device in range(devices):
-        free.put(device)
-
-    def run(seed: int, size: int) -> tuple[int, int]:
-        device = free.get()
-        try:
-            _alone(plan, seed, size, device)
-        finally:
-            free.put(device)
-        return seed, size
-
-    with ThreadPoolExecutor(devices) as pool:
-        for future in as_completed([pool.submit(run, *cell) for cell in cells]):
-            yield future.result()
-
-
-def _alone(plan: Plan, seed: int, size: int, device: int) -> None:
-    """One run of the grid as a process on one device, its words in `<run>.log`."""
-    script = Path(__file__).resolve().parent.parent / "run.py"
-    flags = [f"--config.seed={seed}", f"--config.batch_size={size}"]
-    workdir = plan.workdir(seed, size)
-    command = [sys.executable, str(script), "--config", str(plan.config), *plan.overrides, *flags]
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-    names = visible.split(",") if visible else [str(i) for i in range(device + 1)]
-    environment = {
-        **os.environ,
-        "CUDA_VISIBLE_DEVICES": names[device] if device < len(names) else names[-1],
-    }
-    with (plan.out / f"{workdir.name}.log").open("a", encoding="utf-8") as log:
-        subprocess.run(
-            [*command, "--workdir", str(workdir)],
-            env=environment,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
-    if not _ended(workdir, plan.settings(seed, size).epochs):
-        raise UserError(f"{workdir} did not come to its end: see {plan.out / workdir.name}.log.")
 
 
 def _outcome(plan: Plan, seed: int, size: int, width: int) -> tuple[Outcome, str]:
