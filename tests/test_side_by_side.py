@@ -68,15 +68,17 @@ def test_runs_are_spread_over_the_devices_there_are(visible, seen, plan_of, monk
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     plan = plan_of(0)
-    assert sorted(side_by_side.side_by_side(plan, plan.cells(), 2)) == plan.cells()
+    ended = [(cell, 0) for cell in plan.cells()]
+    assert sorted(side_by_side.side_by_side(plan, plan.cells(), 2)) == ended
     assert len(devices_of(plan)) == 4
     assert set(devices_of(plan)) == seen
     log = side_by_side.log_of(plan, (3, 0))
     assert log == plan.out / "batch_0_seed_3.log"
     workdir = plan.out / "batch_0_seed_3"
-    words = f"--config.clip=2 --config.seed=3 --config.batch_size=0 --workdir {workdir}\n"
-    assert log.read_text().startswith("trained")
-    assert log.read_text().endswith(words)
+    assert log.read_text() == (
+        f"trained --config {plan.config} --config.clip=2 --config.seed=3 --config.batch_size=0 "
+        f"--config.devices=1 --workdir {workdir}\n"
+    )
 
 
 def begun(plan: grid.Plan, runs: int) -> bool:
@@ -109,7 +111,7 @@ def test_a_signal_ends_all_runs_and_begins_no_other(number, plan_of, monkeypatch
 def test_who_takes_no_more_of_it_leaves_no_process(plan_of):
     plan = plan_of(60)
     runs = side_by_side.side_by_side(plan, [(0, 0), *plan.cells()], 2)
-    assert next(runs) == (0, 0)
+    assert next(runs) == ((0, 0), 0)
     assert begun(plan, 2)
     runs.close()
     assert len(list(plan.out.glob("*/saved"))) == 1

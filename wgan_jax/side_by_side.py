@@ -18,8 +18,8 @@ _RUN = Path(__file__).resolve().parent.parent / "run.py"
 _LOOK = 0.2  # seconds between two looks at which runs have ended
 
 
-def side_by_side(plan: Plan, cells: Sequence[Cell], devices: int) -> Iterator[Cell]:
-    """Each run once its process has ended; as many at a time as there are devices.
+def side_by_side(plan: Plan, cells: Sequence[Cell], devices: int) -> Iterator[tuple[Cell, int]]:
+    """Each run once its process has ended, and its exit code; one at a time on each device.
 
     However this is left, no process stays: those at work are told to save and end, and waited for.
 
@@ -44,7 +44,7 @@ def side_by_side(plan: Plan, cells: Sequence[Cell], devices: int) -> Iterator[Ce
                 for device, (cell, child) in list(running.items()):
                     if child.poll() is not None:
                         del running[device]
-                        yield cell
+                        yield cell, child.returncode
         finally:
             for _, child in running.values():
                 child.terminate()
@@ -60,7 +60,7 @@ def log_of(plan: Plan, cell: Cell) -> Path:
 def _started(plan: Plan, cell: Cell, device: int) -> subprocess.Popen[bytes]:
     seed, size = cell
     flags = [f"--config.seed={seed}", f"--config.batch_size={size}"]
-    flags += ["--workdir", str(plan.workdir(seed, size))]
+    flags += ["--config.devices=1", "--workdir", str(plan.workdir(seed, size))]
     command = [sys.executable, str(_RUN), "--config", str(plan.config), *plan.overrides, *flags]
     with log_of(plan, cell).open("a", encoding="utf-8") as log:
         return subprocess.Popen(
