@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from wgan_jax.errors import UserError
 
@@ -14,6 +16,8 @@ try:
 except ImportError:  # Windows has no flock; there two processes are not kept apart
     fcntl = None  # type: ignore[assignment]
 
+# What flock says where a file system has no locks: Lustre by default, some NFS.
+_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
 CACHE_VARIABLE = "WGAN_JAX_CACHE"
 
 
@@ -63,18 +67,37 @@ def make_folder(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
+def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
     """Hold a file, made where it is not there, against other processes that ask for it so.
 
-    It is let go at the end, and when the process dies.
+    It is let go at the end, and when the process dies. Yields whether it is held: where the system,
+    or the file system, has no locks, nothing is.
 
     Raises:
       BlockingIOError: another process holds it, and `wait` is false.
     """
     with path.open("a") as file:  # not "w": who is refused changes nothing
+        yield _held(file, wait)
+
+
+def _held(file: IO[str], wait: bool) -> bool:
+    try:
         if fcntl is not None:
             fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        return False
+    return fcntl is not None
+
+
+def has_locks(path: Path) -> bool:
+    """Whether a file, which this process may hold itself, can be held at all."""
+    try:
+        with locked(path, wait=False) as held:
+            return held
+    except BlockingIOError:
+        return True
 
 
 def no_room(path: Path, error: OSError) -> UserError:
