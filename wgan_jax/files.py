@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -67,34 +68,39 @@ def make_folder(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
+def locked(path: Path, *, patience: float = 0.0) -> Iterator[bool]:
     """Hold a file, made where it is not there, against other processes that ask for it so.
 
     It is let go at the end, and when the process dies. Yields whether it is held: where the system,
     or the file system, has no locks, nothing is.
 
     Raises:
-      BlockingIOError: another process holds it, and `wait` is false.
+      BlockingIOError: another process holds it, still after `patience` seconds.
     """
     with path.open("a") as file:  # not "w": who is refused changes nothing
-        yield _held(file, wait)
+        yield _held(file, time.monotonic() + patience)
 
 
-def _held(file: IO[str], wait: bool) -> bool:
+def _held(file: IO[str], until: float) -> bool:
     try:
-        if fcntl is not None:
-            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        while fcntl is not None:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return True
+            except BlockingIOError:
+                if time.monotonic() >= until:
+                    raise
+                time.sleep(0.02)
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise
-        return False
-    return fcntl is not None
+    return False
 
 
 def has_locks(path: Path) -> bool:
     """Whether a file, which this process may hold itself, can be held at all."""
     try:
-        with locked(path, wait=False) as held:
+        with locked(path) as held:
             return held
     except BlockingIOError:
         return True

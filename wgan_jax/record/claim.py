@@ -35,7 +35,7 @@ def claimed(workdir: Path) -> Iterator[None]:
     with contextlib.ExitStack() as held:
         try:
             workdir.mkdir(parents=True, exist_ok=True)
-            held.enter_context(locked(workdir / _LOCK, wait=False))
+            held.enter_context(locked(workdir / _LOCK))
         except BlockingIOError:
             raise UserError(
                 f"Another process trains in {workdir}: wait for it, or choose another folder."
