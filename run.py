@@ -62,7 +62,7 @@ def train(argv: Sequence[str]) -> None:
     )
     several = args.add_argument_group("on several hosts (see docs/scaling.md)")
     several.add_argument("--coordinator", metavar="HOST:PORT", help="address of the first process")
-    several.add_argument("--num_processes", type=int, metavar="N", help="how many there are")
+    several.add_argument("--num_processes", type=int, metavar="N", help="how many; 1: this alone")
     several.add_argument("--process_id", type=int, metavar="I", help="which this is, from 0")
     args.add_argument("--dry_run", action="store_true", help="show what would run, and exit")
     args.add_argument("--profile", action="store_true", help="trace some chunks: what takes time?")

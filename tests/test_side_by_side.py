@@ -77,7 +77,7 @@ def test_runs_are_spread_over_the_devices_there_are(visible, seen, plan_of, monk
     workdir = plan.out / "batch_0_seed_3"
     assert log.read_text() == (
         f"trained --config {plan.config} --config.clip=2 --config.seed=3 --config.batch_size=0 "
-        f"--config.devices=1 --workdir {workdir}\n"
+        f"--config.devices=1 --num_processes=1 --workdir {workdir}\n"
     )
 
 

@@ -60,7 +60,8 @@ def log_of(plan: Plan, cell: Cell) -> Path:
 def _started(plan: Plan, cell: Cell, device: int) -> subprocess.Popen[bytes]:
     seed, size = cell
     flags = [f"--config.seed={seed}", f"--config.batch_size={size}"]
-    flags += ["--config.devices=1", "--workdir", str(plan.workdir(seed, size))]
+    flags += ["--config.devices=1", "--num_processes=1"]
+    flags += ["--workdir", str(plan.workdir(seed, size))]
     command = [sys.executable, str(_RUN), "--config", str(plan.config), *plan.overrides, *flags]
     with log_of(plan, cell).open("a", encoding="utf-8") as log:
         return subprocess.Popen(

@@ -59,11 +59,16 @@ def place(
 ) -> Place | None:
     """From the flags, else from what started this process; None where it trains alone.
 
+    `--num_processes=1` by itself says that it does, whatever started it: a grid of runs within one
+    `srun`, say.
+
     Raises:
       UserError: only some of the flags, or impossible ones.
     """
     if coordinator is None and processes is None and process is None:
         return Place() if in_cluster(environment) else None
+    if processes == 1 and coordinator is None and process is None:
+        return None
     if coordinator is None or processes is None or process is None:
         raise UserError("--coordinator, --num_processes and --process_id go together: give all.")
     host, _, port = coordinator.rpartition(":")
