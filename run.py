@@ -367,8 +367,9 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _run(argv: Sequence[str]) -> int:
+    named = bool(argv) and not argv[0].startswith("-")
     try:
-        if argv and not argv[0].startswith("-"):
+        if named:
             command(argv[0])(argv[1:])
         else:
             train(argv)
@@ -385,6 +386,8 @@ def _run(argv: Sequence[str]) -> int:
     except OSError as error:
         return _say(OneLine(f"{error.filename or 'the system'}: {error.strerror or error}."), 2)
     except KeyboardInterrupt:
+        if named:
+            return _say(f"{argv[0]} was stopped before its end.", 130)
         return _say("stopped before the first chunk; nothing was trained.", 130)
     return 0
 
