@@ -24,6 +24,7 @@ from wgan_jax.errors import UserError
 from wgan_jax.files import locked
 from wgan_jax.history import History
 from wgan_jax.record import ledger
+from wgan_jax.record.workdir import read
 
 ROOT = Path(__file__).parent.parent
 
@@ -91,6 +92,22 @@ def test_notes_and_the_first_date_stay(tmp_path: Path) -> None:
     row = table(tmp_path)["a"]
     assert (row["date"], row["notes"]) == ("2026-01-07 09:00", "Baseline | with a pipe; slow")
     assert r"Baseline \| with a pipe" in (tmp_path / ledger.PAGE).read_text()
+
+
+def test_a_run_is_called_and_lies_as_its_folder_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A link to a larger disk, say; or the folder that one is in."""
+    make(tmp_path / "scratch" / "real", 3)
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "nice").symlink_to(tmp_path / "scratch" / "real")
+    assert summarise(tmp_path / "runs" / "nice")["run"] == "nice"
+    assert list(table(tmp_path / "runs")) == ["nice"]
+    assert read(tmp_path / "runs" / "nice").name == "nice"
+    assert not (tmp_path / "scratch" / ledger.TABLE).exists()
+    monkeypatch.chdir(tmp_path / "scratch" / "real")
+    assert summarise(Path("."))["run"] == "real"
+    assert read(Path(".")).name == "real"
 
 
 def test_a_damaged_summary_is_named_and_costs_no_other_row(tmp_path: Path) -> None:

@@ -35,6 +35,11 @@ def expanded(path: str) -> Path:
     return Path(os.path.expanduser(path))
 
 
+def absolute(path: Path) -> Path:
+    """The whole path as it was given: a folder that is a link keeps its place and name."""
+    return Path(os.path.abspath(path))
+
+
 def replace_bytes(path: Path, data: bytes) -> None:
     """Write a whole file so that a reader, or a crash, finds the old or the new one, never half.
 

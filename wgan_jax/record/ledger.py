@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from wgan_jax.errors import UserError
-from wgan_jax.files import locked, replace_bytes
+from wgan_jax.files import absolute, locked, replace_bytes
 from wgan_jax.history import History
 from wgan_jax.record import pages
 from wgan_jax.record.stability import overall
@@ -77,7 +77,7 @@ def write_summary(
     before = _read(workdir / SUMMARY) or {}
     wandb = _read(workdir / "wandb_run.json") or {}
     summary = {
-        "run": workdir.resolve().name,
+        "run": absolute(workdir).name,
         "date": before.get("date") or time.strftime("%Y-%m-%d %H:%M", time.gmtime()),
         "wandb": wandb.get("url", ""),
         "wandb_id": wandb.get("id", ""),
@@ -93,7 +93,7 @@ def write_summary(
     if summary["objective"] not in (None, "wgan"):
         summary["clip"] = None  # nothing is clipped
     _write(workdir, summary)
-    folder = workdir.resolve().parent
+    folder = absolute(workdir).parent
     try:
         if status != "running" or _age(folder / TABLE) >= RENDER_EVERY:
             render(folder)
@@ -130,9 +130,9 @@ def _measured(history: History) -> dict[str, Any]:
 
 def write_note(workdir: Path, text: str) -> None:
     """Set what a person notes on a run, and render the log anew."""
-    summary = _read(workdir / SUMMARY) or {"run": workdir.resolve().name}
+    summary = _read(workdir / SUMMARY) or {"run": absolute(workdir).name}
     _write(workdir, summary | {"notes": text})
-    render(workdir.resolve().parent)
+    render(absolute(workdir).parent)
 
 
 def _write(workdir: Path, summary: Mapping[str, Any]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from wgan_jax.errors import UserError
+from wgan_jax.files import absolute
 from wgan_jax.history import NON_FINITE, History, epoch_of, parsed
 
 
@@ -39,7 +40,7 @@ class Run:
 
     @property
     def name(self) -> str:
-        return self.workdir.resolve().name
+        return absolute(self.workdir).name
 
 
 def read(workdir: Path) -> Run:
