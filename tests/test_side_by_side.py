@@ -108,6 +108,23 @@ def test_a_signal_ends_all_runs_and_begins_no_other(number, plan_of, monkeypatch
     assert len(list(plan.out.glob("*/saved"))) == 2
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the child in /proc")
+def test_a_signal_that_the_runs_have_met_themselves_ends_the_grid_too(plan_of, monkeypatch):
+    """As where a cluster sends it to every process."""
+    plan = plan_of(60)
+
+    def look(_: float) -> None:
+        assert begun(plan, 1)
+        child = int(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()[-1])
+        os.kill(child, signal.SIGTERM)
+        os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT)
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(side_by_side, "time", SimpleNamespace(sleep=look))
+    with pytest.raises(Interrupted):
+        list(side_by_side.side_by_side(plan, [(0, 60)], 2))
+
+
 def test_who_takes_no_more_of_it_leaves_no_process(plan_of):
     plan = plan_of(60)
     runs = side_by_side.side_by_side(plan, [(0, 0), *plan.cells()], 2)

@@ -30,17 +30,17 @@ def side_by_side(plan: Plan, cells: Sequence[Cell], devices: int) -> Iterator[tu
     with interruption.watched() as signals:
         try:
             while waiting or running:
+                for device in range(devices):
+                    if waiting and device not in running and not signals.received:
+                        cell = waiting.popleft()
+                        running[device] = cell, _started(plan, cell, device)
+                time.sleep(_LOOK)
                 if signals.received:
                     raise Interrupted(
                         f"{plan.out}: stopped; what its runs have trained is saved. The same "
                         "command goes on from there.",
                         signals.received,
                     )
-                for device in range(devices):
-                    if waiting and device not in running:
-                        cell = waiting.popleft()
-                        running[device] = cell, _started(plan, cell, device)
-                time.sleep(_LOOK)
                 for device, (cell, child) in list(running.items()):
                     if child.poll() is not None:
                         del running[device]
@@ -75,5 +75,6 @@ def _started(plan: Plan, cell: Cell, device: int) -> subprocess.Popen[bytes]:
 
 def _visible(device: int) -> str:
     """What CUDA is told of the devices that this process may use, for the child to see one."""
-    names = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return str(device) if names is None else names.split(",")[device % (names.count(",") + 1)]
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = [str(device)] if given is None else given.split(",")
+    return names[device % len(names)]  # on a CPU they are of no effect, and may be fewer

@@ -31,7 +31,8 @@ def triage(
     """Run what is left of the grid, and conclude.
 
     Args:
-      train: trains one run in its folder; None: this project's training, on all devices there are.
+      train: trains one run in its folder; None: this project's training, side by side where there
+        are several devices.
       say: gets each line of the table as it fills, and the conclusion.
 
     Raises:
