@@ -66,7 +66,7 @@ def train(argv: Sequence[str]) -> None:
     )
     several = args.add_argument_group("on several hosts (see docs/scaling.md)")
     several.add_argument("--coordinator", metavar="HOST:PORT", help="address of the first process")
-    several.add_argument("--num_processes", type=int, metavar="N", help="how many there are")
+    several.add_argument("--num_processes", type=int, metavar="N", help="how many; 1: this alone")
     several.add_argument("--process_id", type=int, metavar="I", help="which this is, from 0")
     args.add_argument("--dry_run", action="store_true", help="show what would run, and exit")
     args.add_argument("--profile", action="store_true", help="trace some chunks: what takes time?")
@@ -89,7 +89,8 @@ def train(argv: Sequence[str]) -> None:
         return
     workdir = options.workdir or Path("runs", options.config.stem)
     place = supervision.place(options.coordinator, options.num_processes, options.process_id)
-    if place is not None and not supervision.supervised():
+    supervised = supervision.supervised()
+    if place is not None and not supervised:
         sys.exit(supervision.supervise([sys.executable, __file__, *argv], workdir))
     if place is not None:
         from wgan_jax import hosts
@@ -370,8 +371,9 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _run(argv: Sequence[str]) -> int:
+    named = bool(argv) and not argv[0].startswith("-")
     try:
-        if argv and not argv[0].startswith("-"):
+        if named:
             command(argv[0])(argv[1:])
         else:
             train(argv)
@@ -388,6 +390,8 @@ def _run(argv: Sequence[str]) -> int:
     except OSError as error:
         return _say(OneLine(f"{error.filename or 'the system'}: {error.strerror or error}."), 2)
     except KeyboardInterrupt:
+        if named:
+            return _say(f"{argv[0]} was stopped before its end.", 130)
         return _say("stopped before the first chunk; nothing was trained.", 130)
     return 0
 

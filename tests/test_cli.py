@@ -149,7 +149,7 @@ def test_what_the_user_can_mend_is_one_line_and_exit_code_2(argv, says, tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
-def test_ctrl_c_before_the_first_chunk_says_that_nothing_was_trained(tmp_path, monkeypatch, capsys):
+def test_ctrl_c_says_what_is_true_of_the_command(tmp_path, monkeypatch, capsys):
     def stopped(*_, **__):
         raise KeyboardInterrupt
 
@@ -158,6 +158,9 @@ def test_ctrl_c_before_the_first_chunk_says_that_nothing_was_trained(tmp_path, m
     assert capsys.readouterr().err == (
         "run.py: stopped before the first chunk; nothing was trained.\n"
     )
+    monkeypatch.setattr("wgan_jax.report.report", stopped)
+    assert run.main(["report", f"--workdir={tmp_path / 'run'}"]) == 130
+    assert capsys.readouterr().err == "run.py: report was stopped before its end.\n"
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])

@@ -136,6 +136,40 @@ def test_more_devices_than_there_are_is_refused(tiny, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("error", [RuntimeError("Unable to\ninitialize"), AssertionError()])
+def test_platforms_that_are_not_there_are_refused_with_the_remedy(error, monkeypatch):
+    """jax raises the first for a name that it does not know, the second where CUDA is missing."""
+
+    def none(*_: object) -> None:
+        raise error
+
+    monkeypatch.setenv("JAX_PLATFORMS", "cuda")
+    monkeypatch.setattr("jax.devices", none)
+    devices.mesh.cache_clear()
+    with pytest.raises(UserError, match=r"='cuda' \(.*\): unset it to .* set it to cpu"):
+        devices.mesh()
+
+
+EVALUATE = ["evaluate", "--images", "digits", "--reference", "digits", "--encoder", "digits"]
+
+
+TRAIN = ["--config", "experiments/digits_wgan.py", "--workdir", "{}/run"]
+
+
+@pytest.mark.parametrize("argv", [TRAIN, EVALUATE])
+def test_commands_say_that_platforms_are_not_there_in_one_line(argv, tmp_path):
+    answer = subprocess.run(
+        [sys.executable, "run.py", *(part.format(tmp_path) for part in argv)],
+        env=os.environ | {"JAX_PLATFORMS": "abacus"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (answer.returncode, answer.stdout) == (2, "")
+    assert answer.stderr.startswith("run.py: jax finds no device with JAX_PLATFORMS='abacus' (")
+    assert answer.stderr.count("\n") == 1
+
+
 def test_a_run_that_was_trained_on_more_devices_is_still_sampled(tiny, tmp_path):
     train(tiny | {"epochs": 1, "sample_every": 0}, tmp_path, quiet=True)
     config = json.loads((tmp_path / "config.json").read_text())

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import TINY
+from wgan_jax import hosts
 from wgan_jax.errors import RunFailed, UserError
 from wgan_jax.supervision import Place, in_cluster, place, supervise
 
@@ -137,12 +138,24 @@ def test_flags_say_which_process_this_is():
     assert place(None, None, None, {}) is None
     assert place("a:1", 1, 0, {}) is None  # alone after all
     assert place(None, None, None, {"SLURM_STEP_NUM_TASKS": "4"}) == Place()
+    assert place(None, 1, None, {"SLURM_STEP_NUM_TASKS": "4"}) is None  # four runs of one process
+
+
+def test_processes_that_were_given_different_things_are_told_both_remedies(monkeypatch):
+    monkeypatch.setattr(hosts, "_outcomes", lambda _: ["a", "a", "b"])
+    with pytest.raises(UserError) as caught:
+        hosts.check_same("The settings", "a")
+    assert str(caught.value) == (
+        "The settings of process 2 are not those of process 0: give all the same, or to each "
+        "--num_processes=1 where they are runs of their own."
+    )
 
 
 @pytest.mark.parametrize(
     ("given", "message"),
     [
         (("a:1", 2, None), "go together"),
+        ((None, 2, None), "go together"),
         ((None, 2, 0), "go together"),
         (("a", 2, 0), "must be host:port"),
         (("a:port", 2, 0), "must be host:port"),

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import shutil
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +20,11 @@ from PIL import Image
 import run as command_line
 from tests.made_up_run import columns, make, quality
 from wgan_jax.config import Settings, flat
+from wgan_jax.errors import UserError
 from wgan_jax.files import locked
 from wgan_jax.history import History
 from wgan_jax.record import ledger
+from wgan_jax.record.workdir import read
 
 ROOT = Path(__file__).parent.parent
 
@@ -72,6 +77,7 @@ def test_status_progress_encoder_and_what_is_wrong_show_in_the_row(tmp_path: Pat
     }
     summarise(tmp_path / "a")
     ledger.write_summary(tmp_path / "a", flat(Settings(epochs=800)), history(), **half)
+    ledger.render(tmp_path)
     (line,) = [x for x in (tmp_path / ledger.PAGE).read_text().splitlines() if "| a |" in x]
     for part in ("❌ collapsed (running)", "400 of 800", "(digits)", "dead critic"):
         assert part in line
@@ -86,6 +92,22 @@ def test_notes_and_the_first_date_stay(tmp_path: Path) -> None:
     row = table(tmp_path)["a"]
     assert (row["date"], row["notes"]) == ("2026-01-07 09:00", "Baseline | with a pipe; slow")
     assert r"Baseline \| with a pipe" in (tmp_path / ledger.PAGE).read_text()
+
+
+def test_a_run_is_called_and_lies_as_its_folder_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A link to a larger disk, say; or the folder that one is in."""
+    make(tmp_path / "scratch" / "real", 3)
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "nice").symlink_to(tmp_path / "scratch" / "real")
+    assert summarise(tmp_path / "runs" / "nice")["run"] == "nice"
+    assert list(table(tmp_path / "runs")) == ["nice"]
+    assert read(tmp_path / "runs" / "nice").name == "nice"
+    assert not (tmp_path / "scratch" / ledger.TABLE).exists()
+    monkeypatch.chdir(tmp_path / "scratch" / "real")
+    assert summarise(Path("."))["run"] == "real"
+    assert read(Path(".")).name == "real"
 
 
 def test_a_damaged_summary_is_named_and_costs_no_other_row(tmp_path: Path) -> None:
@@ -118,6 +140,39 @@ def test_rendering_waits_its_turn(tmp_path: Path) -> None:
     assert list(table(tmp_path)) == ["a"]
 
 
+def test_who_is_kept_waiting_leaves_the_log_to_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger, "PATIENCE", 0.1)
+    said: list[str] = []
+    with locked(tmp_path / ".experiments.lock"):  # by a suspended process, say
+        for status in ("running", "finished"):
+            summarise(tmp_path / "a", status=status, say=said.append)
+        assert json.loads((tmp_path / "a" / ledger.SUMMARY).read_text())["status"] == "finished"
+        with pytest.raises(UserError, match="another process, perhaps a suspended one, holds"):
+            ledger.write_note(tmp_path / "a", "kept all the same")
+    assert len(said) == 2
+    assert len(set(said)) == 1  # which a run says once
+    assert "training goes on without it: another process" in said[0]
+    assert not (tmp_path / ledger.TABLE).exists()
+    summarise(tmp_path / "b", status="running")
+    assert table(tmp_path)["a"]["notes"] == "kept all the same"
+
+
+def test_runs_that_train_render_now_and_then_and_ends_at_once(tmp_path: Path) -> None:
+    summarise(tmp_path / "a", status="running")
+    summarise(tmp_path / "b", status="running")
+    assert list(table(tmp_path)) == ["a"]
+    summarise(tmp_path / "c", status="stopped")
+    assert sorted(table(tmp_path)) == ["a", "b", "c"]
+    for when in (time.time() - 31, time.time() + 3600):  # half a minute ago; by a clock set back
+        shutil.rmtree(tmp_path / "c", ignore_errors=True)
+        os.utime(tmp_path / ledger.TABLE, (when, when))
+        summarise(tmp_path / "d", status="running")
+        assert sorted(table(tmp_path)) == ["a", "b", "d"]
+        shutil.rmtree(tmp_path / "d")
+
+
 def test_a_system_without_locks_trains_and_renders_all_the_same(tmp_path: Path) -> None:
     script = """
 import sys
@@ -146,7 +201,7 @@ workdir.mkdir()
 for epochs in range(5):
     rows = [{"epoch": i, "d_loss": float(i)} for i in range(epochs + 1)]
     made = History.from_rows(rows)
-    ledger.write_summary(workdir, flat(Settings()), made, status="running", verdict="healthy")
+    ledger.write_summary(workdir, flat(Settings()), made, status="finished", verdict="healthy")
 """
     names = [f"run{i}" for i in range(10)]
     processes = [

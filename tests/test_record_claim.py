@@ -1,17 +1,72 @@
-"""The events of a run, however damaged their file is; settings, and images that have moved."""
+"""Whose folder it is; a run's events, however damaged; settings, and images that have moved."""
 
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from wgan_jax import files, train
 from wgan_jax.config import Settings, resolve, to_dict
 from wgan_jax.errors import UserError
-from wgan_jax.record.claim import append_event, ended, events, load_dataset, load_settings, settle
+from wgan_jax.record.claim import (
+    append_event,
+    claimed,
+    ended,
+    events,
+    is_guarded,
+    load_dataset,
+    load_settings,
+    settle,
+)
+
+
+def test_a_folder_has_one_process(tmp_path: Path) -> None:
+    with claimed(tmp_path):
+        assert is_guarded(tmp_path)
+        with pytest.raises(UserError, match="Another process trains"), claimed(tmp_path):
+            pass
+    assert is_guarded(tmp_path)
+
+
+NONE = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
+
+
+@pytest.mark.parametrize("number", NONE, ids=lambda number: errno.errorcode[number])
+def test_where_a_file_system_has_no_locks_nothing_is_refused(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_locks(monkeypatch, number)
+    with claimed(tmp_path), claimed(tmp_path):
+        assert not is_guarded(tmp_path)
+
+
+def test_a_start_says_once_that_there_are_no_locks(
+    tiny: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    without_locks(monkeypatch, errno.ENOSYS)
+    train(tiny, tmp_path / "run")
+    said = capsys.readouterr().out
+    assert said.count("there are no file locks: see to it that no second process trains") == 1
+    assert (tmp_path / "EXPERIMENTS.md").exists()
+    assert "experiment log" not in said
+
+
+def without_locks(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """A file system whose `flock` fails with this error."""
+
+    def flock(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(files.fcntl, "flock", flock)
 
 
 @pytest.mark.parametrize(

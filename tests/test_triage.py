@@ -5,14 +5,16 @@ from __future__ import annotations
 import dataclasses
 import json
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import run
 from tests.made_up_losses import healthy_wgan, sparse
-from wgan_jax import grid, triage
+from wgan_jax import devices, grid, triage
 from wgan_jax.config import Settings, to_dict
 from wgan_jax.errors import RunFailed, UserError
 
@@ -169,20 +171,84 @@ def test_a_folder_with_another_grid_is_refused(plan: grid.Plan) -> None:
         triage.triage(other, train=made, say=lambda _: None)
 
 
-def test_runs_are_spread_over_the_devices_there_are(
+def spread(
+    monkeypatch: pytest.MonkeyPatch, made: Made, refused: tuple[grid.Cell, ...] = ()
+) -> None:
+    """Two devices, and processes that train with `made`, or end with exit code 2."""
+
+    def side_by_side(
+        plan: grid.Plan, cells: list[grid.Cell], devices: int
+    ) -> Iterator[tuple[grid.Cell, int]]:
+        assert devices == 2
+        for cell in reversed(cells):
+            if cell not in refused:
+                made(plan.settings(*cell), plan.workdir(*cell))
+            yield cell, 2 if cell in refused else 0
+
+    monkeypatch.setattr("jax.local_device_count", lambda: 2)
+    monkeypatch.setattr(triage, "side_by_side", side_by_side)
+
+
+def test_a_grid_is_run_side_by_side_where_there_are_several_devices(
     plan: grid.Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made, seen = Made(lambda *_: True), []
+    made, said = Made(lambda *_: True), list[str]()
+    spread(monkeypatch, made)
+    assert triage.triage(plan, say=said.append).cause == "nothing"
+    assert made.trained == plan.cells()[::-1]
+    assert said[2].split()[:3] == ["64", "3", "healthy"]  # as they end
 
-    def alone(plan: grid.Plan, seed: int, size: int, device: int) -> None:
-        seen.append(device)
-        made(plan.settings(seed, size), plan.workdir(seed, size))
 
-    monkeypatch.setattr(triage, "_devices", lambda: ("gpu", 2))
-    monkeypatch.setattr(triage, "_alone", alone)
-    assert triage.triage(plan, say=lambda _: None).cause == "nothing"
-    assert set(seen) == {0, 1}
-    assert sorted(made.trained) == sorted(plan.cells())
+def test_runs_that_do_not_come_to_their_end_are_named_and_keep_no_other_from_it(
+    plan: grid.Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = list[str]()
+    spread(monkeypatch, Made(lambda *_: True), refused=((1, 64), (3, 64)))
+    with pytest.raises(UserError, match=r"^2 of 8 runs did not come to their end: their lines say"):
+        triage.triage(plan, say=said.append)
+    assert said[2].split()[:2] == ["64", "3"]
+    log = plan.out / "batch_64_seed_3.log"
+    assert said[2].partition("not ended")[2].split(maxsplit=1) == ["-", f"exit code 2: see {log}"]
+    assert sum("  healthy  " in row for row in said[2:10]) == 6
+    assert "2 of 4 work, 2 not judged" in said[-1]
+    assert "Depends on: unclear. 2 of 8 runs were not judged" in said[-1]
+    assert json.loads((plan.out / "triage.json").read_text())["cause"] == "unclear"
+
+
+def test_a_run_that_is_refused_here_is_named_with_the_reason(plan: grid.Plan) -> None:
+    made, said = Made(lambda *_: True), list[str]()
+
+    def train(settings: Settings, workdir: Path) -> None:
+        if settings.batch_size == 64:
+            raise UserError("Memory does not suffice.")
+        made(settings, workdir)
+
+    with pytest.raises(UserError, match="4 of 8 runs did not"):
+        triage.triage(plan, train=train, say=said.append)
+    assert said[3].endswith("-  Memory does not suffice.")
+    assert made.trained == [(seed, 16) for seed in plan.seeds]
+    assert triage.triage(plan, train=made, say=said.append).cause == "nothing"  # goes on with them
+
+
+def test_a_batch_that_no_run_can_share_is_refused_before_any_begins(
+    plan: grid.Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Runs side by side have a device each; others have all, or as many as they are given."""
+    monkeypatch.setattr("jax.local_device_count", lambda: 8)
+    monkeypatch.setattr(devices, "mesh", lambda count=0: SimpleNamespace(size=count or 8))
+    monkeypatch.setattr(devices, "memory", lambda _: None)
+    odd = dataclasses.replace(plan, batch_sizes=(64, 60))
+    assert triage._prepared(odd) == 8
+    assert triage._prepared(dataclasses.replace(odd, overrides=("--config.devices=2",))) == 1
+    given = dataclasses.replace(odd, overrides=("--config.devices=8",))
+    alone = dataclasses.replace(odd, seeds=(0,), batch_sizes=(60,))
+    for refused in (given, alone):
+        with pytest.raises(UserError, match="60 does not divide over 8 devices: use 56 or 64"):
+            triage.triage(refused)
+    monkeypatch.setattr("jax.default_backend", lambda: "tpu")
+    with pytest.raises(UserError, match="60 does not divide over 8 devices"):
+        triage.triage(odd)
+    assert not plan.out.exists()
 
 
 def test_a_shell_takes_the_commands_as_they_are_printed(tmp_path: Path) -> None:

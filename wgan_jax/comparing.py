@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from wgan_jax import devices
 from wgan_jax.config import DataSettings
 from wgan_jax.data.digits import SIZE as DIGITS_SIZE
 from wgan_jax.data.digits import read_labelled
@@ -47,7 +48,8 @@ def evaluate_sets(
     wanted = wanted_encoder(options, sides)
     encoding = None
     if not all(isinstance(side, Statistics) for side in sides):
-        encoding = Encoding(build(wanted), options.batch_size or BATCH)
+        mesh = devices.mesh()  # before an encoder's weights: it says where there are no devices
+        encoding = Encoding(build(wanted), options.batch_size or BATCH, mesh)
         for side in sides:
             if isinstance(side, Statistics):
                 refuse_other_protocol(side, encoding.encoder.protocol)

@@ -7,6 +7,7 @@ them. The program is the one that a single device runs.
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from numpy.typing import NDArray
 
-from wgan_jax.errors import UserError
+from wgan_jax.errors import UserError, first_line
 
 _ROWS = "batch"
 
@@ -25,14 +26,26 @@ def mesh(count: int = 0) -> Mesh:
     """The first `count` devices of all hosts in a row; 0: all.
 
     Raises:
-      UserError: there are not so many, or several hosts, all of whose devices are needed.
+      UserError: there are not so many, or none that JAX_PLATFORMS names, or several hosts, all of
+        whose devices are needed.
     """
-    found = jax.devices()
+    found = _found()
     if count and jax.process_count() > 1:
         raise UserError("config.devices is for one host: leave it 0 where there are several.")
     if count > len(found):
         raise UserError(f"config.devices = {count}: there are {len(found)}. Ask for so many or 0.")
     return Mesh(np.array(found[: count or None]), (_ROWS,))
+
+
+def _found() -> list[jax.Device]:
+    try:
+        return jax.devices()
+    except (RuntimeError, AssertionError) as error:  # jax asserts that one of those named is there
+        named = os.environ.get("JAX_PLATFORMS", "")
+        raise UserError(
+            f"jax finds no device with JAX_PLATFORMS={named!r} ({first_line(error, 80)}): unset "
+            "it to take what there is, or set it to cpu."
+        ) from None
 
 
 def by_batch(devices: Mesh, axis: int = 0) -> NamedSharding:

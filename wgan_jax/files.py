@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 from wgan_jax.errors import UserError, one_line
 
@@ -14,6 +17,8 @@ try:
 except ImportError:  # Windows has no flock; there two processes are not kept apart
     fcntl = None  # type: ignore[assignment]
 
+# What flock says where a file system has no locks: Lustre by default, some NFS.
+_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
 CACHE_VARIABLE = "WGAN_JAX_CACHE"
 NOT_KEPT = f"not kept for the next time; ${CACHE_VARIABLE} names another place"
 
@@ -44,6 +49,11 @@ def cache_dir() -> Path:
 def expanded(path: str | Path) -> Path:
     """The path with `~` replaced; as it is where there is no such user."""
     return Path(os.path.expanduser(path))
+
+
+def absolute(path: Path) -> Path:
+    """The whole path as it was given: a folder that is a link keeps its place and name."""
+    return Path(os.path.abspath(path))
 
 
 def replace_bytes(path: Path, data: bytes) -> None:
@@ -79,18 +89,42 @@ def make_folder(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
+def locked(path: Path, *, patience: float = 0.0) -> Iterator[bool]:
     """Hold a file, made where it is not there, against other processes that ask for it so.
 
-    It is let go at the end, and when the process dies.
+    It is let go at the end, and when the process dies. Yields whether it is held: where the system,
+    or the file system, has no locks, nothing is.
 
     Raises:
-      BlockingIOError: another process holds it, and `wait` is false.
+      BlockingIOError: another process holds it, still after `patience` seconds.
     """
     with path.open("a") as file:  # not "w": who is refused changes nothing
-        if fcntl is not None:
-            fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
+        yield _held(file, time.monotonic() + patience)
+
+
+def _held(file: IO[str], until: float) -> bool:
+    try:
+        while fcntl is not None:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return True
+            except BlockingIOError:
+                if time.monotonic() >= until:
+                    raise
+                time.sleep(0.02)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+    return False
+
+
+def has_locks(path: Path) -> bool:
+    """Whether a file, which this process may hold itself, can be held at all."""
+    try:
+        with locked(path) as held:
+            return held
+    except BlockingIOError:
+        return True
 
 
 def no_room(path: Path, error: OSError) -> NotWritten:

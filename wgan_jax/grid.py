@@ -13,6 +13,7 @@ from wgan_jax.config import Settings, resolve
 from wgan_jax.errors import UserError
 from wgan_jax.files import replace_bytes
 
+Cell = tuple[int, int]  # seed, batch size
 MOST = 10_000  # numbers on a side of a grid
 
 
@@ -33,8 +34,8 @@ class Plan:
     batch_sizes: tuple[int, ...]
     out: Path
 
-    def cells(self) -> list[tuple[int, int]]:
-        """(seed, batch size), seed by seed: every batch size is seen early."""
+    def cells(self) -> list[Cell]:
+        """Seed by seed: every batch size is seen early."""
         return [(seed, size) for seed in self.seeds for size in self.batch_sizes]
 
     def workdir(self, seed: int, size: int) -> Path:

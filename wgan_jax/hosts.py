@@ -100,7 +100,10 @@ def check_same(what: str, value: str) -> None:
     values = _outcomes(lambda: value)
     if len(set(values)) > 1:
         other = next(i for i, found in enumerate(values) if found != values[0])
-        raise UserError(f"{what} of process {other} are not those of process 0: give all the same.")
+        raise UserError(
+            f"{what} of process {other} are not those of process 0: give all the same, or to each "
+            "--num_processes=1 where they are runs of their own."
+        )
 
 
 def _outcomes(action: Callable[[], T]) -> list[T]:

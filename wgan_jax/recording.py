@@ -103,6 +103,11 @@ class Recorder:
         s = self.settings
         environment.save(self.place, s.seed)
         self.event("resumed" if epoch else "started", epoch)
+        if not claim.is_guarded(self.place):
+            self.say(
+                f"Where {self.place} lies there are no file locks: see to it that no second "
+                "process trains in it."
+            )
         if epoch:
             self.say(f"Resuming {self.place} after {epoch} of {s.epochs} epochs.")
         self._writer = MultiWriter([InBackground(lambda: self._lines), *self._mirrors()])

@@ -59,11 +59,16 @@ def place(
 ) -> Place | None:
     """From the flags, else from what started this process; None where it trains alone.
 
+    `--num_processes=1` by itself says that it does, whatever started it: a grid of runs within one
+    `srun`, say.
+
     Raises:
       UserError: only some of the flags, or impossible ones.
     """
     if coordinator is None and processes is None and process is None:
         return Place() if in_cluster(environment) else None
+    if processes == 1 and coordinator is None and process is None:
+        return None
     if coordinator is None or processes is None or process is None:
         raise UserError("--coordinator, --num_processes and --process_id go together: give all.")
     host, _, port = coordinator.rpartition(":")
@@ -83,8 +88,13 @@ def in_cluster(environment: Mapping[str, str]) -> bool:
     return several or "," in environment.get("TPU_WORKER_HOSTNAMES", "")
 
 
+def for_a_child() -> dict[str, str]:
+    """The environment of a child of this process that is to know itself `supervised`."""
+    return os.environ | {_MARK: str(os.getpid())}
+
+
 def supervised() -> bool:
-    """Whether this process is the child: the one that trains. It ends with its parent (Linux)."""
+    """Whether a parent looks after this process, which trains. It ends with its parent (Linux)."""
     found = os.environ.get(_MARK) == str(os.getppid())
     if found and sys.platform == "linux":
         parent_death_signal = 1
@@ -98,10 +108,9 @@ def supervise(command: Sequence[str], workdir: Path) -> int:
     Raises:
       RunFailed: it crashed, or lost the other processes; `process-<host>-<pid>.log` has the report.
     """
-    environment = os.environ | {_MARK: str(os.getpid())}
     child = subprocess.Popen(
         command,
-        env=environment,
+        env=for_a_child(),
         stderr=subprocess.PIPE,
         start_new_session=True,  # a terminal's Ctrl-C reaches it once, through its parent
     )

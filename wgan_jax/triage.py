@@ -6,26 +6,21 @@ it was, and the experiment log in the grid's folder has a row for each.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
-import os
-import queue
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from wgan_jax.config import Settings, difference, encoder_of, flat
 from wgan_jax.diagnosis import examine
 from wgan_jax.errors import RunFailed, UserError
 from wgan_jax.files import make_folder, replace_bytes
-from wgan_jax.grid import Plan
+from wgan_jax.grid import Cell, Plan
 from wgan_jax.health import runlog
 from wgan_jax.health.conclusion import Conclusion, Outcome, conclude, scaled_rate
 from wgan_jax.health.windows import LEAST
 from wgan_jax.record import claim
+from wgan_jax.side_by_side import log_of, side_by_side
 
 Trainer = Callable[[Settings, Path], object]
 
@@ -36,22 +31,24 @@ def triage(
     """Run what is left of the grid, and conclude.
 
     Args:
-      train: trains one run in its folder; None: this project's training, on all devices there are.
+      train: trains one run in its folder; None: this project's training, side by side where there
+        are several devices.
       say: gets each line of the table as it fills, and the conclusion.
 
     Raises:
-      UserError: the experiment cannot be read, or the folder holds other runs.
+      UserError: the experiment cannot be read, or the folder holds other runs; or, when all is
+        said and kept, some did not come to their end.
     """
     for seed, size in plan.cells():
         _check(plan.workdir(seed, size), plan.settings(seed, size))
-    if train is None:
-        _check_images(plan)
+    abreast = 1 if train is not None else _prepared(plan)
     say(f"{len(plan.cells())} runs in {plan.out}")
     title = _title(plan.settings(*plan.cells()[0]))
     say(f"{'batch':>7}  {'seed':>5}  {'verdict':<10}  {title}  cause")
-    outcomes = []
-    for seed, size in _trained(plan, train):
-        outcome, line = _outcome(plan, seed, size, len(title))
+    outcomes, missing = [], 0
+    for cell, reason in _trained(plan, train or _train, abreast):
+        missing += bool(reason)
+        outcome, line = _outcome(plan, cell, reason, len(title))
         outcomes.append(outcome)
         say(line)
     conclusion = conclude(outcomes)
@@ -60,6 +57,11 @@ def triage(
     said = json.dumps(dataclasses.asdict(conclusion), indent=1)
     replace_bytes(plan.out / "triage.txt", f"{text}\n".encode())
     replace_bytes(plan.out / "triage.json", f"{said}\n".encode())
+    if missing:
+        raise UserError(
+            f"{missing} of {len(outcomes)} runs did not come to their end: their lines say why. "
+            "The same command goes on with them."
+        )
     return conclusion
 
 
@@ -75,11 +77,28 @@ def _check(workdir: Path, settings: Settings) -> None:
         )
 
 
-def _check_images(plan: Plan) -> None:
-    """Refuse, before anything is written, images that cannot be read or are fewer than a batch."""
+def _prepared(plan: Plan) -> int:
+    """How many runs go side by side; what would keep any from starting is refused before all.
+
+    Those of a grid have a device each, where there are several; a run alone, or one that is given
+    its number of devices, has them as without a grid.
+
+    Raises:
+      UserError: the images cannot be read or are fewer than a batch, or a batch does not divide.
+    """
+    import jax
+
+    from wgan_jax import devices
     from wgan_jax.training import read_images
 
-    read_images(plan.settings(plan.seeds[0], max(plan.batch_sizes)))
+    largest = plan.settings(plan.seeds[0], max(plan.batch_sizes))
+    read_images(largest)
+    several = len(plan.cells()) > 1 and largest.devices <= 1
+    if several and jax.default_backend() in ("cpu", "gpu"):
+        return jax.local_device_count()
+    for size in plan.batch_sizes:
+        devices.check_divides(size, devices.mesh(largest.devices))
+    return 1
 
 
 def _title(settings: Settings) -> str:
@@ -96,23 +115,31 @@ def _ended(workdir: Path, epochs: int) -> bool:
     return bool(last["event"] == "failed" or last["epoch"] + 1 >= epochs)
 
 
-def _trained(plan: Plan, train: Trainer | None) -> Iterator[tuple[int, int]]:
-    """(seed, batch size) of each run of the grid once it has ended, those that had ended first."""
+def _trained(plan: Plan, train: Trainer, abreast: int) -> Iterator[tuple[Cell, str]]:
+    """Each run of the grid when its turn is over, and why it did not come to its end, if so.
+
+    First come those that had ended.
+    """
     epochs = plan.settings(*plan.cells()[0]).epochs
     left = [cell for cell in plan.cells() if not _ended(plan.workdir(*cell), epochs)]
-    yield from (cell for cell in plan.cells() if cell not in left)
+    yield from ((cell, "") for cell in plan.cells() if cell not in left)
     if not left:
         return
     make_folder(plan.out)
-    backend, devices = ("", 1) if train is not None else _devices()
-    if min(devices, len(left)) > 1 and backend in ("cpu", "gpu"):
-        yield from _side_by_side(plan, left, devices)
+    if abreast > 1:
+        for cell, code in side_by_side(plan, left, abreast):
+            whole = _ended(plan.workdir(*cell), epochs)
+            yield cell, "" if whole else f"exit code {code}: see {log_of(plan, cell)}"
         return
-    for seed, size in left:
-        # What a run failed of is in its folder, and the judge reads it there.
-        with contextlib.suppress(RunFailed):
-            (train or _train)(plan.settings(seed, size), plan.workdir(seed, size))
-        yield seed, size
+    for cell in left:
+        reason = ""
+        try:
+            train(plan.settings(*cell), plan.workdir(*cell))
+        except RunFailed:  # of what, is in its folder, and the judge reads it there
+            pass
+        except UserError as error:
+            reason = str(error)
+        yield cell, reason
 
 
 def _train(settings: Settings, workdir: Path) -> None:
@@ -122,65 +149,17 @@ def _train(settings: Settings, workdir: Path) -> None:
     train(settings, workdir, quiet=True)
 
 
-def _devices() -> tuple[str, int]:
-    """(backend, local devices), asked in another process: asking takes hold of an accelerator."""
-    ask = "import jax; print(jax.default_backend(), jax.local_device_count())"
-    answer = subprocess.run(
-        [sys.executable, "-c", ask], capture_output=True, text=True, check=False
-    )
-    if answer.returncode:
-        raise UserError(f"JAX finds no device: {answer.stderr.strip().splitlines()[-1][:120]}")
-    backend, count = answer.stdout.split()[-2:]
-    return backend, int(count)
+def _outcome(plan: Plan, cell: Cell, reason: str, width: int) -> tuple[Outcome, str]:
+    """What a run came to, and its line in the table.
 
-
-def _side_by_side(
-    plan: Plan, cells: Sequence[tuple[int, int]], devices: int
-) -> Iterator[tuple[int, int]]:
-    """Each run a process that sees one device; as many at a time as there are devices."""
-    free: queue.Queue[int] = queue.Queue()
-    for device in range(devices):
-        free.put(device)
-
-    def run(seed: int, size: int) -> tuple[int, int]:
-        device = free.get()
-        try:
-            _alone(plan, seed, size, device)
-        finally:
-            free.put(device)
-        return seed, size
-
-    with ThreadPoolExecutor(devices) as pool:
-        for future in as_completed([pool.submit(run, *cell) for cell in cells]):
-            yield future.result()
-
-
-def _alone(plan: Plan, seed: int, size: int, device: int) -> None:
-    """One run of the grid as a process on one device, its words in `<run>.log`."""
-    script = Path(__file__).resolve().parent.parent / "run.py"
-    flags = [f"--config.seed={seed}", f"--config.batch_size={size}"]
-    workdir = plan.workdir(seed, size)
-    command = [sys.executable, str(script), "--config", str(plan.config), *plan.overrides, *flags]
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-    names = visible.split(",") if visible else [str(i) for i in range(device + 1)]
-    environment = {
-        **os.environ,
-        "CUDA_VISIBLE_DEVICES": names[device] if device < len(names) else names[-1],
-    }
-    with (plan.out / f"{workdir.name}.log").open("a", encoding="utf-8") as log:
-        subprocess.run(
-            [*command, "--workdir", str(workdir)],
-            env=environment,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            check=False,
-        )
-    if not _ended(workdir, plan.settings(seed, size).epochs):
-        raise UserError(f"{workdir} did not come to its end: see {plan.out / workdir.name}.log.")
-
-
-def _outcome(plan: Plan, seed: int, size: int, width: int) -> tuple[Outcome, str]:
-    """What a run came to, and its line in the table, with so wide a column for its best FID."""
+    Args:
+      reason: why it did not come to its end, "" if it did.
+      width: of the column for its best FID.
+    """
+    seed, size = cell
+    if reason:
+        line = f"{size:>7}  {seed:>5}  {'not ended':<10}  {'-':>{width}}  {reason}"
+        return Outcome(seed, size, worked=False, judged=False), line
     log = runlog.read(plan.workdir(seed, size))
     verdict = examine(log)
     failed = verdict.verdict == "failing"
@@ -209,8 +188,9 @@ def as_text(plan: Plan, conclusion: Conclusion, outcomes: Sequence[Outcome]) -> 
     ]
     if conclusion.unjudged:
         lines.append(
-            f"Not judged: runs with fewer than {LEAST} values of d_loss that do not fail. The same "
-            f"command with --config.epochs={LEAST} or more goes on with them."
+            "Not judged: runs that did not come to their end, and those that do not fail and have "
+            f"fewer than {LEAST} values of d_loss. The same command goes on with the first, and "
+            f"with --config.epochs={LEAST} or more with the others."
         )
     elif conclusion.cause not in ("nothing", "everything"):
         chance = f"chance alone would do this in {conclusion.p_value:.2g} of such grids"

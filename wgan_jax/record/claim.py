@@ -13,16 +13,19 @@ from typing import Any
 
 from wgan_jax.config import Settings, difference, resolve, to_dict
 from wgan_jax.errors import UserError
-from wgan_jax.files import locked, no_room, replace_bytes
+from wgan_jax.files import has_locks, locked, no_room, replace_bytes
 from wgan_jax.history import parsed
 from wgan_jax.record.writers import to_json
+
+_LOCK = ".lock"
 
 
 @contextlib.contextmanager
 def claimed(workdir: Path) -> Iterator[None]:
     """Make the folder and hold it: a second process is refused while this one has it.
 
-    The claim ends with the process, however that ends.
+    The claim ends with the process, however that ends. Where there are no locks it holds nothing
+    (see `is_guarded`).
 
     Raises:
       UserError: it is a file, cannot be written, or another process trains in it.
@@ -33,7 +36,7 @@ def claimed(workdir: Path) -> Iterator[None]:
     with contextlib.ExitStack() as held:
         try:
             workdir.mkdir(parents=True, exist_ok=True)
-            held.enter_context(locked(workdir / ".lock", wait=False))
+            held.enter_context(locked(workdir / _LOCK))
         except BlockingIOError:
             raise UserError(
                 f"Another process trains in {workdir}: wait for it, or choose another folder."
@@ -48,6 +51,11 @@ def claimed(workdir: Path) -> Iterator[None]:
             if workdir in made and not _begun(workdir):
                 _take_back(made)
             raise
+
+
+def is_guarded(workdir: Path) -> bool:
+    """Whether a second process would be refused in the folder: its file system has locks."""
+    return has_locks(workdir / _LOCK)
 
 
 def _begun(workdir: Path) -> bool:

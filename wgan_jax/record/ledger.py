@@ -19,13 +19,15 @@ from typing import Any
 import numpy as np
 
 from wgan_jax.errors import UserError
-from wgan_jax.files import locked, replace_bytes
+from wgan_jax.files import absolute, locked, replace_bytes
 from wgan_jax.history import History
 from wgan_jax.record import pages
 from wgan_jax.record.stability import overall
 from wgan_jax.record.writers import to_json
 
 SUMMARY, PAGE, TABLE = "summary.json", "EXPERIMENTS.md", "experiments.csv"
+PATIENCE = 3.0  # seconds to wait for another process that renders
+RENDER_EVERY = 30.0  # seconds between two renderings for runs that are not at their end
 MARKS = {"stable": "✅ stable", "unstable": "⚠️ unstable", "collapsed": "❌ collapsed"}
 
 # Column -> setting it comes from.
@@ -59,6 +61,7 @@ def write_summary(
 ) -> dict[str, Any]:
     """Write a run's `summary.json` and render the log anew; called at checkpoints and at the end.
 
+    A running run renders the log now and then only, for it is read from all runs that there are.
     What a person noted (`notes`) and the date of the first call stay. Returns the summary.
 
     Args:
@@ -74,7 +77,7 @@ def write_summary(
     before = _read(workdir / SUMMARY) or {}
     wandb = _read(workdir / "wandb_run.json") or {}
     summary = {
-        "run": workdir.resolve().name,
+        "run": absolute(workdir).name,
         "date": before.get("date") or time.strftime("%Y-%m-%d %H:%M", time.gmtime()),
         "wandb": wandb.get("url", ""),
         "wandb_id": wandb.get("id", ""),
@@ -90,13 +93,24 @@ def write_summary(
     if summary["objective"] not in (None, "wgan"):
         summary["clip"] = None  # nothing is clipped
     _write(workdir, summary)
+    folder = absolute(workdir).parent
     try:
-        render(workdir.resolve().parent)
+        if status != "running" or _age(folder / TABLE) >= RENDER_EVERY:
+            render(folder)
     except (OSError, UserError) as error:
         if say is None:
             raise
         say(f"The experiment log is not written, and training goes on without it: {error}")
     return summary
+
+
+def _age(path: Path) -> float:
+    """Seconds since a file was written; infinite where it is not there or of the future."""
+    try:
+        age = time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return math.inf
+    return age if age >= 0 else math.inf
 
 
 def _measured(history: History) -> dict[str, Any]:
@@ -116,9 +130,9 @@ def _measured(history: History) -> dict[str, Any]:
 
 def write_note(workdir: Path, text: str) -> None:
     """Set what a person notes on a run, and render the log anew."""
-    summary = _read(workdir / SUMMARY) or {"run": workdir.resolve().name}
+    summary = _read(workdir / SUMMARY) or {"run": absolute(workdir).name}
     _write(workdir, summary | {"notes": text})
-    render(workdir.resolve().parent)
+    render(absolute(workdir).parent)
 
 
 def _write(workdir: Path, summary: Mapping[str, Any]) -> None:
@@ -168,11 +182,21 @@ def render(folder: Path) -> None:
     """Write `EXPERIMENTS.md` and `experiments.csv` from all summaries in a folder of runs.
 
     Under a lock, so that the last to render has seen all summaries written before it.
+
+    Raises:
+      UserError: another process keeps the lock; the next to render writes what this one would have.
     """
-    with locked(folder / ".experiments.lock"):
-        rows, damaged = summaries(folder)
-        replace_bytes(folder / PAGE, _page(rows, damaged).encode())
-        replace_bytes(folder / TABLE, _csv(rows).encode())
+    lock = folder / ".experiments.lock"
+    try:
+        with locked(lock, patience=PATIENCE):
+            rows, damaged = summaries(folder)
+            replace_bytes(folder / PAGE, _page(rows, damaged).encode())
+            replace_bytes(folder / TABLE, _csv(rows).encode())
+    except BlockingIOError:
+        raise UserError(
+            f"another process, perhaps a suspended one, holds {lock}. A run's next checkpoint or "
+            "end writes it."
+        ) from None
 
 
 def _page(rows: list[dict[str, Any]], damaged: list[str]) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from wgan_jax.config import describe, fits
 from wgan_jax.errors import UserError
+from wgan_jax.files import absolute
 from wgan_jax.history import NON_FINITE, History, epoch_of, parsed
 
 # What of the environment is no text or number.
@@ -49,7 +50,7 @@ class Run:
 
     @property
     def name(self) -> str:
-        return self.workdir.resolve().name
+        return absolute(self.workdir).name
 
 
 def read(workdir: Path) -> Run:
