@@ -127,6 +127,18 @@ def test_the_real_images_are_encoded_once(tiny: dict[str, Any]) -> None:
     assert "1,797" in said[0]
 
 
+def test_a_kept_score_by_another_rule_is_measured_anew(
+    tiny: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    game, _, dataset = game_of(tiny)
+    monkeypatch.setattr("wgan_jax.quality.statistics.IS_RULE", "10 in order")
+    Evaluator(game, dataclasses.replace(dataset, fingerprint="earlier"), silent)
+    monkeypatch.undo()
+    said: list[str] = []
+    Evaluator(game, dataclasses.replace(dataset, fingerprint="earlier"), said.append)
+    assert "Encoding the 1,797 real images" in said[0]
+
+
 def test_without_weights_pixels_are_measured_and_the_command_is_named(tiny: dict[str, Any]) -> None:
     game, state, dataset = game_of(tiny, encoder="inception")
     said: list[str] = []

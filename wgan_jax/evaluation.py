@@ -258,7 +258,7 @@ def real_statistics(
     if path.exists():
         try:
             found = load(path)
-            if found.protocol == protocol and found.n == count:
+            if found.protocol == protocol and found.n == count and found.score is not None:
                 kept = replace(found, source=source)
         except UserError as error:
             say(f"Computed anew: {error}")
