@@ -327,6 +327,15 @@ def test_a_caveat_is_printed_once_and_recorded_with_each_measurement(
     assert all(caveat in line["caveats"][0] for line in measured)
 
 
+def test_what_a_reader_must_know_of_the_images_is_said(tiny, tmp_path, capsys):
+    (tmp_path / "pictures").mkdir()
+    for i in range(8):
+        Image.new("RGBA", (8, 8), (i, 0, 0, 100)).save(tmp_path / "pictures" / f"{i}.png")
+    data = {"name": f"folder:{tmp_path / 'pictures'}"}
+    train(tiny | {"epochs": 1, "data": data}, tmp_path / "run")
+    assert capsys.readouterr().out.count("8 of 8 pictures have an alpha channel") == 1
+
+
 def test_init_from_takes_weights_and_nothing_else(finished, tiny, tmp_path, monkeypatch):
     config = tiny | {"epochs": 1, "init_from": str(finished.workdir)}
     session_states = []

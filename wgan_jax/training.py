@@ -206,6 +206,8 @@ class Session:
 
     def _open(self) -> None:
         """Compile, and begin to draw images."""
+        for note in self.dataset.notes:
+            self.say(note)
         self.feed = feed(self.game, self.dataset, self.key)
         self.ends.callback(self.feed.close)
         self.feed.start(self.state)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
+from wgan_jax import decoding
 from wgan_jax.data.sources import Images, digest, edges, in_threads
 from wgan_jax.errors import UserError, first_line
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 _BAD_SHARE = 0.01  # more unreadable files than this stop the run
 _EDGE = 4096  # bytes read of a file's beginning and end to know it again
+_JPEG = b"\xff\xd8\xff"
 
 
 @dataclass(frozen=True)
@@ -50,11 +52,13 @@ class Found:
       pictures: those that can be read, as far as their beginning and end show.
       digest: 32 hex digits that change with a picture's name, length, beginning or end.
       broken: one line on each that cannot be read.
+      clear: how many of those that can have an alpha channel.
     """
 
     pictures: Pictures
     digest: str
     broken: tuple[str, ...]
+    clear: int
 
     @property
     def names(self) -> str:
@@ -63,7 +67,13 @@ class Found:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        return tuple(f"left out: {line}" for line in self.broken)
+        notes = [f"left out: {line}" for line in self.broken]
+        if self.clear:
+            notes.append(
+                f"{self.clear} of {len(self.pictures.names)} pictures have an alpha channel: what "
+                "is transparent is white"
+            )
+        return tuple(notes)
 
 
 def find(root: Path) -> list[str]:
@@ -93,16 +103,17 @@ def survey(root: Path, classes: tuple[str, ...], size: int) -> Found:
       UserError: no folder, no picture, an unknown class, or more than 1 % unreadable files.
     """
     names = _of_classes(root, find(root), classes)
-    marks, kept, broken = [], [], []
-    for name, mark in zip(names, in_threads(lambda n: _look(root / n, size), names), strict=True):
-        if isinstance(mark, str):
-            broken.append(mark)
+    marks, kept, broken, clear = [], [], [], 0
+    for name, seen in zip(names, in_threads(lambda n: _look(root / n, size), names), strict=True):
+        if isinstance(seen, str):
+            broken.append(seen)
         else:
-            marks.append(mark)
+            marks.append(seen[0])
             kept.append(name)
+            clear += seen[1]
     _refuse_too_many(broken, len(names))
     content = digest(size, *(part for pair in zip(kept, marks, strict=True) for part in pair))
-    return Found(Pictures(root, tuple(kept), size), content, tuple(broken))
+    return Found(Pictures(root, tuple(kept), size), content, tuple(broken), clear)
 
 
 def read(found: Found) -> tuple[Images, tuple[str, ...]]:
@@ -125,7 +136,7 @@ def read(found: Found) -> tuple[Images, tuple[str, ...]]:
             images[count] = image
             count += 1
     _refuse_too_many(broken, len(images) + len(found.broken))
-    return images[:count], tuple(f"left out: {line}" for line in broken)
+    return images[:count], replace(found, broken=tuple(broken)).notes
 
 
 def squared(picture: Image.Image, size: int) -> Image.Image:
@@ -160,25 +171,28 @@ def _refuse_too_many(broken: list[str], n: int) -> None:
         )
 
 
-def _look(path: Path, size: int) -> bytes | str:
-    """What a picture is known again by; or, if it cannot be read, one line that says why not.
+def _look(path: Path, size: int) -> tuple[bytes, bool] | str:
+    """What a picture is known again by, and whether it has an alpha channel.
+
+    Or, if it cannot be read, one line that says why not.
 
     Most damage is a file that is cut short, or no picture at all: what does not begin and end as
     its kind does is decoded, to see.
     """
     try:
         length, head, tail = edges(path, _EDGE)
-    except OSError as error:
+        clear = not head.startswith(_JPEG) and decoding.look(path).clear  # no JPEG has alpha
+    except decoding.ERRORS as error:
         return _reason(path, error)
     if not _looks_whole(length, head, tail):
         image = _decode(path, size)
         if isinstance(image, str):
             return image
-    return digest(length, head, tail).encode()
+    return digest(length, head, tail).encode(), clear
 
 
 def _looks_whole(length: int, head: bytes, tail: bytes) -> bool:
-    if head.startswith(b"\xff\xd8\xff"):
+    if head.startswith(_JPEG):
         return tail.endswith(b"\xff\xd9")
     if head.startswith(b"\x89PNG\r\n\x1a\n"):
         return tail.endswith(b"IEND\xaeB`\x82")
@@ -189,10 +203,8 @@ def _looks_whole(length: int, head: bytes, tail: bytes) -> bool:
 def _decode(path: Path, size: int) -> Images | str:
     """The picture, or one line that says why not: one bad file among thousands is no failure."""
     try:
-        with Image.open(path) as picture:
-            upright = ImageOps.exif_transpose(picture).convert("RGB")
-            return np.asarray(squared(upright, size))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        return np.asarray(squared(decoding.decode(path), size))
+    except decoding.ERRORS as error:
         return _reason(path, error)
 
 
