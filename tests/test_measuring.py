@@ -91,7 +91,7 @@ def test_the_table_names_the_encoder_at_every_score(
     a, b = digits_folders
     code, out, _ = ask("evaluate", "--images", a, "--reference", b, "--encoder", "digits")
     assert code == 0
-    for name in ("FID[digits]", "KID[digits]", "IS[digits]"):
+    for name in (f"{one}[digits]" for one in ("FID", "KID", "precision", "recall", "IS")):
         assert f"  {name}" in out
     assert "FID " not in out.replace("and FID is biased", "")
     assert "n_fake 60" in out
