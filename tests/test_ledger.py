@@ -63,6 +63,12 @@ def test_a_run_becomes_a_row_in_both_tables(tmp_path: Path) -> None:
         assert part in line
 
 
+def test_a_run_that_was_not_judged_is_not_called_stable(tmp_path: Path) -> None:
+    summarise(tmp_path / "a", judged=False)
+    assert table(tmp_path)["a"]["stability"] == "not judged"
+    assert "| – not judged |" in (tmp_path / ledger.PAGE).read_text()
+
+
 def test_status_progress_encoder_and_what_is_wrong_show_in_the_row(tmp_path: Path) -> None:
     half = {
         "status": "running",
@@ -200,7 +206,7 @@ def test_the_table_on_the_terminal_is_80_columns_wide_and_sorted(
         summarise(tmp_path / name, encoder=encoder)
     lines = show(capsys, "--runs", str(tmp_path), "--sort", "run").splitlines()
     assert max(map(len, lines[:-1])) <= 80
-    assert [line.split()[0] for line in lines[2:4]] == ["a", "b_run_with_a_…"]
+    assert [line.split()[0] for line in lines[2:4]] == ["a", "b_run_with_a…"]
     assert "do not compare with Inception's" in lines[-1]
     assert "critic_lr" in show(capsys, "--runs", str(tmp_path), "--sort", "critic_lr")
 

@@ -27,6 +27,7 @@ from wgan_jax.record.writers import to_json
 
 SUMMARY, PAGE, TABLE = "summary.json", "EXPERIMENTS.md", "experiments.csv"
 MARKS = {"stable": "✅ stable", "unstable": "⚠️ unstable", "collapsed": "❌ collapsed"}
+MARKS["not judged"] = "– not judged"
 
 # Column -> setting it comes from.
 SETTINGS = {
@@ -53,6 +54,7 @@ def write_summary(
     *,
     status: str,
     verdict: str,
+    judged: bool = True,
     finding: str = "",
     encoder: str = "",
     say: Callable[[str], None] | None = None,
@@ -67,6 +69,7 @@ def write_summary(
       history: what was measured so far.
       status: running, stopped, failed or finished.
       verdict: healthy, warning or failing.
+      judged: whether it is long enough for its losses to be judged.
       finding: one line on what is wrong; empty: nothing.
       encoder: what FID and IS were measured with; empty: they were not.
       say: is told where the log cannot be written, which raises without it.
@@ -82,7 +85,7 @@ def write_summary(
         **{column: settings.get(name) for column, name in SETTINGS.items()},
         **_measured(history),
         "verdict": verdict,
-        "stability": overall(verdict, history),
+        "stability": overall(verdict, history, judged=judged),
         "encoder": encoder or before.get("encoder", ""),  # measured before the run was resumed
         "finding": finding,
         "notes": before.get("notes", ""),
