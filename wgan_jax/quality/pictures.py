@@ -62,7 +62,7 @@ def from_folder(folder: Path) -> Pictures:
                 f"{folder} mixes sizes: {first.name} is {size[0]}x{size[1]}, {path.name} "
                 f"{width}x{height}. Resize them to one size first."
             )
-    grey, clear = (sum(kind) for kind in zip(*((s.grey, s.clear) for s in looks), strict=True))
+    grey, clear = sum(seen.grey for seen in looks), sum(seen.clear for seen in looks)
     notes = []
     if grey:
         notes.append(f"{grey} of {len(found)} pictures of {folder.name} are grey, read as RGB")
