@@ -80,7 +80,19 @@ def test_numbers_of_numpy_are_taken_for_pythons():
 def test_difference_ignores_what_cannot_change_the_result():
     old = Settings()
     assert difference(old, dataclasses.replace(old, log_every=7, epochs=99)) == {}
+    batches = dataclasses.replace(old.quality, batch_size=7)
+    assert difference(old, dataclasses.replace(old, quality=batches)) == {}
     assert difference(old, dataclasses.replace(old, clip=0.5)) == {"clip": (0.01, 0.5)}
+
+
+@pytest.mark.parametrize(
+    "change", [{"encoder": "none"}, {"weights": "mine"}, {"resize": "pytorch"}, {"n": 40}]
+)
+def test_what_changes_the_measure_changes_the_result(change):
+    old = Settings()
+    new = dataclasses.replace(old, quality=dataclasses.replace(old.quality, **change))
+    (name,) = change
+    assert list(difference(old, new)) == [f"quality.{name}"]
 
 
 def test_every_field_has_a_meaning():

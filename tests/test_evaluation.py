@@ -150,6 +150,18 @@ def test_a_cache_that_cannot_be_written_costs_what_it_would_keep_alone(
     assert "$WGAN_JAX_CACHE names another place" in said[1]
 
 
+def test_a_kept_score_by_another_rule_is_measured_anew(
+    tiny: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    game, _, dataset = game_of(tiny)
+    monkeypatch.setattr("wgan_jax.quality.statistics.IS_RULE", "10 in order")
+    Evaluator(game, dataclasses.replace(dataset, fingerprint="earlier"), silent)
+    monkeypatch.undo()
+    said: list[str] = []
+    Evaluator(game, dataclasses.replace(dataset, fingerprint="earlier"), said.append)
+    assert "Encoding the 1,797 real images" in said[0]
+
+
 def test_without_weights_pixels_are_measured_and_the_command_is_named(tiny: dict[str, Any]) -> None:
     game, state, dataset = game_of(tiny, encoder="inception")
     said: list[str] = []

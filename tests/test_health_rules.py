@@ -533,10 +533,28 @@ def test_a_critic_that_guesses_is_not_called_strong(objective: str) -> None:
         ("dg_ratio", 0.0475, "generator-heavy"),
         ("dg_ratio", 0.07, "balanced"),
         ("clip_ratio", 0.0, "converged"),
+        # The edges, as the guide writes them: ">400", ">4.0", "0.2-0.5" beside "<0.1", ...
+        ("fid_score", 400.0, "fair"),
+        ("inception_score_mean", 4.0, "moderate"),
+        ("inception_score_mean", 2.0, "moderate"),
+        ("pixel_variance", 0.5, "healthy"),
+        ("pixel_variance", 0.2, "healthy"),
+        ("pixel_variance", 0.1, "low"),
+        ("dg_ratio", 1.0, "critic-heavy"),
+        ("dg_ratio", 0.1, "balanced"),
+        ("dg_ratio", 0.05, "balanced"),
+        ("dg_ratio", 0.01, "generator-heavy"),
+        ("clip_ratio", 0.2, "settling"),
+        ("clip_ratio", 0.5, "normal early"),
+        ("d_loss", 0.71, "healthy if it fluctuates"),
+        ("d_loss", 0.75, "collapse if stuck"),
+        ("d_accuracy", 0.7, "healthy"),
+        ("g_accuracy", 0.95, "healthy"),
+        ("g_accuracy", 0.99, "collapse"),
     ],
 )
 def test_the_guides_bands(metric: str, value: float, name: str) -> None:
-    row = band(metric, value)
+    row = band(metric, value, objective="nsgan")
     assert row is not None
     assert row.name == name
 

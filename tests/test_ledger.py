@@ -68,6 +68,12 @@ def test_a_run_becomes_a_row_in_both_tables(tmp_path: Path) -> None:
         assert part in line
 
 
+def test_a_run_that_was_not_judged_is_not_called_stable(tmp_path: Path) -> None:
+    summarise(tmp_path / "a", judged=False)
+    assert table(tmp_path)["a"]["stability"] == "not judged"
+    assert "| – not judged |" in (tmp_path / ledger.PAGE).read_text()
+
+
 def test_status_progress_encoder_and_what_is_wrong_show_in_the_row(tmp_path: Path) -> None:
     half = {
         "status": "running",

@@ -91,7 +91,7 @@ def test_the_table_names_the_encoder_at_every_score(
     a, b = digits_folders
     code, out, _ = ask("evaluate", "--images", a, "--reference", b, "--encoder", "digits")
     assert code == 0
-    for name in ("FID[digits]", "KID[digits]", "IS[digits]"):
+    for name in (f"{one}[digits]" for one in ("FID", "KID", "precision", "recall", "IS")):
         assert f"  {name}" in out
     assert "FID " not in out.replace("and FID is biased", "")
     assert "n_fake 60" in out
@@ -152,6 +152,7 @@ def test_bad_sets_get_one_line_each(
     assert "run.py weights" in line(good, "--weights", "absent")
     assert "--resize" in line(good, "--resize", "bicubic")
     assert "--encoder" in line(good, "--encoder", "dino")
+    assert "bfloat16 is for Inception" in line(good, "--encoder", "digits", "--dtype", "bfloat16")
     assert "give --workdir" in refused(ask("evaluate", "--images", good))
     assert "not a file" in refused(ask("weights", "--from-file", tmp_path / "absent.pth"))
 
@@ -232,6 +233,8 @@ def test_a_run_is_measured_into_its_folder(ask: Ask, trained: Path) -> None:
         assert picture.size[0] >= 512
     assert "has no checkpoint" in refused(ask("evaluate", "--workdir", trained, "--checkpoint", 3))
     assert "holds no run" in refused(ask("evaluate", "--workdir", trained / "absent"))
+    halved = ask("evaluate", "--workdir", trained, "--dtype", "bfloat16")
+    assert "bfloat16 is for Inception" in refused(halved)
 
 
 @pytest.mark.slow

@@ -22,6 +22,11 @@ GOLDEN = Path(__file__).parents[1] / ".." / "shared" / "inception_golden" / "gol
 Floats = NDArray[np.float64]
 
 
+def shuffled(n: int) -> NDArray[np.int64]:
+    """Which image torch-fidelity puts at each place before it splits them, [n]."""
+    return np.random.RandomState(2020).permutation(n)
+
+
 def gaussian(features: NDArray[np.floating]) -> tuple[Floats, Floats]:
     wide = features.astype(np.float64)
     return wide.mean(axis=0), np.cov(wide, rowvar=False)
@@ -32,7 +37,9 @@ def test_all_agree_with_torch_fidelity() -> None:
     golden = {name: value for name, value in np.load(GOLDEN).items() if name.startswith("metrics")}
     real, fake = golden["metrics/real_features"], golden["metrics/fake_features"]
     score = InceptionScore(1000, 1008)
-    for batch in np.array_split(golden["metrics/logits"], 7):
+    given = np.empty_like(golden["metrics/logits"])
+    given[shuffled(1000)] = golden["metrics/logits"]  # the golden score is of splits in order
+    for batch in np.array_split(given, 7):
         score.add(batch)
     precision, recall = precision_recall(fake, real)
     mean, std = score.result()
@@ -132,13 +139,29 @@ def test_precision_and_recall_need_four_images() -> None:
 
 
 def test_inception_score_of_sure_and_even_classes_is_their_number() -> None:
-    logits = 100 * np.eye(10)[np.arange(200) % 10]
+    logits = np.empty((200, 10))
+    logits[shuffled(200)] = 100 * np.eye(10)[np.arange(200) % 10]  # each split has all classes
     score = InceptionScore(200, 10)
     score.add(logits)
     mean, std = score.result()
     assert mean == pytest.approx(10)
     assert std == pytest.approx(0, abs=1e-9)
     np.testing.assert_allclose(score.class_shares(), 0.1)
+
+
+def test_inception_score_of_a_set_sorted_by_class_is_that_of_its_classes() -> None:
+    sure = 100 * np.eye(10)[np.arange(2000) // 200]
+    score = InceptionScore(2000, 10)
+    score.add(sure)
+    mean, std = score.result()
+    # By hand, where each image is sure of its class: exp of the entropy of a split's classes.
+    shares = [
+        np.bincount(part, minlength=10) / 200
+        for part in np.split(np.arange(2000)[shuffled(2000)] // 200, 10)
+    ]
+    scores = [np.exp(-(share * np.log(share)).sum()) for share in shares]
+    assert mean == pytest.approx(np.mean(scores)) == pytest.approx(9.8, abs=0.1)
+    assert std == pytest.approx(np.std(scores))
 
 
 def test_inception_score_of_one_class_is_one() -> None:
@@ -164,5 +187,7 @@ def test_inception_score_needs_two_images_in_each_split() -> None:
         score.add(100 * np.eye(10)[np.arange(n) % 10])
         assert np.isnan(score.result()).all()
     score = InceptionScore(20, 10)
-    score.add(100 * np.eye(10)[np.arange(20) % 10])
+    logits = np.empty((20, 10))
+    logits[shuffled(20)] = 100 * np.eye(10)[np.arange(20) % 10]
+    score.add(logits)
     assert score.result() == pytest.approx((2, 0))

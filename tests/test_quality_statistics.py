@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -64,6 +65,18 @@ def test_a_file_holds_all_of_it(tmp_path: Path) -> None:
         np.testing.assert_array_equal(getattr(again, name), getattr(statistics, name))
     assert (again.protocol, again.n, again.score) == (PROTOCOL, 50, statistics.score)
     assert [path.name for path in tmp_path.iterdir()] == ["s.npz"]
+
+
+def test_a_score_by_another_rule_is_left_in_its_file(tmp_path: Path) -> None:
+    statistics = collected(50)
+    statistics.save(tmp_path / "s.npz")
+    arrays = dict(np.load(tmp_path / "s.npz"))
+    about = json.loads(str(arrays["about"]))
+    assert about.pop("is_splits") == "10 shuffled by 2020"  # files of earlier versions lack it
+    np.savez(tmp_path / "old.npz", **arrays | {"about": np.array(json.dumps(about))})
+    old = load(tmp_path / "old.npz")
+    assert old.scores() == {}
+    assert compare(collected(100), old).values["fid_score"] > 0
 
 
 def test_other_tools_read_mu_and_sigma(tmp_path: Path) -> None:

@@ -164,6 +164,16 @@ def test_a_run_of_which_an_indicator_failed_is_not_said_to_learn(tmp_path: Path)
     assert (page.verdict, page.reason) == ("stable", "4 of 5 stability indicators passed.")
 
 
+@pytest.mark.parametrize(("n", "word"), [(99, "not judged"), (100, "stable")])
+def test_a_run_of_a_few_epochs_is_not_judged(tmp_path: Path, n: int, word: str) -> None:
+    folder = make(tmp_path / "short", n, measure=False)
+    report.report(folder)
+    mark = {"stable": "✅", "not judged": "–"}[word]
+    assert f"**{mark} {word}**: " in (folder / "report.md").read_text()
+    said = "losses are judged from 100 epochs on" in (folder / "report.md").read_text()
+    assert said is (word == "not judged")
+
+
 def test_without_an_encoder_nothing_is_measured_with_one(tmp_path: Path) -> None:
     folder = make(tmp_path / "a", 400)
     text = (folder / "metrics.jsonl").read_text().replace('"inception"', '"none"')

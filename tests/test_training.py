@@ -253,6 +253,8 @@ def test_two_calls_at_once_train_one_after_the_other(finished, tiny, tmp_path, m
         ({"clip": 0.02}, "clip 0.05 -> 0.02"),
         ({"epochs": 3}, "epochs 6 -> 3"),
         ({"data": {"classes": "1,2"}}, "data.classes  -> 1,2"),
+        ({"quality": {"n": 40}}, "quality.n 10000 -> 40"),
+        ({"quality": {"resize": "pytorch"}}, "run.py evaluate measures it in other ways"),
     ],
 )
 def test_other_settings_are_refused_in_the_same_folder(finished, tiny, change, says):

@@ -22,7 +22,7 @@ from wgan_jax.limits import MOST_UPDATES, check
 
 
 def _field(default: Any, meaning: str, *, result: bool = True) -> Any:
-    """A field with its meaning; `result=False` where it cannot change the trained weights."""
+    """A field with its meaning; `result=False` where neither weights nor measures change."""
     return dataclasses.field(default=default, metadata={"meaning": meaning, "result": result})
 
 
@@ -109,10 +109,10 @@ class NCriticSchedule:
 class QualitySettings:
     """How samples are measured every `quality_every` epochs, and after the last."""
 
-    encoder: str = _field("auto", "auto, inception, digits or none", result=False)
-    weights: str = _field("", "name of the encoder's weights; empty: the public ones", result=False)
-    resize: str = _field("tf1", "Inception's input protocol: tf1 or pytorch", result=False)
-    n: int = _field(10_000, "generated samples per measurement", result=False)
+    encoder: str = _field("auto", "auto, inception, digits or none")
+    weights: str = _field("", "name of the encoder's weights; empty: the public ones")
+    resize: str = _field("tf1", "Inception's input protocol: tf1 or pytorch")
+    n: int = _field(10_000, "generated samples per measurement")
     batch_size: int = _field(256, "images per encoder batch", result=False)
 
 
@@ -231,7 +231,11 @@ def flat(settings: Settings) -> dict[str, Any]:
 
 
 def difference(old: Settings, new: Settings) -> dict[str, tuple[Any, Any]]:
-    """Settings that differ and change the result of training: dotted name -> (old, new)."""
+    """Settings that differ and change the result of a run: dotted name -> (old, new).
+
+    That is the trained weights, and what is measured of them: a FID by another protocol is no
+    better or worse than those before it.
+    """
     was = flat(old)
     return {
         name: (was[name], value)

@@ -284,7 +284,7 @@ def real_statistics(
     if os.path.exists(path):  # `path.exists` raises where the folder may not be looked into
         try:
             found = load(path)
-            if found.protocol == protocol and found.n == count:
+            if found.protocol == protocol and found.n == count and found.score is not None:
                 kept = replace(found, source=source)
         except UserError as error:
             say(f"Computed anew: {error}")

@@ -13,11 +13,11 @@ from wgan_jax.record.workdir import read
 
 # Column -> (heading, width, kept to the right): 80 columns with the spaces between.
 SHOWN = {
-    "run": ("Run", 13, False),
+    "run": ("Run", 12, False),
     "date": ("Date", 10, False),
     "batch": ("Batch", 5, True),
     "done": ("Epochs", 6, True),
-    "stability": ("Stability", 9, False),
+    "stability": ("Stability", 10, False),
     "d_loss": ("D", 9, True),
     "g_loss": ("G", 9, True),
     "fid": ("FID", 6, True),

@@ -37,7 +37,7 @@ LINES = (
     ("pixel_variance", "PixVar", ".4f"),
     ("generated_image_mean", "image mean", ".4f"),
 )
-NAMED_BY_ENCODER = ("FID", "KID", "IS")
+NAMED_BY_ENCODER = ("FID", "KID", "precision", "recall", "IS")
 
 # What the JSON always has, null where it could not be had; other values follow where there are any.
 ALWAYS = (
@@ -168,13 +168,13 @@ def _lines(quality: Quality) -> Iterator[str]:
             if key == "inception_score_mean" and quality.real:
                 text += f"  (real images: {quality.real[key]:.3f})"
             named = name + mark if name in NAMED_BY_ENCODER else name
-            yield f"  {named:<12} {text}"
+            yield f"  {named:<17} {text}"
     if quality.class_shares:
         shares = "  ".join(f"{name}: {share:.1%}" for name, share in quality.class_shares.items())
-        yield f"  {'classes':<12} {shares}"
-    yield "  by           " + ", ".join(
+        yield f"  {'classes':<17} {shares}"
+    yield f"  {'by':<17} " + ", ".join(
         f"{key} {value[:8] if key == 'weights_sha256' else value}"
         for key, value in quality.protocol.items()
     )
     for caveat in quality.caveats:
-        yield f"  note         {caveat}"
+        yield f"  {'note':<17} {caveat}"

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
+from wgan_jax import decoding
 from wgan_jax.data.sources import Images, digest, edges, in_threads
 from wgan_jax.errors import UserError, first_line
 
@@ -18,6 +19,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".jfif")
 _NOT_READ = (".gif", ".tif", ".tiff", ".avif", ".heic")  # many pictures in one, other depths
 _BAD_SHARE = 0.01  # more unreadable files than this stop the run
 _EDGE = 4096  # bytes read of a file's beginning and end to know it again
+_JPEG = b"\xff\xd8\xff"
 
 
 @dataclass(frozen=True)
@@ -54,12 +56,14 @@ class Found:
       digest: 32 hex digits that change with a picture's name, length, beginning or end.
       broken: one line on each that cannot be read.
       others: one line on each kind of picture that is not read.
+      clear: how many of those that can have an alpha channel.
     """
 
     pictures: Pictures
     digest: str
     broken: tuple[str, ...]
     others: tuple[str, ...]
+    clear: int
 
     @property
     def names(self) -> str:
@@ -68,8 +72,11 @@ class Found:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        n = len(self.pictures.names) + len(self.broken)
-        return (*self.others, *_left_out(self.broken, n))
+        n, notes = len(self.pictures.names), list(self.others)
+        if self.clear:
+            some = f"{self.clear} of {n} pictures have an alpha channel"
+            notes.append(f"{some}: what is transparent is white")
+        return (*notes, *_left_out(self.broken, n + len(self.broken)))
 
 
 def find(root: Path) -> list[str]:
@@ -111,16 +118,18 @@ def survey(root: Path, classes: tuple[str, ...], size: int) -> Found:
     if not names:
         where = f"its subfolders {', '.join(classes)}" if classes else "it"
         raise UserError(f"{root} has no picture in {where}: it needs {', '.join(SUFFIXES)} files.")
-    marks, kept, broken = [], [], []
-    for name, mark in zip(names, in_threads(lambda n: _look(root / n, size), names), strict=True):
-        if isinstance(mark, str):
-            broken.append(mark)
+    marks, kept, broken, clear = [], [], [], 0
+    for name, seen in zip(names, in_threads(lambda n: _look(root / n, size), names), strict=True):
+        if isinstance(seen, str):
+            broken.append(seen)
         else:
-            marks.append(mark)
+            marks.append(seen[0])
             kept.append(name)
+            clear += seen[1]
     _refuse_too_many(broken, len(names))
     content = digest(size, *(part for pair in zip(kept, marks, strict=True) for part in pair))
-    return Found(Pictures(root, tuple(kept), size), content, tuple(broken), _not_read(files))
+    pictures = Pictures(root, tuple(kept), size)
+    return Found(pictures, content, tuple(broken), _not_read(files), clear)
 
 
 def read(found: Found) -> tuple[Images, tuple[str, ...]]:
@@ -142,9 +151,8 @@ def read(found: Found) -> tuple[Images, tuple[str, ...]]:
         else:
             images[count] = image
             count += 1
-    n = len(images) + len(found.broken)
-    _refuse_too_many(broken, n)
-    return images[:count], (*found.others, *_left_out(broken, n))
+    _refuse_too_many(broken, len(images) + len(found.broken))
+    return images[:count], replace(found, broken=tuple(broken)).notes
 
 
 def squared(picture: Image.Image, size: int) -> Image.Image:
@@ -189,25 +197,28 @@ def _refuse_too_many(broken: list[str], n: int) -> None:
         )
 
 
-def _look(path: Path, size: int) -> bytes | str:
-    """What a picture is known again by; or, if it cannot be read, one line that says why not.
+def _look(path: Path, size: int) -> tuple[bytes, bool] | str:
+    """What a picture is known again by, and whether it has an alpha channel.
+
+    Or, if it cannot be read, one line that says why not.
 
     Most damage is a file that is cut short, or no picture at all: what does not begin and end as
     its kind does is decoded, to see.
     """
     try:
         length, head, tail = edges(path, _EDGE)
-    except OSError as error:
+        clear = not head.startswith(_JPEG) and decoding.look(path).clear  # no JPEG has alpha
+    except decoding.ERRORS as error:
         return _reason(path, error)
     if not _looks_whole(length, head, tail):
         image = _decode(path, size)
         if isinstance(image, str):
             return image
-    return digest(length, head, tail).encode()
+    return digest(length, head, tail).encode(), clear
 
 
 def _looks_whole(length: int, head: bytes, tail: bytes) -> bool:
-    if head.startswith(b"\xff\xd8\xff"):
+    if head.startswith(_JPEG):
         return tail.endswith(b"\xff\xd9")
     if head.startswith(b"\x89PNG\r\n\x1a\n"):
         return tail.endswith(b"IEND\xaeB`\x82")
@@ -218,10 +229,8 @@ def _looks_whole(length: int, head: bytes, tail: bytes) -> bool:
 def _decode(path: Path, size: int) -> Images | str:
     """The picture, or one line that says why not: one bad file among thousands is no failure."""
     try:
-        with Image.open(path) as picture:
-            upright = ImageOps.exif_transpose(picture).convert("RGB")
-            return np.asarray(squared(upright, size))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        return np.asarray(squared(decoding.decode(path), size))
+    except decoding.ERRORS as error:
         return _reason(path, error)
 
 

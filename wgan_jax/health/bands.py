@@ -16,7 +16,7 @@ WASSERSTEIN = ("wgan", "wgan_gp")  # D has no floor, and need not fall
 
 @dataclass(frozen=True)
 class Band:
-    """Values of a metric in [low, high) and what they are called.
+    """Values of a metric from low to high, both included, and what they are called.
 
     Attributes:
       metric: key of the metric.
@@ -34,32 +34,34 @@ class Band:
 
 
 INF = math.inf
+# Of two bands that meet, the first listed has the edge: as the guide has it (">400", "0.2-0.5",
+# "<0.01"), or where it leaves it open, the band of larger values.
 BANDS: tuple[Band, ...] = (
-    Band("clip_ratio", 0.0, 0.01, "converged"),
     Band("clip_ratio", 0.01, 0.2, "settling"),
+    Band("clip_ratio", 0.0, 0.01, "converged"),
     Band("clip_ratio", 0.2, 0.5, "normal early"),
     Band("clip_ratio", 0.5, INF, "high: raise the threshold if it persists"),
-    Band("dg_ratio", 0.0, 0.01, "possible collapse", "wgan"),
-    Band("dg_ratio", 0.01, 0.05, "generator-heavy", "wgan"),
     Band("dg_ratio", 0.05, 0.1, "balanced", "wgan"),
+    Band("dg_ratio", 0.01, 0.05, "generator-heavy", "wgan"),
+    Band("dg_ratio", 0.0, 0.01, "possible collapse", "wgan"),
     Band("dg_ratio", 0.1, 1.0, "critic-heavy", "wgan"),
     Band("dg_ratio", 1.0, INF, "critic strong", "wgan"),
-    Band("fid_score", 0.0, 50.0, "excellent", INCEPTION),
-    Band("fid_score", 50.0, 100.0, "good", INCEPTION),
-    Band("fid_score", 100.0, 200.0, "moderate", INCEPTION),
     Band("fid_score", 200.0, 400.0, "fair", INCEPTION),
+    Band("fid_score", 100.0, 200.0, "moderate", INCEPTION),
+    Band("fid_score", 50.0, 100.0, "good", INCEPTION),
+    Band("fid_score", 0.0, 50.0, "excellent", INCEPTION),
     Band("fid_score", 400.0, INF, "poor", INCEPTION),
-    Band("inception_score_mean", 0.0, 2.0, "limited", INCEPTION),
     Band("inception_score_mean", 2.0, 4.0, "moderate", INCEPTION),
+    Band("inception_score_mean", 0.0, 2.0, "limited", INCEPTION),
     Band("inception_score_mean", 4.0, INF, "good", INCEPTION),
-    Band("pixel_variance", 0.0, 0.1, "mode collapse"),
-    Band("pixel_variance", 0.1, 0.2, "low"),
     Band("pixel_variance", 0.2, 0.5, "healthy"),
+    Band("pixel_variance", 0.1, 0.2, "low"),
+    Band("pixel_variance", 0.0, 0.1, "mode collapse"),
     Band("pixel_variance", 0.5, INF, "high"),
     Band("d_loss", 0.69, 0.71, "healthy if it fluctuates", LOG_LOSS),
     Band("d_loss", 0.72, 0.75, "collapse if stuck", LOG_LOSS),
-    Band("d_accuracy", 0.495, 0.505, "collapse if stuck", LOG_LOSS),
     Band("d_accuracy", 0.505, 0.7, "healthy", LOG_LOSS),
+    Band("d_accuracy", 0.495, 0.505, "collapse if stuck", LOG_LOSS),
     Band("g_accuracy", 0.8, 0.95, "healthy", LOG_LOSS),
     Band("g_accuracy", 0.99, INF, "collapse", LOG_LOSS),
 )
@@ -72,6 +74,6 @@ def band(
     kind = "wgan" if objective in (None, *WASSERSTEIN) else objective
     for row in BANDS:
         holds = row.only in ("", encoder if row.only == INCEPTION else kind)
-        if row.metric == metric and holds and row.low <= value < row.high:
+        if row.metric == metric and holds and row.low <= value <= row.high:
             return row
     return None

@@ -18,8 +18,10 @@ from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 Floats = NDArray[np.float64]
 AnyFloats = NDArray[np.floating]
 
-IS_SPLITS = 10
-KID_SUBSETS, KID_SUBSET_SIZE, KID_SEED = 100, 1000, 2020  # torch-fidelity's, its seed included
+# torch-fidelity's, their seeds included.
+IS_SPLITS, IS_SEED = 10, 2020
+IS_RULE = f"{IS_SPLITS} shuffled by {IS_SEED}"  # by which a score that was kept is known
+KID_SUBSETS, KID_SUBSET_SIZE, KID_SEED = 100, 1000, 2020
 NEIGHBOURS = 3  # Kynkaanniemi et al. 2019
 _BLOCK = 1024  # rows of a distance matrix held at a time
 
@@ -162,15 +164,19 @@ def _squared_distances(a: Floats, b: Floats) -> Floats:
 class InceptionScore:
     """Inception Score of logits that come in batches (Salimans et al. 2016).
 
-    exp of the mean KL divergence of p(y|x) from p(y), for each of ten splits taken in order, as
-    mean and population std over the splits. A split of k images scores k at most: with fewer than
-    two in each it is NaN. Keeps [splits, classes] sums, not the logits; the number of images must
-    be known, for it says where the splits end.
+    exp of the mean KL divergence of p(y|x) from p(y), for each of ten splits, as mean and
+    population std over the splits. An image's split is that which torch-fidelity shuffles it into:
+    of splits in order, those of a set sorted by class would hold one class each. A split of k
+    images scores k at most: with fewer than two in each it is NaN. Keeps [splits, classes] sums,
+    not the logits; the number of images must be known, for it says where the splits end.
     """
 
     def __init__(self, n: int, classes: int) -> None:
         self._n = n
-        self._ends = np.array([(i + 1) * n // IS_SPLITS for i in range(IS_SPLITS)])
+        self._sizes = np.diff([i * n // IS_SPLITS for i in range(IS_SPLITS + 1)])
+        self._splits = np.empty(n, np.int8)  # of each image
+        shuffled = np.random.RandomState(IS_SEED).permutation(n)
+        self._splits[shuffled] = np.repeat(np.arange(IS_SPLITS), self._sizes)
         self._seen = 0
         self._marginal = np.zeros((IS_SPLITS, classes))
         self._entropy = np.zeros(IS_SPLITS)  # sum of p log p
@@ -182,7 +188,7 @@ class InceptionScore:
         shifted = logits - logits.max(axis=1, keepdims=True)
         log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
         p = np.exp(log_p)
-        split = np.searchsorted(self._ends, self._seen + np.arange(len(logits)), side="right")
+        split = self._splits[self._seen : self._seen + len(logits)]
         np.add.at(self._entropy, split, (p * log_p).sum(axis=1))
         for i in np.unique(split):
             self._marginal[i] += p[split == i].sum(axis=0)
@@ -193,11 +199,10 @@ class InceptionScore:
         """(mean, std) over the splits, once all `n` images are in."""
         if self._n < 2 * IS_SPLITS:
             return float("nan"), float("nan")
-        sizes = np.diff(self._ends, prepend=0)
-        mean = self._marginal / sizes[:, None]
+        mean = self._marginal / self._sizes[:, None]
         # 0 log 0 is 0: a class that no image of a split could be adds nothing.
         logs = np.log(mean, out=np.zeros_like(mean), where=mean > 0)
-        scores = np.exp(self._entropy / sizes - (mean * logs).sum(axis=1))
+        scores = np.exp(self._entropy / self._sizes - (mean * logs).sum(axis=1))
         return float(scores.mean()), float(scores.std())
 
     def class_shares(self) -> Floats:

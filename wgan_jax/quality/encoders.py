@@ -112,6 +112,8 @@ def inception_encoder(protocol: Protocol, tensors: Mapping[str, NDArray[np.float
 
 
 def _digits(wanted: Wanted) -> Encoder:
+    if wanted.dtype != "float32":
+        raise UserError(f"--dtype {wanted.dtype} is for Inception: the digits encoder is float32.")
     weights = _digits_weights(wanted)
     return Encoder(
         protocol=Protocol("digits", f"v{classifier.VERSION}", digest_of(weights), "area"),

@@ -11,12 +11,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
+from wgan_jax import decoding
 from wgan_jax.errors import UserError, first_line
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".jfif")
-GREY, TRANSPARENT, COLOUR = ("1", "L"), ("RGBA", "LA", "PA"), ("RGB", "P", "CMYK", "YCbCr")
 
 Images = NDArray[np.uint8]
 
@@ -55,23 +54,22 @@ def from_folder(folder: Path) -> Pictures:
     if not found:
         raise UserError(f"{folder} has no picture in it: it needs {', '.join(SUFFIXES)} files.")
     with ThreadPoolExecutor() as pool:
-        heads = list(pool.map(_head, found))
-    (first, size), grey, clear = (found[0], heads[0][0]), 0, 0
-    for path, (other, mode) in zip(found, heads, strict=True):
-        if other != size:
+        looks = list(pool.map(_look, found))
+    first, size = found[0], looks[0].size
+    for path, (width, height) in zip(found, (seen.size for seen in looks), strict=True):
+        if (width, height) != size:
             raise UserError(
                 f"{folder} mixes sizes: {first.name} is {size[0]}x{size[1]}, {path.name} "
-                f"{other[0]}x{other[1]}. Resize them to one size first."
+                f"{width}x{height}. Resize them to one size first."
             )
-        grey += mode in GREY
-        clear += mode in TRANSPARENT
+    grey, clear = sum(seen.grey for seen in looks), sum(seen.clear for seen in looks)
     notes = []
     if grey:
         notes.append(f"{grey} of {len(found)} pictures of {folder.name} are grey, read as RGB")
     if clear:
         notes.append(
-            f"{clear} of {len(found)} pictures of {folder.name} have an alpha channel "
-            "(opaque), left out"
+            f"{clear} of {len(found)} pictures of {folder.name} have an alpha channel: what is "
+            "transparent is white"
         )
 
     def batches(most: int) -> Iterator[Images]:
@@ -117,32 +115,20 @@ def from_array(images: NDArray[Any], source: str) -> Pictures:
     return Pictures(source, len(images), (images.shape[1], images.shape[2]), batches)
 
 
-def _head(path: Path) -> tuple[tuple[int, int], str]:
-    """Size and mode from a picture's first bytes."""
+def _look(path: Path) -> decoding.Look:
     try:
-        with Image.open(path) as picture:
-            size, mode = picture.size, picture.mode
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        return decoding.look(path)
+    except decoding.ERRORS as error:
         raise _unreadable(path, error) from None
-    if mode not in (*GREY, *TRANSPARENT, *COLOUR):
-        raise UserError(f"{path} has {mode} pixels: convert it to 8 bits, grey or RGB.")
-    return size, mode
 
 
 def _decode(path: Path) -> Images:
     """A picture's pixels, uint8 [H, W, 3]."""
     try:
-        with Image.open(path) as picture:
-            if picture.mode in TRANSPARENT or "transparency" in picture.info:
-                alpha = picture.convert("RGBA").getchannel("A").getextrema()
-                if alpha != (255, 255):
-                    raise UserError(
-                        f"{path} is partly transparent: lay it on a background and save it as RGB."
-                    )
-            return np.asarray(picture.convert("RGB"))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        return np.asarray(decoding.decode(path))
+    except decoding.ERRORS as error:
         raise _unreadable(path, error) from None
 
 
 def _unreadable(path: Path, error: Exception) -> UserError:
-    return UserError(f"{path} is not a whole picture ({first_line(error, 60)}): mend or remove it.")
+    return UserError(f"{path} cannot be read ({first_line(error, 60)}): mend or remove it.")

@@ -18,7 +18,13 @@ from numpy.typing import NDArray
 
 from wgan_jax.errors import UserError
 from wgan_jax.files import replace_bytes
-from wgan_jax.quality.distances import AnyFloats, Floats, InceptionScore, covariance_root
+from wgan_jax.quality.distances import (
+    IS_RULE,
+    AnyFloats,
+    Floats,
+    InceptionScore,
+    covariance_root,
+)
 from wgan_jax.quality.npz import npz_bytes, read_npz
 
 KEPT_FEATURES = 10_000  # rows kept for KID, precision and recall; drawn evenly from all
@@ -55,6 +61,7 @@ class Protocol:
             "weights_sha256": self.digest,
             "resize": self.resize,
             "dtype": self.dtype,
+            "is_splits": IS_RULE,
         }
 
     def matches(self, other: Protocol) -> bool:
@@ -141,7 +148,7 @@ class Statistics:
       sigma: covariance [d, d], float64, ddof 1.
       root: square root of sigma [d, d], or None where it was not computed.
       features: an even sample of them [at most 10,000, d], float32; None where not kept.
-      score: Inception Score (mean, std over splits); None where not measured.
+      score: Inception Score (mean, std over splits); None where not measured by today's rule.
       class_shares: share of the images taken for each class [classes]; None where not measured.
     """
 
@@ -171,6 +178,7 @@ class Statistics:
     def save(self, path: Path) -> None:
         """Write an `.npz`, whole or not at all; `mu` and `sigma` are read by other tools too."""
         about = {"protocol": asdict(self.protocol), "source": self.source, "n": self.n}
+        about |= {"is_splits": IS_RULE}
         arrays: dict[str, NDArray[Any]] = {"mu": self.mu, "sigma": self.sigma}
         for name in ("root", "features", "score", "class_shares"):
             if getattr(self, name) is not None:
@@ -253,7 +261,7 @@ def _described(
     except (ValueError, KeyError, TypeError):
         raise UserError(f"{path} has a damaged description: make it anew.") from None
     _check_shapes(arrays, len(mu), path)
-    score = arrays.get("score")
+    score = arrays.get("score") if about.get("is_splits") == IS_RULE else None
     return Statistics(
         protocol=protocol,
         source=source,

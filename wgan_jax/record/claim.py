@@ -178,9 +178,11 @@ def _refuse_other_settings(workdir: Path, old: Settings, new: Settings) -> None:
             f"{name} {was} -> {now}" for name, (was, now) in list(changed.items())[:3]
         )
         more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+        measures = any(name.startswith("quality.") for name in changed)
+        otherwise = " run.py evaluate measures it in other ways." if measures else ""
         raise UserError(
             f"{workdir} holds a run with other settings ({shown}{more}): "
-            "choose another --workdir, or take these back."
+            f"choose another --workdir, or take these back.{otherwise}"
         )
 
 

@@ -35,7 +35,7 @@ from wgan_jax.record.panels import (
 )  # fmt: skip
 from wgan_jax.record.stability import median_filter
 
-VERDICT_COLOURS = {"stable": GOOD, "unstable": WARN}
+VERDICT_COLOURS = {"stable": GOOD, "unstable": WARN, "not judged": QUIET}
 COMPARED = (CRITIC, GENERATOR, GOOD, FAKE, BAD, QUIET)
 
 
@@ -48,7 +48,7 @@ def dashboard(
       history: what was measured; panels say "not measured" where it has nothing.
       path: the PNG to write, whole or not at all.
       name: the run's name.
-      verdict: one word: stable, unstable or collapsed.
+      verdict: one word: stable, unstable, collapsed or not judged.
       note: one line below the title, e.g. what the verdict rests on.
       encoder: what FID and IS were measured with; their bands hold for "inception" only.
     """

@@ -29,6 +29,7 @@ SUMMARY, PAGE, TABLE = "summary.json", "EXPERIMENTS.md", "experiments.csv"
 PATIENCE = 3.0  # seconds to wait for another process that renders
 RENDER_EVERY = 30.0  # seconds between two renderings for runs that are not at their end
 MARKS = {"stable": "✅ stable", "unstable": "⚠️ unstable", "collapsed": "❌ collapsed"}
+MARKS["not judged"] = "– not judged"
 
 # Column -> setting it comes from.
 SETTINGS = {
@@ -55,6 +56,7 @@ def write_summary(
     *,
     status: str,
     verdict: str,
+    judged: bool = True,
     finding: str = "",
     encoder: str = "",
     say: Callable[[str], None] | None = None,
@@ -70,6 +72,7 @@ def write_summary(
       history: what was measured so far.
       status: running, stopped, failed or finished.
       verdict: healthy, warning or failing.
+      judged: whether it is long enough for its losses to be judged.
       finding: one line on what is wrong; empty: nothing.
       encoder: what FID and IS were measured with; empty: they were not.
       say: is told where the log cannot be written, which raises without it.
@@ -85,7 +88,7 @@ def write_summary(
         **{column: settings.get(name) for column, name in SETTINGS.items()},
         **_measured(history),
         "verdict": verdict,
-        "stability": overall(verdict, history),
+        "stability": overall(verdict, history, judged=judged),
         "encoder": encoder or before.get("encoder", ""),  # measured before the run was resumed
         "finding": finding,
         "notes": before.get("notes", ""),

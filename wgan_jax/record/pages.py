@@ -66,7 +66,7 @@ def show(key: str, value: float | None) -> str:
 
 def markdown(page: Page) -> str:
     """The page as Markdown with pipe tables; cells are escaped."""
-    mark = {"stable": "✅", "unstable": "⚠️"}.get(page.verdict, "❌")
+    mark = {"stable": "✅", "unstable": "⚠️", "not judged": "–"}.get(page.verdict, "❌")
     parts = [f"# {_cell(page.name)}", f"**{mark} {page.verdict}**: {_cell(page.reason)}"]
     for section in page.sections:
         parts.append(f"## {section.title}")

@@ -215,14 +215,21 @@ def window_for(n: int, window: int = 101) -> int:
     return min(window, max(1, (n // 5 - 1) | 1))
 
 
-def overall(level: str, history: History) -> str:
-    """The one word of the report and the log: stable, unstable or collapsed.
+def overall(level: str, history: History, *, judged: bool) -> str:
+    """The one word of the report and the log: stable, unstable, collapsed or not judged.
 
     Args:
       level: what the judge says: healthy, warning or failing.
-      history: a run the judge calls healthy is unstable where over two indicators fail.
+      history: a run the judge calls healthy is unstable where over two indicators fail, or that of
+        mode collapse alone.
+      judged: whether it is long enough for its losses to be judged; if not, healthy says nothing.
     """
     if level == "failing":
         return "collapsed"
+    if level == "warning":
+        return "unstable"
+    if not judged:
+        return "not judged"
     passed, measured = score(indicators(history))
-    return "unstable" if level == "warning" or measured - passed > 2 else "stable"
+    alike = _mode_collapse(history).passed is False
+    return "unstable" if alike or measured - passed > 2 else "stable"

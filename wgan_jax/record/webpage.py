@@ -16,7 +16,7 @@ PARTS = Path(__file__).parent / "html"
 MAX_GRIDS = 40
 MAX_GRID_BYTES = 6_000_000  # of all embedded grids together
 
-TITLE_MARK = {"stable": "good", "unstable": "warn"}
+TITLE_MARK = {"stable": "good", "unstable": "warn", "not judged": "quiet"}
 
 
 def webpage(page: Page, charts: dict[str, Any], grids: Sequence[Path]) -> str:
