@@ -28,8 +28,12 @@ from wgan_jax.record.writers import to_json
 SUMMARY, PAGE, TABLE = "summary.json", "EXPERIMENTS.md", "experiments.csv"
 PATIENCE = 3.0  # seconds to wait for another process that renders
 RENDER_EVERY = 30.0  # seconds between two renderings for runs that are not at their end
-MARKS = {"stable": "✅ stable", "unstable": "⚠️ unstable", "collapsed": "❌ collapsed"}
-MARKS["not judged"] = "– not judged"
+MARKS = {
+    "stable": "✅ stable",
+    "unstable": "⚠️ unstable",
+    "collapsed": "❌ collapsed",
+    "not judged": "– not judged",
+}
 
 # Column -> setting it comes from.
 SETTINGS = {
