@@ -261,7 +261,7 @@ def test_the_table_on_the_terminal_is_80_columns_wide_and_sorted(
         summarise(tmp_path / name, encoder=encoder)
     lines = show(capsys, "--runs", str(tmp_path), "--sort", "run").splitlines()
     assert max(map(len, lines[:-1])) <= 80
-    assert [line.split()[0] for line in lines[2:4]] == ["a", "b_run_with_a…"]
+    assert [line.split()[0] for line in lines[2:4]] == ["a", "b_run_with_…"]
     assert "do not compare with Inception's" in lines[-1]
     assert "critic_lr" in show(capsys, "--runs", str(tmp_path), "--sort", "critic_lr")
 
