@@ -288,7 +288,7 @@ class Session:
             try:
                 self._measure(played)
             except _SignalCame:
-                self.say(f"Epoch {self.epoch - 1} was not measured, for the signal that came.")
+                self.say(f"A signal came: measuring was left, at epoch {self.epoch - 1}.")
         quality = played.quality
         best = quality if quality is not None and self._is_best(quality) else None
         if best:
@@ -308,7 +308,7 @@ class Session:
             played.quality = self.evaluator.measure(self.state, self.epoch)
 
     def _look_for_signals(self) -> None:
-        """Between batches of a measurement, which may have hours to go, and a few seconds to go."""
+        """Between batches of a measurement: it may have hours to go, and is given seconds."""
         late = self.signals.received and time.monotonic() - self.signals.since > PATIENCE
         if hosts.agreed(0, int(late))[1]:
             raise _SignalCame
