@@ -336,7 +336,7 @@ def test_good_samples_overrule_what_the_losses_say() -> None:
 
 @pytest.mark.parametrize(
     ("last_fid", "wide", "grown"),
-    [(60, "failing", "failing"), (35, "warning", "failing"), (15, "warning", "warning")],
+    [(95, "failing", "failing"), (60, "warning", "failing"), (15, "warning", "warning")],
 )
 def test_samples_must_be_better_to_overrule_weights_that_grew(last_fid, wide, grown) -> None:
     fid = sparse(ROWS, 20, np.linspace(100, last_fid, 50))

@@ -95,7 +95,7 @@ RULES: tuple[Rule, ...] = (
         "learning rate too high", "failing",
         "Lower both learning rates, tenfold first.",
         "He et al. 2015, section 2.2: sound weights have a σ of about the root of 2 / fan-in",
-        networks.weights_large, yields=0.5,
+        networks.weights_large, yields=0.9,
     ),
     Rule(
         "weights_grew_large", "generator_weight_std", "above 1, and 1.25 times their start",
