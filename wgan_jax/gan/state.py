@@ -24,7 +24,7 @@ from wgan_jax.gan.transforms import clip_weights, optimizer
 from wgan_jax.keys import ROUND_KEYS
 
 Tree = Any
-STANDING = 1024  # latents that standing statistics are of, or one batch
+STANDING = 1024  # latents that standing statistics are of, in whole batches
 
 
 class Stream(IntEnum):
@@ -152,12 +152,12 @@ class Game:
         """Generator inputs [n, latent_dim], float32, from N(0, 1)."""
         return jax.random.normal(key, (n, self.settings.latent_dim), jnp.float32)
 
-    def sampler(self, state: GanState, key: Array) -> Tree:
+    def sampler(self, state: GanState, key: Array, standing: int = STANDING) -> Tree:
         """The generator as samples are made by it: its variables, from the run's root key. Pure.
 
         Averaged weights where they are on, and standing statistics in the normalisation (Brock et
-        al. 2019, appendix B): those of many latents at just these weights. Running averages would
-        be of other weights than the averaged ones, and behind the newest.
+        al. 2019, appendix B): those of `standing` latents at just these weights. Running averages
+        would be of other weights than the averaged ones, and behind the newest.
         """
         params = state.generator.params if state.ema is None else state.ema
         still = replace(self.settings.generator, norm_momentum=0.0)  # keeps a batch's own
@@ -168,7 +168,7 @@ class Game:
             variables, changing = {"params": params, **state.generator.stats}, ["batch_stats"]
             return generator.apply(variables, latents, train=True, mutable=changing)[1]
 
-        batches = -(-STANDING // self.settings.batch_size)
+        batches = -(-standing // self.settings.batch_size)
         keys = jax.random.split(jax.random.fold_in(key, Stream.STANDING), batches)
         return {"params": params, **pooled(lax.map(of_batch, keys))}
 
