@@ -19,7 +19,6 @@ from wgan_jax.data import digits, folder
 from wgan_jax.data.dataset import from_array, load
 from wgan_jax.data.sources import fingerprint
 from wgan_jax.errors import UserError
-from wgan_jax.quality import pictures as quality
 
 
 def refusal(settings: DataSettings, size: int = 8) -> str:
@@ -196,10 +195,6 @@ def test_what_else_lies_in_a_folder_is_no_picture_of_it(pictures):
     (pictures / "texts").mkdir()
     says = refusal(dataclasses.replace(settings, classes="texts"))
     assert "has no picture in its subfolders texts: it needs .png" in says
-
-
-def test_both_wings_read_the_same_kinds_of_files():
-    assert folder.SUFFIXES == quality.SUFFIXES
 
 
 def test_an_empty_folder(tmp_path):

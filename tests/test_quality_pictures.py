@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from wgan_jax.config import DataSettings
+from wgan_jax.data.dataset import load
 from wgan_jax.errors import UserError
 from wgan_jax.quality.pictures import Pictures, from_array, from_arrays, from_folder
 
@@ -32,6 +34,20 @@ def test_a_folder_gives_its_pictures_in_order_and_in_batches(tmp_path: Path) -> 
     assert (pictures.n, pictures.shape, pictures.notes) == (6, (9, 7), ())
     np.testing.assert_array_equal(read(pictures), COLOUR[[3, 2, 1, 0, 5, 4]])
     assert [len(batch) for batch in pictures.batches(4)] == [4, 2]
+
+
+def test_a_folder_is_the_set_that_is_trained_on(tmp_path: Path) -> None:
+    """Hidden files and those that archives leave are no part of it, nor is a way back to itself."""
+    for folder, name in (
+        ("", "a.png"),
+        ("b", "c.jpg"),
+        (".thumbs", "a.png"),
+        ("__MACOSX", "d.png"),
+    ):
+        save(tmp_path / folder, name, COLOUR[0])
+    (tmp_path / "b" / "around").symlink_to(tmp_path)
+    assert from_folder(tmp_path).n == 2
+    assert len(load(DataSettings(name=f"folder:{tmp_path}"), 4)) == 2
 
 
 def test_grey_and_opaque_pictures_are_read_as_rgb_with_a_note(tmp_path: Path) -> None:

@@ -1,12 +1,15 @@
-"""A picture's file as everyone here reads it: upright, on white, in 8 bits."""
+"""Pictures' files as everyone here finds and reads them: upright, on white, in 8 bits."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image, ImageOps
 
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".jfif")
+KINDS = ", ".join(_SUFFIXES)
 # What is raised for a file that cannot be read.
 ERRORS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
@@ -29,6 +32,27 @@ class Look:
     clear: bool
 
 
+def find(root: Path) -> list[str]:
+    """All files under a folder but for hidden ones, as paths from there, sorted folder by folder.
+
+    Links are followed, but into no folder that one is in already.
+    """
+    found = []
+    around = {str(root): {os.path.realpath(root)}}
+    for place, folders, names in os.walk(root, followlinks=True):
+        inside = around.pop(place)
+        there = {name: os.path.realpath(os.path.join(place, name)) for name in folders}
+        folders[:] = [name for name in folders if _is_meant(name) and there[name] not in inside]
+        around |= {os.path.join(place, name): inside | {there[name]} for name in folders}
+        found += [os.path.relpath(os.path.join(place, n), root) for n in names if _is_meant(n)]
+    return sorted(found, key=lambda name: name.split(os.sep))
+
+
+def is_picture(name: str) -> bool:
+    """Whether a file is one of those that are read, by its name."""
+    return name.lower().endswith(_SUFFIXES)
+
+
 def look(path: Path) -> Look:
     """Read a picture's first bytes. Raises one of `ERRORS`."""
     with Image.open(path) as picture:
@@ -48,6 +72,11 @@ def decode(path: Path) -> Image.Image:
         clear = upright.convert("RGBA")
         # Their colours are no part of the picture: programs leave anything there.
         return Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert("RGB")
+
+
+def _is_meant(name: str) -> bool:
+    """Whether a file or folder is a person's own: systems and archives leave others beside them."""
+    return not name.startswith(".") and name != "__MACOSX"
 
 
 def _refuse_deep(picture: Image.Image) -> None:

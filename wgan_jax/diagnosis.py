@@ -15,12 +15,11 @@ from wgan_jax.errors import UserError, printable
 from wgan_jax.health.judge import Verdict, judge
 from wgan_jax.health.names import shorten
 from wgan_jax.health.runlog import OBJECTIVES, SUFFIXES, RunLog, is_run, read
-from wgan_jax.health.windows import COUNT, FINE, LEAST, PLAIN
+from wgan_jax.health.windows import COUNT, FINE, LEAST, LEAST_SCORES, PLAIN
 from wgan_jax.history import History
 
 WIDTH = 80
 NOT_JUDGED = "not judged"
-LEAST_SCORES = 5  # values of FID from which samples are judged
 
 
 def diagnose(

@@ -12,13 +12,12 @@ from jax import Array
 from numpy.typing import NDArray
 from PIL import Image
 
-from wgan_jax import devices
+from wgan_jax import decoding, devices
 from wgan_jax.backend import enough_memory
 from wgan_jax.errors import UserError
 from wgan_jax.files import no_room
 from wgan_jax.gan.state import Game, GanState, Stream, root_key
 from wgan_jax.measuring import to_stderr
-from wgan_jax.quality.pictures import SUFFIXES
 from wgan_jax.record.samples import save_grid
 from wgan_jax.starting import open_run
 
@@ -93,7 +92,7 @@ def _folder(out: Path | None, workdir: Path, name: str, n: int) -> Path:
     folder = out or workdir / "generated" / name
     own = {folder / f"{i:06d}.png" for i in range(n)}
     for path in folder.rglob("*"):
-        if path.suffix.lower() in SUFFIXES and path not in own:
+        if decoding.is_picture(path.name) and path not in own:
             raise UserError(
                 f"{folder} has other pictures, e.g. {path.name}, that would stay among these: "
                 "remove them, or give another folder with --out."

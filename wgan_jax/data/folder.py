@@ -15,7 +15,6 @@ from wgan_jax import decoding
 from wgan_jax.data.sources import Images, digest, edges, in_threads
 from wgan_jax.errors import UserError, first_line
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".jfif")
 _NOT_READ = (".gif", ".tif", ".tiff", ".avif", ".heic")  # many pictures in one, other depths
 _BAD_SHARE = 0.01  # more unreadable files than this stop the run
 _EDGE = 4096  # bytes read of a file's beginning and end to know it again
@@ -79,29 +78,6 @@ class Found:
         return (*notes, *_left_out(self.broken, n + len(self.broken)))
 
 
-def find(root: Path) -> list[str]:
-    """All files under a folder but for hidden ones, as paths from there, sorted folder by folder.
-
-    Links are followed, but into no folder that one is in already.
-    """
-    if not root.is_dir():
-        raise UserError(f"{root} is not a folder: config.data.name=folder:<path> needs one.")
-    found = []
-    around = {str(root): {os.path.realpath(root)}}
-    for place, folders, names in os.walk(root, followlinks=True):
-        inside = around.pop(place)
-        there = {name: os.path.realpath(os.path.join(place, name)) for name in folders}
-        folders[:] = [name for name in folders if _is_meant(name) and there[name] not in inside]
-        around |= {os.path.join(place, name): inside | {there[name]} for name in folders}
-        found += [os.path.relpath(os.path.join(place, n), root) for n in names if _is_meant(n)]
-    return sorted(found, key=lambda name: name.split(os.sep))
-
-
-def _is_meant(name: str) -> bool:
-    """Whether a file or folder is a person's own: systems and archives leave others beside them."""
-    return not name.startswith(".") and name != "__MACOSX"
-
-
 def survey(root: Path, classes: tuple[str, ...], size: int) -> Found:
     """Look at every picture under `root` without decoding those that look whole.
 
@@ -113,11 +89,13 @@ def survey(root: Path, classes: tuple[str, ...], size: int) -> Found:
     Raises:
       UserError: no folder, no picture, an unknown class, or more than 1 % unreadable files.
     """
-    files = _of_classes(root, find(root), classes)
-    names = [name for name in files if name.lower().endswith(SUFFIXES)]
+    if not root.is_dir():
+        raise UserError(f"{root} is not a folder: config.data.name=folder:<path> needs one.")
+    files = _of_classes(root, decoding.find(root), classes)
+    names = [name for name in files if decoding.is_picture(name)]
     if not names:
         where = f"its subfolders {', '.join(classes)}" if classes else "it"
-        raise UserError(f"{root} has no picture in {where}: it needs {', '.join(SUFFIXES)} files.")
+        raise UserError(f"{root} has no picture in {where}: it needs {decoding.KINDS} files.")
     marks, kept, broken, clear = [], [], [], 0
     for name, seen in zip(names, in_threads(lambda n: _look(root / n, size), names), strict=True):
         if isinstance(seen, str):

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from wgan_jax.health.series import Floats, Ints, Track
-from wgan_jax.health.windows import FEW, FEWEST, Windows, cut
+from wgan_jax.health.windows import FEW, FEWEST, LEAST_SCORES, Windows, cut
 from wgan_jax.history import History
 
 # What the rules read; other columns of a history are left alone.
@@ -124,10 +124,10 @@ class Past:
         """The same, for what is plain in a short run too: ten windows where twenty are too many.
 
         A long run that has only begun is no short one, and where FID is measured it is asked first:
-        it needs five values to overrule what losses let one infer.
+        it needs several values to overrule what losses let one infer.
         """
         windows, measured = self.windows(key), len(self.values("fid_score"))
-        if windows is not None or self.early or 0 < measured < 5:
+        if windows is not None or self.early or 0 < measured < LEAST_SCORES:
             return windows
         return cut(self.epochs(key), self.values(key), FEW, FEWEST)
 

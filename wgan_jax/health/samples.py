@@ -7,7 +7,7 @@ import numpy as np
 from wgan_jax.health.past import Past
 from wgan_jax.health.series import Floats
 from wgan_jax.health.signs import Sign, number
-from wgan_jax.health.windows import since
+from wgan_jax.health.windows import LEAST_SCORES, since
 
 DEPARTED = 1.5  # FID over its best at which samples count as collapsed
 SMALLEST = 1e-3  # a FID below it is none: the rest is rounding
@@ -44,7 +44,7 @@ def good(past: Past, share: float) -> bool:
       share: of the first FID, that the best must be below.
     """
     values, epochs = past.values("fid_score"), past.epochs("fid_score")
-    if len(values) < 5 or past.epoch - epochs[-1] > 2 * (epochs[-1] - epochs[-3]):
+    if len(values) < LEAST_SCORES or past.epoch - epochs[-1] > 2 * (epochs[-1] - epochs[-3]):
         return False
     smooth = _smooth(values)
     best = float(smooth.min())
@@ -54,7 +54,7 @@ def good(past: Past, share: float) -> bool:
 def fid_departed(past: Past) -> Sign | None:
     """FID left its best, and stays away."""
     values, epochs = past.values("fid_score"), past.epochs("fid_score")
-    if len(values) < 5:
+    if len(values) < LEAST_SCORES:
         return None
     smooth = _smooth(values)
     now, best = float(smooth[-1]), max(float(smooth.min()), SMALLEST)
@@ -71,7 +71,7 @@ def score_fell(past: Past) -> Sign | None:
     """The Inception Score left its best, and stays away."""
     key = "inception_score_mean"
     values, epochs = past.values(key), past.epochs(key)
-    if len(values) < 5:
+    if len(values) < LEAST_SCORES:
         return None
     smooth = _smooth(values)
     now, best = float(smooth[-1]), float(smooth.max())
@@ -142,7 +142,7 @@ def _came_nearer(past: Past) -> bool:
 def recall_fell(past: Past) -> Sign | None:
     """Samples cover far less of the data than they did."""
     values, epochs = past.values("recall"), past.epochs("recall")
-    if len(values) < 5 or values.max() < 0.1:
+    if len(values) < LEAST_SCORES or values.max() < 0.1:
         return None
     onset = since(values < FELL * values.max(), at_least=3)
     if onset is None:

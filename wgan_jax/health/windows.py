@@ -17,6 +17,7 @@ SMALLEST = 5  # values in a window: fewer have no median worth the name
 FINE = 25  # values in a window whose tails and noise mean something
 LEAST = SMALLEST * COUNT  # values from which losses are judged
 FEW, FEWEST = 10, 3  # windows, and values in each, that show plain failures of shorter runs
+LEAST_SCORES = 5  # measurements from which samples are judged
 PLAIN = FEW * FEWEST  # values from which plain failures are seen
 
 

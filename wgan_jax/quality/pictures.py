@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,8 +13,6 @@ from numpy.typing import NDArray
 
 from wgan_jax import decoding
 from wgan_jax.errors import UserError, first_line
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".jfif")
 
 Images = NDArray[np.uint8]
 
@@ -45,14 +42,9 @@ def from_folder(folder: Path) -> Pictures:
     Raises:
       UserError: no picture, one that cannot be read, or pictures of different sizes.
     """
-    found = sorted(
-        Path(place, name)
-        for place, _, names in os.walk(folder, followlinks=True)
-        for name in names
-        if name.lower().endswith(SUFFIXES)
-    )
+    found = [folder / name for name in decoding.find(folder) if decoding.is_picture(name)]
     if not found:
-        raise UserError(f"{folder} has no picture in it: it needs {', '.join(SUFFIXES)} files.")
+        raise UserError(f"{folder} has no picture in it: it needs {decoding.KINDS} files.")
     with ThreadPoolExecutor() as pool:
         looks = list(pool.map(_look, found))
     first, size = found[0], looks[0].size
