@@ -78,10 +78,11 @@ class Run:
         """
         if n < 1 or not 0 <= seed < 2**32:
             raise UserError(f"sample({n}, seed={seed}): n must be at least 1, the seed 0 or above.")
-        key = root_key(self.settings.seed)
-        seeded = jax.random.fold_in(jax.random.fold_in(key, Stream.SAMPLES), seed)
-        sampler = jax.jit(self.game.sampler)(self.state, key)
-        return np.asarray(jax.jit(self.game.pictures)(sampler, self.game.latents(seeded, n)))
+        from wgan_jax.sampling import draw
+
+        key = jax.random.fold_in(root_key(self.settings.seed), Stream.SAMPLES)
+        latents = self.game.latents(jax.random.fold_in(key, seed), n)
+        return draw(self.game, self.state, latents)
 
 
 def train(
