@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests import plain_conv
 from wgan_jax.gan import winograd
-from wgan_jax.gan.conv import conv2d, conv_transpose2d, upconv2d
+from wgan_jax.gan.conv import conv2d, conv_transpose2d, pixels, upconv2d
 
 PLATFORMS = ("cpu", "gpu")  # gradients of our own, and XLA's
 PLAIN = {
@@ -73,7 +73,7 @@ def compared(name: str, platform: str, *, second_order: bool):
             if prepared:
                 x, kernel = prepared(x, kernel)
             bias = jnp.tile(bias, kernel.shape[3] // len(bias))
-            y = convolution(x, kernel, bias, *stride)
+            y = pixels(convolution(x, kernel, bias, *stride))
             return jnp.sum(jnp.sin(y)), y
 
         def penalty(*given):
@@ -132,11 +132,53 @@ def test_forms_are_equal_over_shapes(name, platform, height, width, size):
         assert_equal_forms(name, platform, height, width, size, second=size == 3)
 
 
+def in_blocks(x: jax.Array, side: int) -> jax.Array:
+    """[n, h, w, c] -> [n, h / side, w / side, side, side, c]."""
+    n, height, width, c = x.shape
+    return x.reshape(n, height // side, side, width // side, side, c).swapaxes(2, 3)
+
+
+@pytest.mark.parametrize("side", [2, 4])
+@pytest.mark.parametrize("platform", PLATFORMS)
+@pytest.mark.parametrize("name", FORMS)
+def test_an_image_in_blocks_is_the_same_image(name, platform, side):
+    prepared, form, stride = FORMS[name]
+    x, kernel, _ = arrays(8, 8, 5)
+    if prepared:
+        x, kernel = prepared(x, kernel)
+
+    def summed(x, kernel):
+        y = pixels(form(x, kernel, None, *stride, platform=platform))
+        return jnp.sum(jnp.sin(y)), y
+
+    both = jax.jit(jax.value_and_grad(summed, (0, 1), has_aux=True))
+    (_, rows), (image_grad, kernel_grad) = both(x, kernel)
+    (_, blocks), (blocks_grad, same_grad) = both(in_blocks(x, side), kernel)
+    np.testing.assert_array_equal(pixels(in_blocks(x, side)), x)
+    np.testing.assert_allclose(blocks, rows, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(blocks_grad, in_blocks(image_grad, side), rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(same_grad, kernel_grad, rtol=1e-9, atol=1e-9)
+
+
+def test_on_a_gpu_a_critic_s_second_layer_takes_the_first_one_s_result_as_it_lies_there():
+    """Neither is put in rows nor padded: each would be a pass over memory."""
+    images, first, second = jnp.ones((7, 16, 16, 3)), jnp.ones((5, 5, 3, 8)), jnp.ones((5, 5, 8, 9))
+    blocks = conv2d(images, first, stride=2, platform="gpu")
+    assert blocks.shape == (7, 4, 4, 2, 2, 8)
+    program = jax.make_jaxpr(lambda x: conv2d(x, second, stride=2, platform="gpu"))(blocks)
+    steps = [
+        step.primitive.name
+        for step in program.eqns
+        if any(getattr(given.aval, "shape", ())[:1] == (7,) for given in step.invars)
+    ]
+    assert steps == ["reshape", "conv_general_dilated"]
+
+
 def test_a_convolution_by_hand():
     x = jnp.arange(4.0).reshape(1, 2, 2, 1)  # 0 1 / 2 3
     kernel = jnp.ones((3, 3, 1, 1))
     for platform in PLATFORMS:
-        out = conv2d(x, kernel, platform=platform)
+        out = pixels(conv2d(x, kernel, platform=platform))
         np.testing.assert_array_equal(out[0, :, :, 0], [[6, 6], [6, 6]])
 
 
@@ -144,7 +186,7 @@ def test_upsampling_by_hand():
     x = jnp.arange(2.0).reshape(1, 1, 2, 1)  # 0 1, doubled: 0 0 1 1 twice
     kernel = jnp.ones((1, 1, 1, 1))
     for platform in PLATFORMS:
-        out = upconv2d(x, kernel, platform=platform)
+        out = pixels(upconv2d(x, kernel, platform=platform))
         np.testing.assert_array_equal(out[0, :, :, 0], [[0, 0, 1, 1], [0, 0, 1, 1]])
 
 
@@ -154,7 +196,7 @@ def test_transposed_convolution_is_the_adjoint_of_the_strided_one():
     x, y = jnp.asarray(rng.normal(size=(2, 8, 8, 3))), jnp.asarray(rng.normal(size=(2, 4, 4, 5)))
     kernel = jnp.asarray(rng.normal(size=(4, 4, 3, 5)))
     for platform in PLATFORMS:
-        forward = jnp.sum(conv2d(x, kernel, stride=2, platform=platform) * y)
+        forward = jnp.sum(pixels(conv2d(x, kernel, stride=2, platform=platform)) * y)
         swapped = kernel.transpose(0, 1, 3, 2)
         backward = jnp.sum(x * conv_transpose2d(y, swapped, platform=platform))
         np.testing.assert_allclose(forward, backward, rtol=1e-12)

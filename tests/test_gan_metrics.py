@@ -7,6 +7,10 @@ import pytest
 from wgan_jax.gan import metrics
 
 
+def test_the_gradients_norm_is_over_all_weights():
+    assert metrics.gradient_norm({"a": jnp.array([[3.0], [0.0]]), "b": jnp.array(4.0)}) == 5
+
+
 def test_mean_and_std_over_all_weights():
     params = {"a": jnp.array([1.0, 2.0]), "b": jnp.array([[3.0], [6.0]])}
     mean, std = metrics.mean_and_std(params)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from wgan_jax import experiment
 from wgan_jax.config import resolve
-from wgan_jax.gan.networks import pooled
+from wgan_jax.gan.networks import leaky_relu, pooled
 from wgan_jax.gan.rounds import chunk_program
 from wgan_jax.gan.state import Game, GanState, new_game, root_key, to_uint8
 from wgan_jax.gan.steps import critic_step
@@ -219,3 +220,16 @@ def test_precision_is_asked_of_the_compiler(tiny, precision, asked):
     products = [line for line in lowered.as_text().splitlines() if "convolution(" in line]
     assert any(asked in line for line in products)
     assert any("HIGHEST" in line for line in products) == (precision == "float32")
+
+
+def test_leaky_relu_is_that_of_flax_and_so_are_its_gradients():
+    x = jnp.array([-2.0, -0.0, 0.0, 3.0, jnp.nan])
+
+    def of(form):
+        slope = jax.vmap(jax.grad(lambda x: form(x, 0.2)))
+        bent = jax.vmap(jax.grad(lambda x: jax.grad(lambda x: form(x, 0.2) ** 2)(x)))
+        return form(x, 0.2), slope(x), bent(x)
+
+    for ours, theirs in zip(of(leaky_relu), of(nn.leaky_relu), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    np.testing.assert_allclose(of(leaky_relu)[1][:4], [0.2, 1, 1, 1])

@@ -6,6 +6,7 @@ python benchmarks/peers/jax_features.py --weights weights.npz --batch_size 32
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -26,6 +27,8 @@ def main() -> None:
     parser.add_argument("--batch_size", type=int, default=32)
     parser.add_argument("--dtype", default="float32")
     options = parser.parse_args()
+    # All contestants live at once: none may take the whole memory beforehand.
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     protocol = Protocol("inception", "random", "", "tf1", options.dtype)
     with np.load(options.weights) as tensors:
         encoding = Encoding(inception_encoder(protocol, tensors), options.batch_size)

@@ -34,7 +34,10 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, required=True, help=".npz under torch's names")
     parser.add_argument("--batch_size", type=int, default=32)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--precision", choices=("float32", "tf32"), default="float32")
     options = parser.parse_args()
+    torch.backends.cudnn.allow_tf32 = options.precision == "tf32"  # as PyTorch has it by default
+    torch.backends.cudnn.benchmark = True
     with np.load(options.weights) as tensors, tempfile.NamedTemporaryFile(suffix=".pth") as file:
         state = {key: torch.from_numpy(tensors[key]) for key in tensors.files}
         torch.save(state, file.name)

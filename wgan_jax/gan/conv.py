@@ -4,7 +4,8 @@ Everywhere, upsampling is folded into the kernel. On GPUs and TPUs gradients are
 is given convolutions of stride 1 alone: the pixels of a block of the stride become channels. On an
 H100 that gains more than the zeros cost that it adds to a kernel of odd size. In the gradients of a
 kernel with more taps than places (5x5 at 4x4) XLA would exchange image and kernel; that one is a
-matrix product.
+matrix product. Where a convolution makes blocks of pixels, they stay blocks until a convolution
+needs rows of pixels (`pixels`): that is a pass over memory, and one of stride 2 needs none.
 
 On the CPU gradients are written here. XLA's backend hands a convolution to its fast library
 only in the canonical form (NHWC x HWIO, nothing reversed). The ones that autodiff writes for
@@ -14,7 +15,8 @@ Image, kernel and result enter a convolution's gradients alike: with any two of 
 the other two. So gradients of every order are canonical. Where there are channels enough, all three
 are made with fewer multiplications, by `gan.winograd`.
 
-All arrays: images [batch, height, width, channels], kernels [k, k, in, out], padding "SAME".
+All arrays: images [n, height, width, channels], or in blocks of b x b pixels, [n, height / b,
+width / b, b, b, channels]; kernels [k, k, in, out]; padding "SAME".
 """
 
 from __future__ import annotations
@@ -45,7 +47,8 @@ def conv2d(
 ) -> Array:
     """SAME convolution [n, h, w, i] -> [n, ceil(h / stride), ceil(w / stride), o], plus bias [o].
 
-    The form is that for `platform`, by default the one that jax uses.
+    The form is that for `platform`, by default the one that jax uses. As for all three, image and
+    result may be in blocks.
     """
     place = _same(x, kernel, stride)
     block = _block(place, kernel, platform)
@@ -54,8 +57,11 @@ def conv2d(
         rows, columns = place.result
         result = (rows // block, columns // block)
         place = replace(place, taps=kernel.shape[:2], result=result, stride=block * stride)
-    convolution = _to_result if _is_cpu(platform) else _at_stride_1
-    return _finished(convolution(x, kernel, place), bias, block, platform)
+    if _is_cpu(platform):
+        y = _to_result(pixels(x), kernel, place)
+    else:
+        y = _at_stride_1(x, kernel, place)
+    return _finished(y, bias, block, platform)
 
 
 def upconv2d(
@@ -66,7 +72,7 @@ def upconv2d(
     Each 2x2 block of the result sees few distinct pixels, so that a small convolution to 4 o
     channels, and depth-to-space, give the same with 2.7 times fewer operations (k = 5).
     """
-    phases = kernel
+    x, phases = pixels(x), kernel
     for axis in (0, 1):
         phases, low = _folded(phases, axis)
     phases = phases.reshape(*phases.shape[:3], -1)  # [taps, taps, i, 2 2 o]
@@ -83,6 +89,7 @@ def conv_transpose2d(
 
     out[2y + a - low] += x[y] kernel[a], as PyTorch's ConvTranspose2d(k, 2, padding=low).
     """
+    x = pixels(x)
     size, (rows, columns) = kernel.shape[0], x.shape[1:3]
     low = max(size - 2, 0) // 2
     if _is_cpu(platform):
@@ -95,13 +102,27 @@ def conv_transpose2d(
     return _finished(y, bias, 1, platform)
 
 
+def pixels(x: Array) -> Array:
+    """[n, h / b, w / b, b, b, c] in rows of pixels, [n, h, w, c]; what is so already, as it is."""
+    if x.ndim == 4:
+        return x
+    n, rows, columns, b, _, c = x.shape
+    return x.swapaxes(2, 3).reshape(n, b * rows, b * columns, c)
+
+
+def _size(x: Array) -> tuple[int, int]:
+    """Height and width in pixels."""
+    side = x.shape[3] if x.ndim == 6 else 1
+    return side * x.shape[1], side * x.shape[2]
+
+
 def _is_cpu(platform: str | None) -> bool:
     return (platform or jax.default_backend()) == "cpu"
 
 
 def _same(x: Array, kernel: Array, stride: int) -> Place:
     """As TensorFlow's SAME: of an odd number of zeros the odd one goes after the image."""
-    image, taps = x.shape[1:3], kernel.shape[:2]
+    image, taps = _size(x), kernel.shape[:2]
     result = (-(-image[0] // stride), -(-image[1] // stride))
     place = Place(image, taps, result, stride, (0, 0))
     rows, columns = (max(high, 0) // 2 for _, high in place.pads)
@@ -139,7 +160,7 @@ def _to_image(result: Array, kernel: Array, place: Place) -> Array:
     phases = phases.reshape(rows.reach, columns.reach, kernel.shape[3], -1)
     low = (rows.reach - 1 - rows.first, columns.reach - 1 - columns.first)
     inner = Place(place.result, phases.shape[:2], (rows.count, columns.count), 1, low)
-    image = _depth_to_space(_to_result(result, phases, inner), stride)
+    image = pixels(_as_blocks(_to_result(result, phases, inner), stride))
     (height, width), top, left = place.image, rows.skipped, columns.skipped
     return image[:, top : top + height, left : left + width]
 
@@ -191,6 +212,8 @@ def _at_stride_1(x: Array, kernel: Array, place: Place) -> Array:
     """As `_to_result`, for XLA to take the gradients of."""
     if place.stride > 1:
         x, kernel, place = _of_phases(x, kernel, place)
+    else:
+        x = pixels(x)
     return (_as_product if _has_few_places(place) else _library)(x, kernel, place)
 
 
@@ -200,17 +223,22 @@ def _library(x: Array, kernel: Array, place: Place) -> Array:
 
 
 def _finished(y: Array, bias: Array | None, block: int, platform: str | None) -> Array:
-    """[n, h, w, b b o] as [n, b h, b w, o], plus the bias [o].
+    """[n, h, w, b b o] in blocks, and plus the bias [o].
 
     GPUs' library adds it to its own result, so it comes first there; on the CPU, where it is one
-    pass with the rest, last.
+    pass with the rest and with putting the pixels in rows, last.
     """
-    if bias is None:
-        return _depth_to_space(y, block)
     if _is_cpu(platform):
-        y = _depth_to_space(y, block)
-        return y + spread(bias, y.shape)
-    return _depth_to_space(y + spread(jnp.tile(bias, block**2), y.shape), block)
+        y = pixels(_as_blocks(y, block))
+        return y if bias is None else y + spread(bias, y.shape)
+    if bias is not None:
+        y += spread(jnp.tile(bias, block**2), y.shape)
+    return _as_blocks(y, block)
+
+
+def _as_blocks(y: Array, block: int) -> Array:
+    """[n, h, w, b b c], channels ordered (row, column, c), in blocks where b is more than 1."""
+    return y if block == 1 else y.reshape(*y.shape[:3], block, block, -1)
 
 
 def _has_few_places(place: Place) -> bool:
@@ -314,7 +342,8 @@ def _of_phases(x: Array, kernel: Array, place: Place) -> tuple[Array, Array, Pla
     s, size = place.stride, kernel.shape[3]
     lines = zip(place.low, place.taps, strict=True)
     (top, above), (left, before) = (_aligned(low, taps, s) for low, taps in lines)
-    x = _in_blocks(x, (top, left), s)
+    if x.ndim == 4 or x.shape[3] != s or top or left:
+        x = _in_blocks(pixels(x), (top, left), s)
     kernel = _in_blocks(kernel[None], (above, before), s)[0]
     blocks, taps = x.shape[1:3], kernel.shape[:2]
     x, kernel = x.reshape(len(x), *blocks, -1), kernel.reshape(*taps, -1, size)
@@ -341,16 +370,6 @@ def _aligned(low: int, size: int, stride: int) -> tuple[int, int]:
     """
     lead = -low % stride
     return (0, lead) if -(-(size + lead) // stride) == -(-size // stride) else (low, 0)
-
-
-def _depth_to_space(x: Array, block: int) -> Array:
-    """[n, h, w, b b c] -> [n, b h, b w, c], channels ordered (row, column, c)."""
-    if block == 1:
-        return x
-    n, h, w, depth = x.shape
-    c = depth // block**2
-    blocks = x.reshape(n, h, w, block, block, c).transpose(0, 1, 3, 2, 4, 5)
-    return blocks.reshape(n, block * h, block * w, c)
 
 
 def _folded(kernel: Array, axis: int) -> tuple[Array, int]:

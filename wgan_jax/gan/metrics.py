@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import optax
-from jax import Array
+from jax import Array, lax
 
 WINDOW = 100  # epochs over which the variance of the critic's loss is taken
 _TINY = 1e-10  # below it |G| counts as 0 in the ratio
@@ -19,6 +19,11 @@ def mean_and_std(params: optax.Params) -> tuple[Array, Array]:
     return weights.mean(), weights.std()
 
 
+def gradient_norm(grads: optax.Updates) -> Array:
+    """L2 norm over all weights of a network."""
+    return jnp.sqrt(jnp.sum(_as_one(grads) ** 2))
+
+
 def share_at_boundary(params: optax.Params, c: float) -> Array:
     """Share of weights at -c or c, from 0 to 1."""
     hits = jnp.abs(_as_one(params)) >= c * (1 - _BOUNDARY)
@@ -27,8 +32,13 @@ def share_at_boundary(params: optax.Params, c: float) -> Array:
 
 
 def _as_one(params: optax.Params) -> Array:
-    """All weights in a row: a few kernels on a GPU, where one by one they are a few each."""
-    return jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(params)])
+    """All weights in a row: a few kernels on a GPU, where one by one they are a few each.
+
+    XLA would take sums of it apart again, and make each one with what else is done to its part,
+    as the optimiser's update, which that slows down.
+    """
+    weights = jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(params)])
+    return jnp.asarray(lax.optimization_barrier(weights))
 
 
 def windowed_variance(recent: Array, count: Array) -> Array:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -16,7 +17,7 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from wgan_jax.config import CriticSettings, GeneratorSettings
-from wgan_jax.gan.conv import conv2d, conv_transpose2d, upconv2d
+from wgan_jax.gan.conv import conv2d, conv_transpose2d, pixels, upconv2d
 from wgan_jax.gan.sums import over_places, spread
 
 # What products are computed in. Weights, running averages and what a norm sums are float32 always.
@@ -25,7 +26,7 @@ DTYPES: dict[str, DTypeLike] = {
     "tf32": jnp.float32,
     "bfloat16": jnp.bfloat16,
 }
-# A convolution of `gan.conv`: image, kernel, bias -> image.
+# A convolution of `gan.conv`: image, kernel, bias -> image; images may be in blocks.
 Form = Callable[[Array, Array, Array | None], Array]
 _EPSILON = 1e-5  # of a batch norm's variance, as in DCGAN
 
@@ -60,7 +61,7 @@ class Conv(nn.Module):
 
 
 class BatchNorm(nn.Module):
-    """Batch norm over batch and places (Ioffe and Szegedy 2015), [n, h, w, c] -> the same.
+    """Batch norm over batch and places (Ioffe and Szegedy 2015), [n, ..., c] -> the same.
 
     The variables and numbers of `flax.linen.BatchNorm`, by the sums of `gan.sums`. The running
     averages keep `momentum` of themselves at each update, and are used where not in training.
@@ -102,7 +103,23 @@ def pooled(stats: Any) -> Any:
 
 
 def _activation(name: str, leak: float) -> Callable[[Array], Array]:
-    return nn.relu if name == "relu" else lambda x: nn.leaky_relu(x, leak)
+    return nn.relu if name == "relu" else lambda x: leaky_relu(x, leak)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1,))
+def leaky_relu(x: Array, leak: float) -> Array:
+    """x where it is not negative, leak x elsewhere.
+
+    As `flax.linen.leaky_relu`, but its gradient asks x again: it keeps no mask of the signs, which
+    a GPU would write to memory and read.
+    """
+    return jnp.where(x >= 0, x, leak * x)
+
+
+leaky_relu.defvjp(
+    lambda x, leak: (leaky_relu(x, leak), x),
+    lambda leak, x, grad: (jnp.where(x >= 0, grad, leak * grad),),
+)
 
 
 def _halving(stride: int) -> Form:
@@ -128,13 +145,15 @@ class Critic(nn.Module):
             x = Conv(features, s.kernel, s.init_std, _halving(stride), dtype, s.bias)(x)
             # No norm behind the first layer, as in DCGAN: it would hide the images' own scale.
             if layer and s.normalization == "layer":
-                x = nn.LayerNorm(reduction_axes=(1, 2, 3), feature_axes=-1, dtype=dtype)(x)
+                axes = tuple(range(1, x.ndim))
+                x = nn.LayerNorm(reduction_axes=axes, feature_axes=-1, dtype=dtype)(x)
             elif layer and s.normalization == "batch":
                 x = BatchNorm(0.9, dtype)(x, train=train)
             x = activate(x)
-            x = nn.Dropout(s.dropout, deterministic=not train)(x)
+            if s.dropout:  # the same pixels on every platform
+                x = nn.Dropout(s.dropout, deterministic=not train)(pixels(x))
         # Scores may lie anywhere: 16 bits would lose what tells them apart.
-        x = x.reshape(len(x), -1).astype(jnp.float32)
+        x = pixels(x).reshape(len(x), -1).astype(jnp.float32)
         score = nn.Dense(1, kernel_init=nn.initializers.normal(s.init_std), dtype=jnp.float32)
         return score(x)[:, 0]
 
@@ -171,5 +190,5 @@ class Generator(nn.Module):
             x = Conv(features, s.kernel, s.init_std, double, dtype, s.bias)(x)
             x = activate(normalize(x))
         last = double if s.double_output else conv2d
-        pixels = Conv(self.channels, s.kernel, s.init_std, last, dtype)(x)
-        return jnp.tanh(pixels.astype(jnp.float32))
+        images = pixels(Conv(self.channels, s.kernel, s.init_std, last, dtype)(x))
+        return jnp.tanh(images.astype(jnp.float32))

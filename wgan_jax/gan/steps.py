@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
+from wgan_jax.gan.metrics import gradient_norm
 from wgan_jax.gan.objectives import gradient_penalty
 from wgan_jax.gan.state import Game, GanState, Player, Stream, Tree
 from wgan_jax.gan.transforms import project
@@ -80,7 +81,7 @@ def critic_step(
     critic = _update(game.critic_optimizer, state.critic, grads, stats, state.rate_factor)
     if game.objective.clips:
         critic = critic.replace(params=project(critic.params, game.settings.clip))
-    metrics["critic_grad_norm"] = optax.tree.norm(grads)
+    metrics["critic_grad_norm"] = gradient_norm(grads)
     return state.replace(critic=critic, critic_updates=state.critic_updates + 1), metrics
 
 
@@ -106,7 +107,7 @@ def generator_step(game: Game, state: GanState, key: Array) -> tuple[GanState, M
 
     grads, (stats, metrics) = jax.grad(loss, has_aux=True)(state.generator.params)
     generator = _update(game.generator_optimizer, state.generator, grads, stats, state.rate_factor)
-    metrics["generator_grad_norm"] = optax.tree.norm(grads)
+    metrics["generator_grad_norm"] = gradient_norm(grads)
     ema = state.ema
     if ema is not None:
         ema = optax.incremental_update(generator.params, ema, 1 - game.settings.ema)

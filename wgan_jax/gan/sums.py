@@ -22,12 +22,11 @@ _MANY = 2**18  # numbers, below which nothing is won
 
 @jax.custom_vjp
 def over_places(x: Array) -> Array:
-    """[n, h, w, c] -> [c], float32 at least: the sum over all but the channels."""
+    """[n, ..., c] -> [c], float32 at least: the sum over all but the channels."""
     x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     if x.size < _MANY or jax.default_backend() != "cpu":
-        return jnp.sum(x, (0, 1, 2))
-    n, height, width, channels = x.shape
-    x = x.reshape(n, height * width, channels)  # never across images: devices share the batch
+        return jnp.sum(x, tuple(range(x.ndim - 1)))
+    x = x.reshape(len(x), -1, x.shape[-1])  # never across images: devices share the batch
     while x.shape[1] % 2 == 0:
         half = x.shape[1] // 2
         x = x[:, :half] + x[:, half:]
@@ -36,7 +35,7 @@ def over_places(x: Array) -> Array:
 
 @partial(jax.custom_vjp, nondiff_argnums=(1,))
 def spread(values: Array, shape: tuple[int, ...]) -> Array:
-    """[c] -> [n, h, w, c] = `shape`, of the same type: the same at every place."""
+    """[c] -> [n, ..., c] = `shape`, of the same type: the same at every place."""
     return jnp.broadcast_to(values, shape)
 
 
