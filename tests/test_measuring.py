@@ -114,6 +114,20 @@ def test_saved_statistics_stand_for_their_pictures(
     assert json.loads(both[1])["fid"] == pytest.approx(0, abs=1e-6)
 
 
+def test_a_reference_that_cannot_be_kept_there_is_refused_before_the_pictures_are_encoded(
+    ask: Ask,
+    digits_folders: tuple[Path, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    a, b = digits_folders
+    monkeypatch.setattr("wgan_jax.comparing.build", None)  # no encoder is even asked for
+    (tmp_path / "file").touch()
+    common = ("evaluate", "--images", a, "--reference", b, "--encoder", "digits")
+    for place, why in ((tmp_path, "Is a directory"), (tmp_path / "file" / "b.npz", "cannot be")):
+        assert why in refused(ask(*common, "--save-reference", place))
+
+
 def test_arrays_and_datasets_are_sets_too(
     ask: Ask, digits_folders: tuple[Path, Path], tmp_path: Path
 ) -> None:

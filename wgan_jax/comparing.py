@@ -11,7 +11,7 @@ from wgan_jax.data.digits import SIZE as DIGITS_SIZE
 from wgan_jax.data.digits import read_labelled
 from wgan_jax.errors import UserError
 from wgan_jax.evaluation import Quality, real_statistics, shown
-from wgan_jax.files import expanded
+from wgan_jax.files import check_writable, expanded
 from wgan_jax.measuring import Options, load_images, to_stderr
 from wgan_jax.quality import inception, statistics
 from wgan_jax.quality.compare import compare, refuse_other_protocol
@@ -41,8 +41,11 @@ def evaluate_sets(
       save_reference: where to keep the reference's statistics, for the next time.
 
     Raises:
-      UserError: a set cannot be used, or both sides cannot be encoded alike.
+      UserError: a set cannot be used, both sides cannot be encoded alike, or the reference could
+        not be kept there.
     """
+    if save_reference is not None:
+        check_writable(save_reference)
     first, second = open_side(images, options), open_side(reference, options)
     sides = (first, second)
     wanted = wanted_encoder(options, sides)
