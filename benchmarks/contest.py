@@ -11,6 +11,7 @@ import statistics
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -42,7 +43,8 @@ def contest(
       entrants: the first is what the others are compared with.
       passes: turns each takes.
       seconds: about how long a turn lasts; at least one round.
-      patience: seconds until an entrant that does not answer is ended.
+      patience: seconds that all have to prepare themselves, and that an order may take; who has
+        not answered then is ended.
       all_needed: whether the contest ends with any entrant, or with the first alone.
 
     Returns:
@@ -69,7 +71,8 @@ def contest(
                     found[contestant.entrant.name] = {"gave_up": str(error)}
                     playing.remove(contestant)
 
-        in_turn(lambda contestant: contestant.prepared())
+        until = time.monotonic() + patience
+        in_turn(lambda contestant: contestant.prepared(until))
         in_turn(lambda contestant: contestant.tried(seconds))
         for _ in range(passes):
             in_turn(lambda contestant: contestant.played())
@@ -119,9 +122,10 @@ class _Contestant:
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
 
-    def prepared(self) -> None:
+    def prepared(self, until: float) -> None:
         """Wait until it is, and hear what it says of itself."""
-        self.row["about"] = json.loads(self._answer())
+        left = until - time.monotonic()
+        self.row["about"] = json.loads(self._answer(max(left, 1.0)))  # it may have spoken already
 
     def tried(self, seconds: float) -> None:
         """How many rounds take so many seconds."""
@@ -142,11 +146,11 @@ class _Contestant:
         with contextlib.suppress(BrokenPipeError):  # the answer will tell
             self._process.stdin.write(f"{rounds}\n")
             self._process.stdin.flush()
-        return [float(word) for word in self._answer().split()]
+        return [float(word) for word in self._answer(self._patience).split()]
 
-    def _answer(self) -> str:
+    def _answer(self, patience: float) -> str:
         assert self._process.stdout
-        watch = threading.Timer(self._patience, self._process.kill)
+        watch = threading.Timer(patience, self._process.kill)
         watch.start()
         line = self._process.stdout.readline()
         watch.cancel()

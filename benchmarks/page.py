@@ -56,7 +56,8 @@ python -m benchmarks --only gpu --torch PYTHON
 
 It plays our rounds and PyTorch's (eager, `torch.compile`, a CUDA graph, both) in turns, in TF32,
 bfloat16 and float32, at batch 64 and 512, and writes this section; `--only gpu:cifar_wgan` plays
-one of the contests, in about four minutes.
+one of the contests, in about four minutes, `--only gpu:cifar_wgan:best` the same without what was
+slower elsewhere, `--only gpu:features` that of Inception's features.
 """
 
 
@@ -126,6 +127,8 @@ def _versions(contests: Iterable[dict[str, Any]]) -> str:
 
 
 def _gpu(figures: dict[str, Any]) -> str:
+    if "rows" in figures:
+        return _features_on_gpu(figures)
     parts = [
         f"## On a GPU: {figures['device']}\n\n"
         "PyTorch's best over ours: of those with plain upsampling. How close to the hardware: "
@@ -168,6 +171,31 @@ def _gpu(figures: dict[str, Any]) -> str:
     parts.append("".join(f"- {remark}\n" for remark in figures.get("remarks", [])))  # by hand
     return (
         "\n".join(parts) + f"\n{_versions(of_it['rows'] for of_it in figures['batches'].values())}"
+    )
+
+
+def _features_on_gpu(figures: dict[str, Any]) -> str:
+    size, matrix = figures["batch_size"], figures["matrix_part"]
+    names = {"ours": NAMES["ours"], "torch": NAMES["torch_fidelity"]}
+    lines = []
+    for name, row in figures["rows"].items():
+        who, precision = name.split()
+        if "gave_up" in row:
+            lines.append([f"{names[who]}, {precision}", "failed", "", ""])
+            continue
+        rate = {key: size / row[of] for key, of in RATES.items()}
+        share = matrix["with_stored_root"]["median"] * rate["median"] / 50_000
+        ratio = "" if name == "ours float32" else spread(row["ratio"], 2)
+        lines.append([f"{names[who]}, {precision}", spread(rate, 0), ratio, f"{share:.1%}"])
+    heads = ["InceptionV3 features, 32x32 images", "images/s", "times ours", "matrix part of a FID"]
+    return (
+        f"## Evaluation on a GPU: {figures['device']}\n\n{table(heads, lines)}\n"
+        f"In batches of {size}, from the host and back. The last column is what a FID of 50,000 "
+        "images takes on the host beside their features (computed): "
+        f"{spread(matrix['with_stored_root'], 2)} s with the reference's stored root. An "
+        f"image costs {figures['operations'] / 1e9:.1f} GFLOP by XLA's count; large matrix "
+        f"products reach {figures['peak'] / 1e12:,.1f} TFLOP/s in float32 here.\n\n"
+        f"{_versions([figures['rows']])}"
     )
 
 

@@ -34,8 +34,7 @@ PEERS = Path(__file__).resolve().parent / "peers"
 def measure(torch: str) -> dict[str, Any]:
     """Features of 32x32 images in turns, and the matrix part; the weights are random."""
     with tempfile.TemporaryDirectory() as folder:
-        weights = Path(folder, "weights.npz")
-        np.savez(weights, **random_weights())
+        weights = weights_file(Path(folder))
         arguments = ("--weights", str(weights), "--batch_size", str(BATCH))
         entrants = [Entrant("ours", (sys.executable, str(PEERS / "jax_features.py"), *arguments))]
         if torch:
@@ -53,6 +52,13 @@ def measure(torch: str) -> dict[str, Any]:
         "convolutions": [in_both_forms(*kind, repeats=5) for kind in convolutions()],
         "matrix_part": matrix_part(repeats=5),
     }
+
+
+def weights_file(folder: Path) -> Path:
+    """Random weights, where the contestants read them."""
+    path = folder / "weights.npz"
+    np.savez(path, **random_weights())
+    return path
 
 
 def random_weights() -> dict[str, np.ndarray]:

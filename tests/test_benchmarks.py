@@ -74,6 +74,19 @@ def test_a_contest_on_a_gpu_goes_on_without_those_that_fail(monkeypatch):
         assert of_it["hardware"]["tf32"]["program"]["kernels"] > 0
 
 
+def test_the_best_on_a_gpu_are_ours_and_pytorch_s_fastest_modes_on_tensor_cores(monkeypatch):
+    played = []
+    monkeypatch.setattr(gpu, "contest", lambda entrants, **_: played.extend(entrants) or {})
+    monkeypatch.setattr(gpu, "OURS", {"ours": ((), ("tf32", "float32"))})
+    monkeypatch.setattr(gpu, "_share", lambda *_: {})
+    monkeypatch.setattr(roofline, "peaks", lambda _: {})
+    found = gpu.measure(sys.executable, "cifar_wgan_gp", "best")["batches"]
+    who = {entrant.name.removesuffix(" 64") for entrant in played}
+    fastest = ("torch, graph", "torch, compiled, graph")
+    assert who == {"ours tf32", *(f"{f} {p}" for f in fastest for p in ("tf32", "bfloat16"))}
+    assert list(found["64"]["hardware"]) == ["tf32", "bfloat16"]
+
+
 def row(time: float) -> dict:
     """A contestant's."""
     about = {"versions": {"x": "1"}, "parameters": 1}
@@ -103,6 +116,13 @@ def made_up_on_gpu() -> dict:
     batches = {"64": {"rows": rows, "hardware": {"tf32": tf32}}}
     known = {"name": "cifar_wgan", "device": "NVIDIA H100"}
     return known | {"batches": batches, "remarks": ["Said by hand."]}
+
+
+def made_up_features() -> dict:
+    rows = {"ours float32": row(0.1), "torch float32": row(0.2), "torch tf32": {"gave_up": "why"}}
+    matrix = {"with_stored_root": summary([1.5])}
+    known = {"name": "features", "device": "NVIDIA H100", "batch_size": 256}
+    return known | {"rows": rows, "operations": 1e10, "peak": 5e13, "matrix_part": matrix}
 
 
 def made_up() -> dict:
@@ -160,6 +180,7 @@ def made_up() -> dict:
     ahead |= {"kernels": 1234, "scratch_mb": 67.0, "compiling": 9.0}
     figures["ahead"] = {"cifar_wgan 64 tf32": ahead}
     figures["gpu:cifar_wgan"] = made_up_on_gpu()
+    figures["gpu:features"] = made_up_features()
     about = {"cores": 2, "cpu": "C", "python": "3", "versions": {"jax": "0"}, "load_before": 0.5}
     about["date"] = "2026-01-02T00:00"
     return {part: {"about": about, "figures": found} for part, found in figures.items()}
@@ -180,6 +201,9 @@ def test_the_page_has_every_part(tmp_path, monkeypatch):
     assert "| cifar_wgan 64 tf32 | 5.0 | 5.0 | 5.0 | 5.0 | 1,234 | 67 | 9.0 |" in text
     assert "## On a GPU: NVIDIA H100" in text
     assert "- Said by hand." in text
+    assert "| wgan-jax, float32 | 2560 |  | 7.7% |" in text
+    assert "| torch-fidelity, float32 | 1280 | 0.25 (0.20 to 0.30) | 3.8% |" in text
+    assert "| torch-fidelity, tf32 | failed |" in text
     assert "**The guide's network (clipping, 32x32), batch 64**" in text
     assert "| PyTorch eager | 3.00 |" in text
     assert "| PyTorch, a CUDA graph | failed |" in text
