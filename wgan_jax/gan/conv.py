@@ -70,7 +70,7 @@ def upconv2d(
     """Nearest 2x upsampling, then SAME convolution: [n, h, w, i] -> [n, 2h, 2w, o], plus bias [o].
 
     Each 2x2 block of the result sees few distinct pixels, so that a small convolution to 4 o
-    channels, and depth-to-space, give the same with 2.7 times fewer operations (k = 5).
+    channels, those of a block, gives the same with 2.7 times fewer operations (k = 5).
     """
     x, phases = pixels(x), kernel
     for axis in (0, 1):
@@ -337,7 +337,8 @@ def _slid(kernel: Array, place: Place, axis: int) -> Array:
 def _of_phases(x: Array, kernel: Array, place: Place) -> tuple[Array, Array, Place]:
     """Image, kernel and place of the same convolution with stride 1.
 
-    The pixels of a block of the stride become channels, and so do the kernel's taps.
+    The pixels of a block of the stride become channels, and so do the kernel's taps. An image that
+    is in such blocks is taken as it lies there.
     """
     s, size = place.stride, kernel.shape[3]
     lines = zip(place.low, place.taps, strict=True)
