@@ -7,6 +7,7 @@ package tensorboard-plugin-profile) and as `perfetto_trace.json.gz` for https://
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,7 +89,11 @@ def operations(data: Any, paths: dict[str, str]) -> list[Operation]:
       paths: name of an instruction of the program -> its path in the source, see `_paths`.
     """
     spent: dict[tuple[str, str], list[float]] = {}
-    for instruction, seconds in _spans(data):
+    with warnings.catch_warnings():
+        # Python warns of a type of jaxlib's own; as an error that would end the process.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        spans = list(_spans(data))
+    for instruction, seconds in spans:
         if instruction.split(".")[0] in _HOLDERS:
             continue
         spent.setdefault(_described(instruction, paths), []).append(seconds)
