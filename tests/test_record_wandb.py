@@ -406,6 +406,25 @@ def test_a_full_disk_is_said_once(tmp_path: Path) -> None:
     assert "No space left on device" in line
 
 
+def test_wandb_s_own_log_is_no_matter_of_the_user_s(tmp_path: Path) -> None:
+    """On a full disk Python's logging would print a traceback for each of its lines."""
+    body = """
+import logging
+class Full:
+    def write(self, text): raise OSError(28, "No space left on device")
+    def flush(self): pass
+begun()
+files = [h for h in logging.getLogger("wandb").handlers if isinstance(h, logging.FileHandler)]
+assert files
+for handler in files:
+    handler.close()
+    handler.stream = Full()
+logging.getLogger("wandb").error("something")
+log(mirror, 0, 99)
+"""
+    assert play(tmp_path, "offline", body).stderr == ""
+
+
 def test_the_mode_is_online_where_logged_in_and_else_offline_with_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

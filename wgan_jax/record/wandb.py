@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import logging
 import netrc
 import os
 import secrets
@@ -120,7 +121,12 @@ def _begin(mode: str, arguments: Mapping[str, Any], say: Say) -> tuple[Any, str]
         )
         chosen = cast(Literal["online", "offline", "disabled"], mode)
         given = {**arguments, "resume": "allow"} if mode == "online" else arguments
-        return wandb.init(**given, mode=chosen, settings=settings)
+        others = set(logging.getLogger("wandb").handlers)
+        run = wandb.init(**given, mode=chosen, settings=settings)
+        for handler in set(logging.getLogger("wandb").handlers) - others:
+            # Of W&B's log of itself: Python would print a traceback for each line, on a full disk.
+            handler.handleError = lambda _: None  # type: ignore[method-assign, assignment]
+        return run
 
     try:
         return begin(mode), mode
