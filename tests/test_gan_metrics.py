@@ -1,5 +1,6 @@
 """Device metrics by hand."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -7,7 +8,9 @@ import pytest
 from wgan_jax.gan import metrics
 
 
-def test_the_gradients_norm_is_over_all_weights():
+@pytest.mark.parametrize("platform", ["cpu", "gpu"])
+def test_the_gradients_norm_is_over_all_weights(platform, monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: platform)
     assert metrics.gradient_norm({"a": jnp.array([[3.0], [0.0]]), "b": jnp.array(4.0)}) == 5
 
 

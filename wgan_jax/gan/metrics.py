@@ -21,7 +21,9 @@ def mean_and_std(params: optax.Params) -> tuple[Array, Array]:
 
 def gradient_norm(grads: optax.Updates) -> Array:
     """L2 norm over all weights of a network."""
-    return jnp.sqrt(jnp.sum(_as_one(grads) ** 2))
+    if jax.default_backend() == "cpu":
+        return jnp.asarray(optax.tree.norm(grads))
+    return jnp.asarray(jnp.linalg.norm(_as_one(grads)))
 
 
 def share_at_boundary(params: optax.Params, c: float) -> Array:
@@ -31,14 +33,16 @@ def share_at_boundary(params: optax.Params, c: float) -> Array:
     return share
 
 
-def _as_one(params: optax.Params) -> Array:
+def _as_one(weights: optax.Params) -> Array:
     """All weights in a row: a few kernels on a GPU, where one by one they are a few each.
 
-    XLA would take sums of it apart again, and make each one with what else is done to its part,
-    as the optimiser's update, which that slows down.
+    XLA takes sums of it apart again, and makes each one with what else is done to its part. Of the
+    optimiser's update that makes a slow kernel on a GPU, so there it is kept from seeing through.
     """
-    weights = jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(params)])
-    return jnp.asarray(lax.optimization_barrier(weights))
+    row = jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(weights)])
+    if jax.default_backend() == "cpu":
+        return row
+    return jnp.asarray(lax.optimization_barrier(row))
 
 
 def windowed_variance(recent: Array, count: Array) -> Array:
