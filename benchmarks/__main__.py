@@ -4,8 +4,8 @@
     python -m benchmarks --only rounds                           a part; the others' figures stay
     python -m benchmarks --only gpu --torch ...                  rounds on an NVIDIA GPU
     python -m benchmarks --only gpu:cifar_wgan --torch ...       one of these contests, 4 minutes
-    python -m benchmarks --only gpu:cifar_wgan:best --torch ...  without what was slower, 2 minutes
-    python -m benchmarks --only gpu:features --torch ...         Inception's features on it
+    python -m benchmarks --only gpu:cifar_wgan:best --torch ...  with PyTorch's fastest modes alone
+    python -m benchmarks --only gpu_features --torch ...         Inception's features on it
     python -m benchmarks --only ahead                            what one would run, without one
     python -m benchmarks --render                                only the page, from last figures
 
@@ -33,9 +33,14 @@ from wgan_jax.files import replace_bytes
 # Each a module of this package with `measure(torch) -> what JSON holds`; what follows a colon is
 # given to it, too.
 PARTS = ("rounds", "roofline", "quality", "host", "start", "growth")
-GPU = (*dict.fromkeys(f"gpu:{name}" for name, *_ in CONTESTS), "gpu:features")
-BEST = tuple(f"{part}:best" for part in GPU[:-1])
-ASKED = (*GPU, *BEST, "ahead")  # parts for machines and environments that have what they need
+GPU = tuple(dict.fromkeys(f"gpu:{name}" for name, *_ in CONTESTS))
+BEST = tuple(f"{part}:best" for part in GPU)
+ASKED = (
+    *GPU,
+    *BEST,
+    "gpu_features",
+    "ahead",
+)  # parts for machines and environments that have what they need
 OUT = Path(__file__).resolve().parent / "results" / "performance.json"
 
 

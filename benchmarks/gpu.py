@@ -1,4 +1,4 @@
-"""On an NVIDIA GPU: seconds a round, ours and PyTorch's by modes and precisions; and features."""
+"""Seconds a round on an NVIDIA GPU: ours and PyTorch's, each by its modes and precisions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import jax
 
-from benchmarks import hlo, quality, roofline
+from benchmarks import hlo, roofline
 from benchmarks.contest import Entrant, contest
 from benchmarks.rounds import CONTESTS, PEERS, check_sizes, settings_file, settings_of
 from wgan_jax.config import Settings
@@ -20,21 +20,17 @@ DEVICE = "cuda"
 PRECISIONS = ("tf32", "bfloat16", "float32")
 ON_TENSOR_CORES = ("tf32", "bfloat16")
 # Who plays: the script's flags, and the precisions.
-OURS = {"ours": ((), PRECISIONS)}
-THEIRS = {
+Modes = dict[str, tuple[tuple[str, ...], tuple[str, ...]]]
+OURS: Modes = {"ours": ((), PRECISIONS)}
+THEIRS: Modes = {
     "torch": ((), PRECISIONS),
     "torch, compiled": (("--compile",), ("tf32",)),
     "torch, graph": (("--graph",), ON_TENSOR_CORES),
     "torch, compiled, graph": (("--compile", "--graph"), PRECISIONS),
     "torch, compiled, graph, folded": (("--compile", "--graph", "--phases"), ON_TENSOR_CORES),
 }
-# Without those that were slower wherever they were measured: half of the time.
+# PyTorch's fastest ways with plain upsampling, wherever all were measured.
 BEST = ("torch, graph", "torch, compiled, graph")
-FEATURES = "features"
-FEATURES_BATCH = 256
-# InceptionV3: the flags of ours, and torch-fidelity's.
-OUR_FEATURES = {"float32": (), "bfloat16": ("--dtype", "bfloat16")}
-THEIR_FEATURES = {"float32": (), "tf32": ("--precision", "tf32")}
 PATIENCE = 600.0  # seconds; all have compiled within them (on 16 cores within 185)
 
 
@@ -46,12 +42,11 @@ def measure(torch: str, name: str, which: str = "") -> dict[str, Any]:
 
     Args:
       torch: a Python that has PyTorch for CUDA, or "" for none.
-      name: an experiment's, or `features`.
+      name: an experiment's.
       which: "best": on tensor cores alone, and of PyTorch's modes those of `BEST`.
     """
-    if name == FEATURES:
-        return features(torch)
     precisions = ON_TENSOR_CORES if which else PRECISIONS
+    theirs = {who: THEIRS[who] for who in BEST} if which else THEIRS
     batches = [batch for each, batch, *_ in CONTESTS if each == name]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -59,8 +54,7 @@ def measure(torch: str, name: str, which: str = "") -> dict[str, Any]:
         entrants = [
             entrant
             for batch in batches
-            for entrant in _entrants(torch, settings, batch)
-            if not which or _is_of_the_best(entrant)
+            for entrant in _entrants(torch, settings, batch, theirs, precisions)
         ]
         rows = contest(entrants, passes=5, seconds=0.25, patience=PATIENCE, all_needed=False)
         programs = {path.stem: path.read_text() for path in folder.glob("*.hlo")}
@@ -82,51 +76,21 @@ def measure(torch: str, name: str, which: str = "") -> dict[str, Any]:
     return {"name": name, "device": jax.devices()[0].device_kind, "batches": found}
 
 
-def _entrants(torch: str, settings: Path, batch: int) -> Iterator[Entrant]:
+def _entrants(
+    torch: str, settings: Path, batch: int, theirs: Modes, precisions: tuple[str, ...]
+) -> Iterator[Entrant]:
     """Named by who it is, its precision and its batch."""
     common = ("--settings", str(settings), "--batch_size", str(batch), "--device", DEVICE)
     scripts = [(sys.executable, "jax_round.py", OURS)]
     if torch:
-        scripts.append((torch, "torch_round.py", THEIRS))
+        scripts.append((torch, "torch_round.py", theirs))
     for python, script, modes in scripts:
-        for who, (flags, precisions) in modes.items():
-            for precision in precisions:
+        for who, (flags, its) in modes.items():
+            for precision in (each for each in precisions if each in its):
                 options = (*common, *flags, "--precision", precision)
                 if who == "ours":
                     options += ("--hlo", str(settings.with_name(f"{precision} {batch}.hlo")))
                 yield Entrant(f"{who} {precision} {batch}", (python, str(PEERS / script), *options))
-
-
-def _is_of_the_best(entrant: Entrant) -> bool:
-    who, precision, _ = entrant.name.rsplit(" ", 2)
-    return precision in ON_TENSOR_CORES and who in (*OURS, *BEST)
-
-
-def features(torch: str) -> dict[str, Any]:
-    """InceptionV3 on 32x32 images in turns, and what a FID's matrices take on this host."""
-    with tempfile.TemporaryDirectory() as folder:
-        weights = quality.weights_file(Path(folder))
-        common = ("--weights", str(weights), "--batch_size", str(FEATURES_BATCH))
-        entrants = [
-            Entrant(f"ours {name}", (sys.executable, str(PEERS / "jax_features.py"), *common, *of))
-            for name, of in OUR_FEATURES.items()
-        ]
-        if torch:
-            common += ("--device", DEVICE)
-            entrants += [
-                Entrant(f"torch {name}", (torch, str(PEERS / "torch_features.py"), *common, *of))
-                for name, of in THEIR_FEATURES.items()
-            ]
-        rows = contest(entrants, passes=5, seconds=1.0, patience=PATIENCE, all_needed=False)
-    return {
-        "name": FEATURES,
-        "device": jax.devices()[0].device_kind,
-        "batch_size": FEATURES_BATCH,
-        "rows": rows,
-        "operations": quality.operations(),
-        "peak": roofline.peaks("float32")["operations"],
-        "matrix_part": quality.matrix_part(repeats=3),
-    }
 
 
 def _share(settings: Settings, peaks: dict[str, float], program: str | None) -> dict[str, Any]:

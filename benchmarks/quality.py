@@ -28,22 +28,14 @@ from wgan_jax.gan.place import Place
 from wgan_jax.quality import distances, inception
 
 DIM, BATCH = 2048, 32
+Modes = dict[str, tuple[str, ...]]
 PEERS = Path(__file__).resolve().parent / "peers"
 
 
 def measure(torch: str) -> dict[str, Any]:
     """Features of 32x32 images in turns, and the matrix part; the weights are random."""
-    with tempfile.TemporaryDirectory() as folder:
-        weights = weights_file(Path(folder))
-        arguments = ("--weights", str(weights), "--batch_size", str(BATCH))
-        entrants = [Entrant("ours", (sys.executable, str(PEERS / "jax_features.py"), *arguments))]
-        if torch:
-            peer = (torch, str(PEERS / "torch_features.py"), *arguments)
-            entrants.append(Entrant("torch_fidelity", peer))
-        rows = contest(entrants, passes=5, seconds=5.0)
-    sums = [row["about"]["sum"] for row in rows.values()]
-    if max(sums) - min(sums) > 1e-3 * abs(sums[0]):
-        raise RuntimeError(f"not the same features: {sums}")
+    rows = features(torch, BATCH, {"ours": ()}, {"torch_fidelity": ()}, seconds=5.0)
+    same_features(list(rows.values()))
     return {
         "batch_size": BATCH,
         "features": rows,
@@ -54,11 +46,34 @@ def measure(torch: str) -> dict[str, Any]:
     }
 
 
-def weights_file(folder: Path) -> Path:
-    """Random weights, where the contestants read them."""
-    path = folder / "weights.npz"
-    np.savez(path, **random_weights())
-    return path
+def features(
+    torch: str, batch_size: int, ours: Modes, theirs: Modes, seconds: float, **contest_options: Any
+) -> dict[str, Any]:
+    """The contest of extractors, with random weights; each is named, and has its script's flags."""
+    with tempfile.TemporaryDirectory() as folder:
+        weights = Path(folder, "weights.npz")
+        np.savez(weights, **random_weights())
+        scripts = [(sys.executable, "jax_features.py", ours)]
+        if torch:
+            scripts.append((torch, "torch_features.py", theirs))
+        common = ("--weights", str(weights), "--batch_size", str(batch_size))
+        entrants = [
+            Entrant(name, (python, str(PEERS / script), *common, *flags))
+            for python, script, modes in scripts
+            for name, flags in modes.items()
+        ]
+        return contest(entrants, passes=5, seconds=seconds, **contest_options)
+
+
+def same_features(rows: list[dict[str, Any]]) -> None:
+    """All of these computed the same.
+
+    Raises:
+      RuntimeError: they did not.
+    """
+    sums = [row["about"]["sum"] for row in rows if "about" in row]
+    if sums and max(sums) - min(sums) > 1e-3 * abs(sums[0]):
+        raise RuntimeError(f"not the same features: {sums}")
 
 
 def random_weights() -> dict[str, np.ndarray]:

@@ -87,6 +87,14 @@ def test_the_best_on_a_gpu_are_ours_and_pytorch_s_fastest_modes_on_tensor_cores(
     assert list(found["64"]["hardware"]) == ["tf32", "bfloat16"]
 
 
+def test_extractors_that_compute_other_features_are_no_contest():
+    rows = [{"about": {"sum": 1000.0}}, {"gave_up": "why"}, {"about": {"sum": 1000.5}}]
+    quality.same_features(rows)
+    rows[2]["about"]["sum"] = 1002.0
+    with pytest.raises(RuntimeError, match="not the same features"):
+        quality.same_features(rows)
+
+
 def row(time: float) -> dict:
     """A contestant's."""
     about = {"versions": {"x": "1"}, "parameters": 1}
@@ -121,7 +129,7 @@ def made_up_on_gpu() -> dict:
 def made_up_features() -> dict:
     rows = {"ours float32": row(0.1), "torch float32": row(0.2), "torch tf32": {"gave_up": "why"}}
     matrix = {"with_stored_root": summary([1.5])}
-    known = {"name": "features", "device": "NVIDIA H100", "batch_size": 256}
+    known = {"device": "NVIDIA H100", "batch_size": 256}
     return known | {"rows": rows, "operations": 1e10, "peak": 5e13, "matrix_part": matrix}
 
 
@@ -180,7 +188,7 @@ def made_up() -> dict:
     ahead |= {"kernels": 1234, "scratch_mb": 67.0, "compiling": 9.0}
     figures["ahead"] = {"cifar_wgan 64 tf32": ahead}
     figures["gpu:cifar_wgan"] = made_up_on_gpu()
-    figures["gpu:features"] = made_up_features()
+    figures["gpu_features"] = made_up_features()
     about = {"cores": 2, "cpu": "C", "python": "3", "versions": {"jax": "0"}, "load_before": 0.5}
     about["date"] = "2026-01-02T00:00"
     return {part: {"about": about, "figures": found} for part, found in figures.items()}

@@ -65,4 +65,13 @@ def test_on_a_gpu_no_convolution_is_strided_or_of_few_channels(monkeypatch):
     assert not any("lhs_dilate = [2, 2]" in line for line in convolutions)
     types = [PRODUCT.search(line) for line in convolutions]
     assert not any(re.search(r"x[1-4]xf32", found[1]) for found in types if found)
-    assert "stablehlo.optimization_barrier" in text
+    assert re.search(r"optimization_barrier %\w+ : tensor<8xui32>", text)
+
+
+def test_on_a_gpu_sums_over_all_weights_are_apart_from_the_optimiser_s_update(monkeypatch):
+    text, _ = lowered(monkeypatch, "cifar_wgan", "gpu", "tf32")
+    apart = re.findall(r"optimization_barrier %\w+ : tensor<(\d+)xf32>", text)
+    assert len(apart) >= 4  # of each network the weights and the gradient
+    assert len(set(apart)) == 2
+    on_cpu, _ = lowered(monkeypatch, "cifar_wgan", "cpu", "float32")
+    assert not re.search(r"optimization_barrier %\w+ : tensor<\d+xf32>", on_cpu)

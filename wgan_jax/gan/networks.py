@@ -150,7 +150,7 @@ class Critic(nn.Module):
             elif layer and s.normalization == "batch":
                 x = BatchNorm(0.9, dtype)(x, train=train)
             x = activate(x)
-            if s.dropout:  # the same pixels on every platform
+            if s.dropout:  # in rows: the same pixels on every platform
                 x = nn.Dropout(s.dropout, deterministic=not train)(pixels(x))
         # Scores may lie anywhere: 16 bits would lose what tells them apart.
         x = pixels(x).reshape(len(x), -1).astype(jnp.float32)
