@@ -116,3 +116,14 @@ def test_what_the_rows_make_is_kept(form):
     given = {"to_result": (x, kernel), "to_image": (result, kernel), "to_kernel": (x, result)}
     program = jax.jit(getattr(winograd, form), static_argnums=2).lower(*given[form], place)
     assert program.compile().as_text().count(" call(") == 3
+
+
+def test_lines_that_are_alike_are_traced_once(monkeypatch):
+    """Not 30 lines of two phases, but rows and columns of three maps, and rows of a transpose."""
+    traced = []
+    sums = winograd._sums
+    monkeypatch.setattr(winograd, "_sums", lambda *given: traced.append(0) or sums(*given))
+    place = Place((16, 16), (4, 4), (8, 8), 2, (1, 1))
+    x, kernel, _ = arrays(place, 5, 7, jnp.float32)  # shapes that no other test has
+    jax.eval_shape(lambda *given: winograd.to_result(*given, place), x, kernel)
+    assert len(traced) == 7

@@ -94,6 +94,7 @@ class Maps:
 
 
 _Form = Callable[[Array, Array, Place], Array]
+_Along = Callable[[Axis, int, Array], list[Array]]
 
 
 def _once(form: _Form) -> _Form:
@@ -151,13 +152,9 @@ def _of_pixels(x: Array, axes: Sequence[Axis]) -> list[Array]:
     s, tiles = rows.stride, columns.count + columns.overhang
     x = x.reshape(n, -1, rows.places, s, tiles, columns.places, s * depth)
     values = []
-
-    def along_rows(phase: Array) -> list[Array]:
-        return _sums(_maps(rows).pixels, _windows(phase, rows, 1))
-
     for phase in _split(x, 3):
-        for line in _kept(along_rows, phase):
-            values += _sums(_maps(columns).pixels, _windows(line, columns, 2))
+        for line in _kept(_pixels_along, rows, 1, phase):
+            values += _values(_pixels_along, columns, 2, line)
     return [value.reshape(-1, s * depth) for value in values]
 
 
@@ -169,13 +166,9 @@ def _of_kernel(kernel: Array, axes: Sequence[Axis]) -> list[Array]:
     kernel = jnp.pad(kernel, (*rest, (0, 0), (0, 0)))
     kernel = kernel.reshape(rows.taps, s, columns.taps, s * depth, features)
     values = []
-
-    def along_rows(phase: Array) -> list[Array]:
-        return _sums(_maps(rows).taps, _split(phase, 0))
-
     for phase in _split(kernel, 1):
-        for line in _kept(along_rows, phase):
-            values += _sums(_maps(columns).taps, _split(line, 0))
+        for line in _kept(_taps_along, rows, 0, phase):
+            values += _values(_taps_along, columns, 0, line)
     return values
 
 
@@ -188,27 +181,48 @@ def _of_places(result: Array, axes: Sequence[Axis]) -> list[Array]:
     n, _, _, o = result.shape
     blocks = result.reshape(n, rows.count, rows.places, columns.count, columns.places, o)
     values = []
-
-    def along_rows(blocks: Array) -> list[Array]:
-        return _sums(_maps(rows).places, _split(blocks, 2))
-
-    for line in _kept(along_rows, blocks):
-        values += _sums(_maps(columns).places, _split(line, 3))
+    for line in _kept(_places_along, rows, 2, blocks):
+        values += _values(_places_along, columns, 3, line)
     return [value.reshape(-1, o) for value in values] * rows.stride
 
 
-def _kept(along_rows: Callable[[Array], list[Array]], x: Array) -> list[Array]:
+def _pixels_along(axis: Axis, at: int, blocks: Array) -> list[Array]:
+    return _sums(_maps(axis).pixels, _windows(blocks, axis, at))
+
+
+def _taps_along(axis: Axis, at: int, kernel: Array) -> list[Array]:
+    return _sums(_maps(axis).taps, _split(kernel, at))
+
+
+def _places_along(axis: Axis, at: int, blocks: Array) -> list[Array]:
+    return _sums(_maps(axis).places, _split(blocks, at))
+
+
+# Both traced once for all lines of a shape: a network has a thousand of them.
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def _values(along: _Along, axis: Axis, at: int, line: Array) -> list[Array]:
+    return along(axis, at, line)
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2, 3))
+def _line(along: _Along, axis: Axis, at: int, shape: tuple[int, ...], values: list[Array]) -> Array:
+    return _transposed(partial(along, axis, at), shape, values)
+
+
+def _kept(along: _Along, axis: Axis, at: int, x: Array) -> list[Array]:
     """What it makes of `x`, by a call that XLA neither inlines nor fuses; its transpose too."""
 
-    def apart(linear: Callable[[Any], Any], operand: Any) -> Any:
+    def forth(_: tuple[()], x: Array) -> list[Array]:
         with set_xla_metadata(inlineable="false"):
-            return jax.jit(linear)(operand)
+            values: list[Array] = _values(along, axis, at, x)
+            return values
 
-    back = partial(_transposed, along_rows, x.shape)
-    lines: list[Array] = linear_call(
-        lambda _, x: apart(along_rows, x), lambda _, lines: apart(back, lines), (), x
-    )
-    return lines
+    def back(_: tuple[()], values: list[Array]) -> Array:
+        with set_xla_metadata(inlineable="false"):
+            return jnp.asarray(_line(along, axis, at, x.shape, values))
+
+    values: list[Array] = linear_call(forth, back, (), x)
+    return values
 
 
 def _transposed(
