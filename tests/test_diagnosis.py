@@ -225,6 +225,16 @@ def test_errors_are_one_line_and_exit_2(
     assert len(err.splitlines()) == 1
 
 
+def test_losses_of_no_known_objective_are_said_to_be_judged_by_fewer_rules(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = write_csv(tmp_path / "mine.csv", {"d_loss": healthy_hinge(1000)["d_loss"]})
+    assert run.main(["diagnose", str(log)]) == 0
+    assert "The losses fit no objective we know" in capsys.readouterr().out
+    assert run.main(["diagnose", str(log), "--objective", "hinge"]) == 0
+    assert "no objective we know" not in capsys.readouterr().out
+
+
 def test_an_empty_folder_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run.main(["diagnose", str(tmp_path)]) == 2
     assert "holds no run's log" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,8 @@ import run
 from wgan_jax.errors import UserError
 from wgan_jax.health.printed import read as rows_of
 from wgan_jax.health.runlog import RunLog, read
+from wgan_jax.keys import ROUND_KEYS
+from wgan_jax.record.console import epoch_block
 
 
 def log_of(tmp_path: Path, text: str, **columns: str) -> RunLog:
@@ -103,6 +106,42 @@ def test_whole_numbers_are_printed_with_commas_too() -> None:
 def test_of_a_decimal_comma_the_front_is_not_taken_for_all(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no column for d_loss"):
         log_of(tmp_path, "step 1 d_loss: 0,75\nstep 2 d_loss: 0,5\n")
+
+
+def test_is_in_a_sentence_is_no_inception_score() -> None:
+    lines = [
+        "Time for epoch 21 is 14.8 sec, gen_loss: 1.5",
+        "FID is 213.7",
+        "FID 30 IS 2.5 is: 2.5",
+    ]
+    rows, _ = rows_of(lines, {})
+    assert rows == [
+        {"epoch": "21", "gen_loss": "1.5"},
+        {"epoch": "21", "FID": "213.7"},
+        {"epoch": "21", "FID": "30", "IS": "2.5", "is": "2.5"},
+    ]
+
+
+def test_the_guides_block_is_read_as_it_is_printed(tmp_path: Path) -> None:
+    row = {key: float(i) for i, key in enumerate(ROUND_KEYS, 1)} | {
+        "d_loss": math.nan, "clip_ratio": 0.004, "epoch_time": 1.46,
+    }  # fmt: skip
+    log = log_of(tmp_path, "\n".join(epoch_block(epoch, 5, row) for epoch in range(3)))
+    np.testing.assert_array_equal(log.history.epochs, [0, 1, 2])
+    assert np.isinf(log.history["d_loss"][0])
+    for key in ("g_loss", "d_loss_real", "d_loss_fake", "wasserstein_distance", "dg_ratio",
+                "clip_ratio", "critic_weight_std", "generator_weight_std"):  # fmt: skip
+        np.testing.assert_allclose(log.history[key], row[key], err_msg=key)
+
+
+def test_letters_alone_are_losses_only_together(tmp_path: Path) -> None:
+    log = log_of(tmp_path, "step,D,G,F\n0,-1,2,3\n1,-2,3,4\n")
+    np.testing.assert_array_equal(log.history["d_loss"], [-1, -2])
+    np.testing.assert_array_equal(log.history["d_loss_fake"], [3, 4])
+    with pytest.raises(UserError, match="no column for d_loss"):
+        log_of(tmp_path, "step,D,F\n0,-1,2\n1,-2,3\n")
+    log = log_of(tmp_path, "step,D,G,d_loss\n0,0.5,0.5,7\n1,0.5,0.5,8\n")
+    assert log.columns == {"d_loss": "d_loss", "epoch": "step"}
 
 
 def test_words_within_json_are_no_printed_lines(tmp_path: Path) -> None:

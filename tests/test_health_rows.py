@@ -157,6 +157,15 @@ def test_late_scores_and_a_row_out_of_order_are_no_new_attempt(
     assert log.notes[0] == "Epochs go back 1 times: rows are sorted."
 
 
+@pytest.mark.parametrize("runs", [2, 3, 4, 5])
+def test_of_runs_appended_to_one_file_the_last_is_read(tmp_path: Path, runs: int) -> None:
+    rows = [f"{e},{run}.{e:03}" for run in range(runs) for e in range(100)]
+    log = csv(tmp_path, "epoch,d_loss", rows)
+    np.testing.assert_array_equal(log.history.epochs, np.arange(100))
+    np.testing.assert_allclose(log.history["d_loss"], runs - 1 + np.arange(100) / 1000)
+    assert "The run was taken up again at 0" in log.notes[0]
+
+
 def test_steps_that_start_anew_without_an_epoch_are_counted(tmp_path: Path) -> None:
     log = csv(tmp_path, "batch,d_loss", [f"{i % 20},{i}" for i in range(100)])
     np.testing.assert_array_equal(log.history["d_loss"], np.arange(100))

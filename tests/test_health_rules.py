@@ -387,6 +387,13 @@ def alike(variance: list[float]) -> bool:
     return "samples_alike" in found(judge(history(**columns), "wgan"))
 
 
+def test_dark_images_differ_little_and_their_samples_yield_to_fid() -> None:
+    columns = {**healthy_wgan(), "pixel_variance": sparse(ROWS, 100, np.full(10, 0.04))}
+    fid = sparse(ROWS, 100, np.linspace(200, 60, 10))
+    assert judge(history(**columns, fid_score=fid), "wgan").verdict == "warning"
+    assert judge(history(**columns, fid_score=np.maximum(fid, 110)), "wgan").verdict == "failing"
+
+
 @pytest.mark.parametrize("measured", [3, 4, 5, 6, 7])
 def test_samples_that_grow_apart_from_near_0_are_young(measured: int) -> None:
     variance = [5.1e-6, 1.7e-4, 1.6e-3, 9.6e-3, 0.032, 0.065, 0.15]  # of a run that came to 0.44
@@ -491,6 +498,11 @@ def test_a_critic_with_all_weights_at_the_boundary_is_dead_unless_samples_are_go
     assert judge(history(**pinned), "wgan").causes == ("dead critic",)
     good = sparse(ROWS, 20, np.linspace(100, 20, 50))
     assert judge(history(**pinned, fid_score=good), "wgan").verdict == "warning"
+
+
+def test_what_another_loss_clips_is_no_weight_of_its_critic() -> None:
+    columns = {**healthy_hinge(), "clip_ratio": np.full(ROWS, 1.0)}
+    assert judge(history(**columns), "hinge").verdict == "healthy"
 
 
 def test_a_generator_without_gradient_has_a_dead_critic() -> None:

@@ -16,7 +16,6 @@ from wgan_jax.health.judge import Verdict, judge
 from wgan_jax.health.names import shorten
 from wgan_jax.health.runlog import OBJECTIVES, SUFFIXES, RunLog, is_run, read
 from wgan_jax.health.windows import COUNT, FINE, LEAST, LEAST_SCORES, PLAIN
-from wgan_jax.history import History
 
 WIDTH = 80
 NOT_JUDGED = "not judged"
@@ -118,7 +117,7 @@ def as_line(log: RunLog, verdict: Verdict) -> str:
         "last_epoch": int(log.history.epochs[-1]),
         "columns": {key: printable(column) for key, column in log.columns.items()},
         "findings": [{key: getattr(found, key) for key in seen} for found in verdict.findings],
-        "notes": [*log.notes, *_limits(log.history)],
+        "notes": [*log.notes, *_limits(log)],
     }
     return json.dumps(said, ensure_ascii=False)
 
@@ -154,7 +153,7 @@ def as_text(log: RunLog, verdict: Verdict) -> str:
         lines += [f"    evidence  {f.evidence} ({f.rule})" for f in same]
         lines += [f"    advice    {advice}"]
         lines += [f"    source    {source}" for source in dict.fromkeys(f.source for f in same)]
-    notes = [*log.notes, *_limits(history)]
+    notes = [*log.notes, *_limits(log)]
     lines += [""] * bool(notes) + [f"  note: {note}" for note in notes]
     return "\n".join(_wrap(line) for line in lines)
 
@@ -164,22 +163,30 @@ def _with_its_column(key: str, column: str) -> str:
     return key if column == key else f"{key} (from {column})"
 
 
-def _limits(history: History) -> list[str]:
+def _limits(log: RunLog) -> list[str]:
     """What could not be judged, and why."""
-    rows = len(history.measured("d_loss")[0])
+    rows = len(log.history.measured("d_loss")[0])
     if rows == 0:
         return [
             "There are no losses of D: judged by the samples alone, FID from "
             f"{LEAST_SCORES} values on."
         ]
-    if rows >= FINE * COUNT:
-        return []
-    if rows >= LEAST:
-        return [f"{rows} values of d_loss: its noise is judged from {FINE * COUNT} values on."]
-    return [
-        f"{rows} values of d_loss: the losses are judged from {LEAST} values on; of fewer, from "
-        f"{PLAIN} on, only plain failures are seen."
-    ]
+    limits = []
+    if not log.objective:
+        limits.append(
+            "The losses fit no objective we know: the rules of one are not applied, unless "
+            f"--objective names it ({', '.join(OBJECTIVES)})."
+        )
+    if rows < LEAST:
+        limits.append(
+            f"{rows} values of d_loss: the losses are judged from {LEAST} values on; of fewer, "
+            f"from {PLAIN} on, only plain failures are seen."
+        )
+    elif rows < FINE * COUNT:
+        limits.append(
+            f"{rows} values of d_loss: its noise is judged from {FINE * COUNT} values on."
+        )
+    return limits
 
 
 def _wrap(line: str) -> str:

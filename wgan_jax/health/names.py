@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache, partial
 
 from wgan_jax.errors import UserError, printable
-from wgan_jax.health.past import KEYS
+from wgan_jax.health.past import KEYS, LOSSES
 from wgan_jax.keys import BY_KEY, EXTRA_KEYS
 
 COARSE = "coarse"  # key of the coarsest of several time axes; the finest is the epoch
@@ -22,6 +22,7 @@ _NOISE = frozenset(
     "train training avg average mean total scalars scalar value metrics metric".split()  # noqa: SIM905
 ) | {"results"}
 _NOISE_IN_IS = _NOISE | {"score"}
+_IN_PERCENT = frozenset(("percent", "pct"))
 # Over what a value was averaged: Lightning's d_loss_step and d_loss_epoch, Keras's epoch_d_loss.
 _SPANS = frozenset(("step", "batch", "epoch"))
 _GRADIENT = frozenset(("grad", "gradient"))
@@ -33,7 +34,8 @@ OF_SAMPLES = frozenset(
 )
 _IN_UNITS = re.compile(r"\s*[\[(](?:nats?|bits?|it|iters?|steps?)[\])]\s*$")  # `d_loss [nats]`
 _FLAG = re.compile(r"(?:.*/)?is_?(?:[Tt]rain(?:ing)?|[Vv]al(?:id(?:ation)?)?|[Ee]val|[Tt]est)")
-_OF_OTHER_CLIPS = frozenset(("score", "scores", "value", "values"))  # CLIP's; the threshold
+# As the guide prints losses; one such letter alone may be anything.
+_LETTERS = {"D": "d_loss", "G": "g_loss", "R": "d_loss_real", "F": "d_loss_fake"}
 # Words of what may be the column that a diagnosis lacks: said where it is not read.
 _TELLING = re.compile(r"(fid|kid)\d*k?|loss|losses|scores?|inception")
 
@@ -58,7 +60,8 @@ _PHRASES: dict[str, tuple[str, ...]] = {
     "inception_score_std": ("is std", "inception score std"),
     "wasserstein_distance": ("wasserstein distance", "w dist", "w distance", "wdist", "emd"),
     "pixel_variance": ("pixel variance", "pix var", "pixvar"),
-    "clip_ratio": ("clip ratio", "clip"),
+    # `clip` alone is the threshold, or another CLIP's score.
+    "clip_ratio": ("clip ratio", "clip percent", "clip pct", "clip fraction"),
     "dg_ratio": ("dg ratio", "d g ratio"),
     "recall": ("recall",),
     "epoch_time": ("epoch time",),
@@ -84,7 +87,9 @@ _PHRASES: dict[str, tuple[str, ...]] = {
 
 def _words(name: str) -> list[str]:
     """A name's words: `Loss/D_real` -> [loss, d, real]; `lossD` -> [loss, d]; `errD` likewise."""
-    parts = re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", _IN_UNITS.sub("", name))
+    parts = re.sub(
+        r"([a-z0-9])([A-Z])", r"\1 \2", _IN_UNITS.sub("", name).replace("%", " percent ")
+    )
     words = [word for word in re.split(r"[^a-z0-9]+", parts.lower()) if word]
     glued = {f"{w}{loss}": [w, loss] for w in (*D_WORDS, *G_WORDS) for loss in LOSS_WORDS}
     return [part for word in words for part in glued.get(word, [word])]
@@ -108,14 +113,20 @@ def guess(column: str) -> str | None:
     if _FLAG.fullmatch(column):
         return None
     words = frozenset(_words(column))
-    for noise in ((), _NOISE, _NOISE_IN_IS, _NOISE_IN_IS | _SPANS):
+    for noise in ((), _NOISE, _NOISE | _IN_PERCENT, _NOISE_IN_IS, _NOISE_IN_IS | _SPANS):
         key = _LOOKUP.get(words.difference(noise))
-        if key == "clip_ratio" and words & _OF_OTHER_CLIPS:
-            return None
         if key:
             return key
     of_samples = _LOOKUP.get(words - _NOISE_IN_IS - _HELD_OUT)
     return of_samples if of_samples in OF_SAMPLES else None
+
+
+def letters(names: Iterable[str]) -> dict[str, str]:
+    """Letter -> the loss it is, of a log that has both D and G and no loss by another name."""
+    names = set(names)
+    if not {"D", "G"} <= names or any(guess(name) in LOSSES for name in names):
+        return {}
+    return {letter: key for letter, key in _LETTERS.items() if letter in names}
 
 
 def measures(column: str, given: Mapping[str, str]) -> bool:
@@ -159,6 +170,7 @@ def columns_of(names: Iterable[str], given: Mapping[str, str]) -> dict[str, str]
       UserError: a given column does not exist.
     """
     names = list(names)
+    lettered = letters(names)
     for wanted, column in given.items():
         if column not in names:
             lower = {name.lower(): name for name in names}
@@ -168,7 +180,7 @@ def columns_of(names: Iterable[str], given: Mapping[str, str]) -> dict[str, str]
     found: dict[str, list[str]] = {}
     axes = [given["epoch"]] if "epoch" in given else []
     for name in names:
-        key = guess(name)
+        key = guess(name) or lettered.get(name)
         if name in given.values() or key is None:
             continue
         if key == "epoch":

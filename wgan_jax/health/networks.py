@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from wgan_jax.health.bands import LOG_LOSS, WASSERSTEIN
@@ -26,16 +28,21 @@ def _lately(past: Past, key: str) -> tuple[float, float, int] | None:
 
 def clip_high(past: Past) -> Sign | None:
     """More than half of the critic's weights lie at the boundary, persistently."""
-    lately = _lately(past, "clip_ratio")
-    if lately is None or lately[0] <= 0.5:
-        return None
-    return Sign(f"Clip% {lately[0]:.0%} or more over the last quarter", lately[2])
+    return _clipped(past, lambda share: share > 0.5)
 
 
 def critic_pinned(past: Past) -> Sign | None:
     """Nearly all of the critic's weights lie at the boundary: it can only copy one function."""
+    return _clipped(past, lambda share: share >= PINNED)
+
+
+def _clipped(past: Past, too_much: Callable[[float], bool]) -> Sign | None:
+    """Too large a share at the boundary over the last quarter, of a Wasserstein critic's weights.
+
+    Others clip none: what such a log calls so is something else.
+    """
     lately = _lately(past, "clip_ratio")
-    if lately is None or lately[0] < PINNED:
+    if past.objective not in (None, *WASSERSTEIN) or lately is None or not too_much(lately[0]):
         return None
     return Sign(f"Clip% {lately[0]:.0%} or more over the last quarter", lately[2])
 

@@ -11,18 +11,21 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 
 from wgan_jax.health.cells import NOT_A_NUMBER
-from wgan_jax.health.names import coarseness, guess, measures
+from wgan_jax.health.names import coarseness, guess, letters, measures
 
-_WORD = r"(?!(?:nan|inf)\b)[A-Za-z][\w./()-]{0,60}+"
+# `is 5` is a sentence's; the Inception Score is `IS 5` or `is: 5`.
+_WORD = r"(?!(?:nan|inf)\b|(?-i:is)\s+[-+.\d])[A-Za-z][\w./()%-]{0,60}+"
 _WHOLE = r"[1-9]\d{0,2}(?:,\d{3})+|\d+"  # `step 12,000` is no 12
 _NUMBER = rf"{NOT_A_NUMBER}|[-+]?(?:(?:{_WHOLE})\.?\d*|\.\d+)(?:e[-+]?\d+)?%?|[-+]?inf"
 _WRAP = r"(?:tensor|array|(?:np|numpy|jnp|torch)\.\w+)"  # `tensor(0.5)`
 _COLOUR = re.compile(r"\x1b\[[\d;]*[A-Za-z]")
 _PAIR = re.compile(
-    rf"(?<![\w.])(?P<name>{_WORD}(?:[ ]{_WORD}){{0,3}})(?P<mark>'?\s*[:=]\s*|\s+)"
+    rf"(?<![\w.])(?P<name>{_WORD}(?:[ ]{_WORD}){{0,3}})(?P<mark>'?\s*[:=]\s*|\s+(?:(?-i:is)\s+)?)"
     rf"(?:{_WRAP}?[\[(]+)?\s*(?P<number>{_NUMBER})(?!\.?\w|,\d)|[\[(]\s*(?P<place>\d+)\s*/\s*\d+(?![\d/])",
     re.IGNORECASE,
 )
+# The guide's block names a network once, for both of its weights' mean and spread.
+_WEIGHTS = re.compile(r"\b(Critic|Gen) μ:\s*\S+\s+σ:")
 Row = dict[str, str]  # column -> the number as it is written
 
 
@@ -64,15 +67,23 @@ def _row(line: str, mapped: tuple[str, ...]) -> Row:
     """The numbers of a line; of a name that comes twice, the first."""
     row: Row = {}
     places = []
-    for pair in _PAIR.finditer(_COLOUR.sub("", line) if "\x1b" in line else line):
+    line = _COLOUR.sub("", line) if "\x1b" in line else line
+    line = _WEIGHTS.sub(_spread_of, line) if "σ" in line else line
+    for pair in _PAIR.finditer(line):
         if pair["place"]:
             places.append(pair["place"])
             continue
         name, known = _name(pair["name"], mapped)
-        if known or not pair["mark"].isspace():
+        if known or pair["mark"].strip() not in ("", "is"):
             row.setdefault(name, pair["number"].replace(",", ""))
+    ours = letters(set(row).difference(mapped))
+    row = {ours.get(name, name): number for name, number in row.items()}
     free = ("epoch", "batch") if not {"epoch", "epochs"} & set(row) else ("batch",)
     return dict(zip(free, places, strict=False)) | row
+
+
+def _spread_of(whose: re.Match[str]) -> str:
+    return {"Critic": "critic_weight_std:", "Gen": "generator_weight_std:"}[whose[1]]
 
 
 @lru_cache(maxsize=1024)

@@ -33,7 +33,7 @@ def in_order(table: Table, numbers: Columns, notes: list[str]) -> tuple[str, Int
     if (np.diff(epochs) >= 0).all() and _many_rows_per_epoch(epochs[measured]):
         notes.append("Epochs have several rows each: rows are counted.")
         unit, epochs = ROW, np.arange(len(kept))
-    elif start_anew(epochs[measured]):
+    elif unit != "epoch" and start_anew(epochs[measured]):  # epochs do: runs in one file
         notes.append("Steps start anew again and again: rows are counted.")
         unit, epochs = ROW, np.arange(len(kept))
     else:

@@ -126,7 +126,7 @@ RULES: tuple[Rule, ...] = (
         WGAN, networks.generator_starved,
     ),
     Rule(
-        "critic_pinned", "clip_ratio", "95 % or more over the last quarter",
+        "critic_pinned", "clip_ratio", "95 % or more over the last quarter (Wasserstein)",
         "dead critic", "failing",
         "Raise the clip threshold tenfold, or use a gradient penalty instead of clipping.",
         WGAN, networks.critic_pinned, yields=0.5,
@@ -197,7 +197,7 @@ RULES: tuple[Rule, ...] = (
         "mode collapse", "failing",
         "Start from another seed or an earlier checkpoint, with a smaller batch, a lower learning "
         "rate or a larger n_critic.",
-        GUIDE, samples.samples_alike,
+        GUIDE, samples.samples_alike, yields=0.5,
     ),
     Rule(
         "recall_fell", "recall", "below a quarter of its best",
@@ -238,7 +238,7 @@ RULES: tuple[Rule, ...] = (
         GUIDE, networks.critic_strong,
     ),
     Rule(
-        "clip_high", "clip_ratio", "above 50 % over the last quarter",
+        "clip_high", "clip_ratio", "above 50 % over the last quarter (Wasserstein)",
         "clip threshold small", "warning",
         "Raise the clip threshold, or lower the critic's learning rate.",
         GUIDE, networks.clip_high,

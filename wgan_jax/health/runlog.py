@@ -214,6 +214,7 @@ def guess_objective(history: History, names: Iterable[str] = ()) -> str | None:
     Bounds are what the formulas allow: a Wasserstein critic's loss falls below 0, all others' do
     not; among these a hinge generator's loss may be negative; a least-squares one stays small. A
     Wasserstein critic's that is written without its minus rises with the gap, where others fall.
+    Of D alone only accuracies tell more: they are reported of log losses.
 
     Args:
       names: all columns of the log: one of a gradient penalty is a Wasserstein critic's.
@@ -226,9 +227,12 @@ def guess_objective(history: History, names: Iterable[str] = ()) -> str | None:
         return "wgan_gp"
     if np.mean(d[measured] < 0) > 0.01 or _rise_together(d, gap):
         return "wgan"
-    if np.quantile(d[measured], 0.01) > 2.5 or not np.isfinite(g).any():
+    if np.quantile(d[measured], 0.01) > 2.5:
         return None  # an offset, as of a classifier's loss: no bound can be told
     g = g[np.isfinite(g)]
+    if not len(g):
+        accuracies = {"d_accuracy", "g_accuracy"} & set(history.keys())
+        return "nsgan" if accuracies and np.quantile(d[measured], 0.9) >= 0.6 else None
     if np.mean(g < 0) > 0.001:
         return "hinge"
     if np.median(g) < 0.6 and np.quantile(d[measured], 0.9) < 0.6:
