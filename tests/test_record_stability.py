@@ -81,6 +81,16 @@ def test_an_infinite_loss_fails_where_a_gap_does_not(bad: float) -> None:
     assert found.passed is bool(np.isnan(bad))  # NaN reads as a gap, an infinity was measured
 
 
+def test_samples_that_still_grow_apart_are_no_collapse() -> None:
+    def passed(*values: float) -> bool | None:
+        rows = ({"epoch": e, "pixel_variance": v} for e, v in enumerate(values))
+        return result("Mode collapse", History.from_rows(rows)).passed
+
+    assert passed(0.049, 0.072, 0.084) is True
+    assert passed(0.049, 0.084, 0.072) is False
+    assert passed(0.049) is False
+
+
 def test_pixel_variance_is_judged_where_it_was_measured() -> None:
     made = History.from_rows({"epoch": e, **row} for e, row in quality(1000).items())
     assert result("Mode collapse", made).passed is True

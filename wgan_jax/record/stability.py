@@ -139,7 +139,8 @@ def _balance(history: History) -> Indicator:
 
 
 def _mode_collapse(history: History) -> Indicator:
-    rule = "the last measured PixVar is at least 0.1 and at least half of the run's median"
+    rule = "the last PixVar is at least 0.1, or the largest yet, and at least half of the run's"
+    rule += " median"
     meaning = (
         "PixVar falls to 0 as samples become alike (guide: 0.2-0.5 healthy, below 0.1 collapse)."
     )
@@ -147,8 +148,10 @@ def _mode_collapse(history: History) -> Indicator:
     if len(values) == 0:
         return _unmeasured("Mode collapse", rule, values, meaning)
     last, usual = float(values[-1]), float(np.median(values))
+    grows = len(values) > 1 and last > values[:-1].max()  # young samples are grey
     value = f"PixVar {last:.3f}, median {usual:.3f}"
-    return Indicator("Mode collapse", rule, value, last >= 0.1 and last >= usual / 2, meaning)
+    passed = bool(last >= 0.1 or grows) and last >= usual / 2
+    return Indicator("Mode collapse", rule, value, passed, meaning)
 
 
 def _gradient_signal(history: History) -> Indicator:
