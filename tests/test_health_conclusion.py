@@ -33,6 +33,14 @@ def test_large_batches_that_fail_with_every_seed_are_a_matter_of_batch_size() ->
     assert [(rate.worked, rate.runs) for rate in found.rates] == [(8, 8), (8, 8), (0, 8)]
 
 
+def test_batch_sizes_that_work_out_of_order_are_no_matter_of_small_and_large() -> None:
+    found = conclude(grid(lambda _, size: size != 64))
+    assert (found.cause, found.good_batch, found.working) == ("unclear", None, (256, 1024))
+    assert found.text.startswith("batches of 256, 1024 work with every seed")
+    some = conclude(grid(lambda seed, size: size == 1024 or seed < 4))
+    assert some.working == (1024,)
+
+
 def test_seeds_that_fail_with_every_batch_size_are_a_matter_of_the_seed() -> None:
     found = conclude(grid(lambda seed, _: seed % 3 != 0))
     assert (found.cause, found.good_seeds, found.good_batch) == ("seed", (1, 2, 4, 5, 7), None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,8 +76,9 @@ def test_a_batch_size_failure_is_found_and_the_fixes_are_exact_commands(plan: gr
     assert [row[:3] for row in rows[:2]] == [["16", "0", "healthy"], ["64", "0", "failing"]]
     text = said[-1]
     order = ["smaller batch: 16", "x 2", "lower learning", "larger n_critic", "dropout", "another"]
-    places = [text.index(word) for word in order]
+    places = [text.index(word, text.index("To try")) for word in order]
     assert places == sorted(places)
+    assert re.search(r"Most often it is \w[\w ]+ \(4 of 4 failing runs\): \w", text)
     commands = [line.strip() for line in text.splitlines() if line.startswith("    python")]
     assert commands[0] == (
         f"python run.py --config {plan.config} --config.n_critic=3 --config.seed=0 "
@@ -97,6 +99,14 @@ def test_a_seed_failure_is_found_and_a_known_good_seed_comes_first(plan: grid.Pl
     first = next(line for line in said[-1].splitlines() if line.startswith("    python"))
     assert "--config.seed=1" in first
     assert "run more seeds" in said[-1]
+
+
+def test_where_smaller_batches_fail_one_that_works_is_tried_first(plan: grid.Plan) -> None:
+    said: list[str] = []
+    triage.triage(plan, train=Made(lambda _, size: size == 64), say=said.append)
+    tries = said[-1].partition("To try, in this order:")[2].splitlines()
+    assert tries[1] == "  a batch that works: 64"
+    assert "--config.batch_size=64 " in tries[2]
 
 
 def test_a_grid_that_works_needs_no_fix(plan: grid.Plan) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import textwrap
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -165,11 +167,11 @@ def _outcome(plan: Plan, cell: Cell, reason: str, width: int) -> tuple[Outcome, 
     failed = verdict.verdict == "failing"
     judged = failed or len(log.history.measured("d_loss")[0]) >= LEAST
     word = verdict.verdict if judged else "not judged"
-    cause = verdict.causes[0] if verdict.causes else ""
+    cause, advice = (verdict.causes[0], verdict.advice[0]) if verdict.causes else ("", "")
     _, fid = log.history.measured("fid_score")
     best = f"{fid.min():.1f}" if len(fid) else "-"
     line = f"{size:>7}  {seed:>5}  {word:<10}  {best:>{width}}  {cause}"
-    return Outcome(seed, size, judged and not failed, cause, judged), line.rstrip()
+    return Outcome(seed, size, judged and not failed, cause, advice, judged), line.rstrip()
 
 
 def as_text(plan: Plan, conclusion: Conclusion, outcomes: Sequence[Outcome]) -> str:
@@ -198,6 +200,10 @@ def as_text(plan: Plan, conclusion: Conclusion, outcomes: Sequence[Outcome]) -> 
         lines.append(f"How sure: {len(outcomes)} runs; {chance}{advice}.")
     commands = fixes(plan, conclusion, outcomes)
     if commands:
+        failed = Counter((o.cause, o.advice) for o in outcomes if o.judged and not o.worked)
+        (cause, advice), times = failed.most_common(1)[0]
+        says = f"Most often it is {cause} ({times} of {failed.total()} failing runs): {advice}"
+        lines += ["", textwrap.fill(says, 80)]
         lines += ["", "To try, in this order:"]
         for what, command in commands:
             lines += [f"  {what}", f"    {command}"]
@@ -221,6 +227,10 @@ def fixes(plan: Plan, conclusion: Conclusion, outcomes: Sequence[Outcome]) -> li
     found = [
         (f"smaller batch: {smaller}", plan.command("smaller_batch", seed, f"batch_size={smaller}"))
     ]
+    if conclusion.working and not conclusion.good_batch:
+        works = conclusion.working[0]
+        command = plan.command("working_batch", seed, f"batch_size={works}")
+        found.insert(0, (f"a batch that works: {works}", command))
     if conclusion.good_batch:
         factor = scaled_rate(1.0, worst.batch_size, conclusion.good_batch)
         what = f"learning rates scaled to the batch, x {factor:.3g}"

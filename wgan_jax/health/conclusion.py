@@ -27,6 +27,7 @@ class Outcome:
       seed, batch_size: its place in the grid.
       worked: whether it was judged, and not failing at its end.
       cause: what was wrong, "" if nothing.
+      advice: what the judge says to that, "" if nothing was wrong.
       judged: whether there was enough of it to be judged, or it failed all the same.
     """
 
@@ -34,6 +35,7 @@ class Outcome:
     batch_size: int
     worked: bool
     cause: str = ""
+    advice: str = ""
     judged: bool = True
 
 
@@ -76,6 +78,11 @@ class Conclusion:
     rates: tuple[Rate, ...]
     good_seeds: tuple[int, ...]
     good_batch: int | None
+
+    @property
+    def working(self) -> tuple[int, ...]:
+        """Batch sizes with which every run worked, ascending."""
+        return tuple(rate.batch_size for rate in self.rates if rate.worked == rate.runs)
 
     @property
     def unjudged(self) -> int:
@@ -133,18 +140,23 @@ def _pattern(
         text = f"all {runs} runs fail (a run works in at most {high:.0%}), whatever seed and batch"
         return "everything", text, 1.0
     split, p_batch = batch_effect(rates)
-    mixed = any(0 < rate.worked < rate.runs for rate in rates)
-    if split and not mixed:
-        text = f"batches up to {split} work with every seed and larger ones with none"
-        return "batch size", text, p_batch
+    p_seed = seed_effect(outcomes)
+    working = [rate.batch_size for rate in rates if rate.worked == rate.runs]
+    always = ", ".join(map(str, working))
+    if all(rate.worked in (0, rate.runs) for rate in rates):
+        if working == [rate.batch_size for rate in rates[: len(working)]]:
+            text = f"batches up to {working[-1]} work with every seed and larger ones with none"
+            return "batch size", text, p_batch
+        text = f"batches of {always} work with every seed and others with none, also smaller ones"
+        return "unclear", text, min(p_batch, p_seed)
     if split and p_batch <= SURE:
         text = f"batches up to {split} are more robust, and seeds decide within a batch size"
         return "both", text, p_batch
-    p_seed = seed_effect(outcomes)
     if good_seeds:
         names = ", ".join(map(str, good_seeds[:8]))
         return "seed", f"seeds {names} work with every batch size, and others fail", p_seed
-    text = f"{worked} of {runs} runs work, and no seed or batch size always does"
+    text = f"{worked} of {runs} runs work, and no seed always does"
+    text += f", but batches of {always} do" if working else ", nor does a batch size"
     return "unclear", text, min(p_batch, p_seed)
 
 
