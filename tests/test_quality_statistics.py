@@ -39,6 +39,25 @@ def test_streaming_moments_equal_those_of_all_rows(size: int) -> None:
     )
 
 
+@pytest.mark.parametrize("size", [64, 3000])
+def test_batches_of_any_size_come_to_the_same(size: int) -> None:
+    random = np.random.default_rng(0)
+    features, logits = random.normal(size=(5000, 4)), random.normal(size=(5000, 10))
+    made = []
+    for step in (size, 5000):
+        collector = Collector(PROTOCOL, "set", 5000, 4, 10)
+        for start in range(0, 5000, step):
+            stop = start + step
+            collector.add(features[start:stop], logits[start:stop])
+        made.append(collector.statistics())
+    batches, whole = made
+    assert batches.n == whole.n == 5000
+    np.testing.assert_allclose(batches.mu, features.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(batches.sigma, np.cov(features, rowvar=False), rtol=1e-10)
+    np.testing.assert_array_equal(batches.features, whole.features)
+    assert batches.score == pytest.approx(whole.score)
+
+
 def test_one_row_has_no_covariance() -> None:
     moments = Moments(2)
     moments.add(np.ones((1, 2)))

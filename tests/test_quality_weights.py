@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import socket
 import threading
@@ -139,6 +140,18 @@ def test_goes_on_where_a_download_broke(public: Path, serve: Callable[[Path], Se
     server.break_after = [100, 50]
     assert weights.fetch(server.url).sha256 == digest_of(public)
     assert server.asked == [None, "bytes=100-", "bytes=150-"]
+
+
+def test_a_full_disk_is_not_blamed_on_the_network(
+    public: Path, serve: Callable[[Path], Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(download, "_copy", full)
+    said = refusal(weights.fetch, serve(public).url)
+    assert "cannot be written (No space left on device)" in said
+    assert "network" not in said
 
 
 def test_starts_again_where_the_server_knows_no_ranges(

@@ -86,6 +86,20 @@ def test_every_kind_of_damage_falls_back(saved, damage):
     assert len(list(saved.glob("damaged-6-*"))) == 1
 
 
+def test_a_whole_checkpoint_that_cannot_be_read_is_not_put_aside(saved, monkeypatch):
+    """As by an orbax that does not fit: no file's fault, and no reason to train anew."""
+    checkpoints = Checkpoints(saved)
+
+    def unfit(*_: object, **__: object) -> None:
+        raise AttributeError("no such thing as PyTree")
+
+    monkeypatch.setattr(checkpoints._opened(), "restore", unfit)
+    with pytest.raises(UserError, match=r"6 is whole, but cannot be read here \(AttributeError"):
+        checkpoints.restore(state(0))
+    checkpoints.close()
+    assert not list(saved.glob("damaged-*"))
+
+
 def test_damage_before_the_seal_is_seen_by_the_arrays_digest(saved):
     """The process was killed before it could seal, and another array lies there now."""
     (saved / "6" / "sealed.json").unlink()

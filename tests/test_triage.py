@@ -101,6 +101,13 @@ def test_a_seed_failure_is_found_and_a_known_good_seed_comes_first(plan: grid.Pl
     assert "run more seeds" in said[-1]
 
 
+def test_a_fix_replaces_an_override_however_it_was_written(plan: grid.Plan) -> None:
+    two_words = dataclasses.replace(plan, overrides=("--config.n_critic", "3", "--config.ema=0.9"))
+    command = two_words.command("n_critic", "n_critic=6")
+    assert "--config.n_critic=6 --config.ema=0.9 --workdir" in command
+    assert " 3 " not in command
+
+
 def test_where_smaller_batches_fail_one_that_works_is_tried_first(plan: grid.Plan) -> None:
     said: list[str] = []
     triage.triage(plan, train=Made(lambda _, size: size == 64), say=said.append)

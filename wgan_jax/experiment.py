@@ -53,7 +53,7 @@ def _overridden(config: ConfigDict, overrides: Sequence[str]) -> ConfigDict:
     for flag in overrides:
         if flag.startswith("--"):
             _refuse_unknown(flag.removeprefix("--").partition("=")[0])
-    values, argv = flags.FlagValues(), ["run.py", *_last_of_each(overrides)]
+    values, argv = flags.FlagValues(), ["run.py", *last_of_each(overrides)]
     config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=argv)
     try:
         rest = values(argv)
@@ -64,7 +64,7 @@ def _overridden(config: ConfigDict, overrides: Sequence[str]) -> ConfigDict:
     return config
 
 
-def _last_of_each(overrides: Sequence[str]) -> list[str]:
+def last_of_each(overrides: Sequence[str]) -> list[str]:
     """The overrides but for those that a later one replaces; the flags' library joins tuples."""
     last: dict[str, list[str]] = {}
     name = ""

@@ -47,12 +47,10 @@ class Plan:
 
     def command(self, name: str, *changes: str) -> str:
         """The command line of a run `fix_<name>` with these settings changed, e.g. `seed=3`."""
-        changed = {change.partition("=")[0] for change in changes}
-        kept = [o for o in self.overrides if o[len("--config.") :].partition("=")[0] not in changed]
-        flags = [f"--config.{change}" for change in changes]
+        flags = experiment.last_of_each([*self.overrides, *(f"--config.{c}" for c in changes)])
         workdir = self.out / f"fix_{name}"
         files = ["--config", str(self.config)]
-        return shlex.join(["python", "run.py", *files, *kept, *flags, "--workdir", str(workdir)])
+        return shlex.join(["python", "run.py", *files, *flags, "--workdir", str(workdir)])
 
 
 def whole_numbers(text: str, flag: str) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ from typing import BinaryIO
 from tqdm import tqdm
 
 from wgan_jax.errors import UserError
+from wgan_jax.files import no_room
 
 TIMEOUT = 20.0  # seconds without a byte
 ATTEMPTS = 5  # times that a broken transfer is taken up again
@@ -79,8 +80,11 @@ def _attempt(url: str, part: Path, expected_bytes: int | None) -> None:
         total = have + int(length) if length else None
         if expected_bytes is not None and total not in (None, expected_bytes):
             raise UserError(f"{url} has {total:,} bytes, not {expected_bytes:,}: not this file.")
-        with part.open("ab" if have else "wb") as file:
-            came = have + _copy(response, file, have, total)
+        try:
+            with part.open("ab" if have else "wb") as file:
+                came = have + _copy(response, file, have, total)
+        except OSError as error:  # of the disk: a transfer that breaks is `_Broken`
+            raise no_room(part, error) from error
     if total is not None and came < total:
         raise _Broken
 

@@ -29,6 +29,7 @@ from wgan_jax.quality.npz import npz_bytes, read_npz
 
 KEPT_FEATURES = 10_000  # rows kept for KID, precision and recall; drawn evenly from all
 KEPT_SEED = 0
+BLOCK = 2048  # features taken in at once: each time passes over a [dim, dim] and over those kept
 
 
 @dataclass(frozen=True)
@@ -195,15 +196,25 @@ class Collector:
         self._moments = Moments(dim)
         self._sample = Reservoir(dim)
         self._score = InceptionScore(n, classes)
+        self._waiting: list[AnyFloats] = []
 
     def add(self, features: AnyFloats, logits: AnyFloats) -> None:
         """Take in a batch: features [n, dim], logits [n, classes]."""
-        self._moments.add(features)
-        self._sample.add(features)
         self._score.add(logits)
+        self._waiting.append(features)
+        if sum(map(len, self._waiting)) >= BLOCK:
+            self._take_in()
+
+    def _take_in(self) -> None:
+        if self._waiting:
+            rows = np.concatenate(self._waiting)
+            self._moments.add(rows)
+            self._sample.add(rows)
+            self._waiting = []
 
     def statistics(self) -> Statistics:
         """What all images come to."""
+        self._take_in()
         return Statistics(
             protocol=self._protocol,
             source=self._source,

@@ -204,6 +204,11 @@ class Checkpoints:
             raise
         except Exception as error:  # whatever a damaged file makes orbax or tensorstore raise
             reason = kind_and_line(error, 60)
+            if self._is_whole(epoch):  # no file's fault: nothing is put aside
+                raise UserError(
+                    f"{self._folder / str(epoch)} is whole, but cannot be read here ({reason}): "
+                    "mend that, or move it away, then run the same command again."
+                ) from error
         return (None, reason) if reason else (jax.tree.map(jax.numpy.asarray, arrays), "")
 
     def _put_aside(self, epoch: int, reason: str) -> None:
@@ -243,6 +248,10 @@ class Checkpoints:
         except FileNotFoundError as error:  # pruned while it is read
             return Path(error.filename).name
         return next((name for name in sealed if found.get(name) != sealed[name]), "")
+
+    def _is_whole(self, epoch: int) -> bool:
+        """Whether a checkpoint was sealed, and its files are as they were then."""
+        return (self._folder / str(epoch) / _SEAL).exists() and not self._broken_seal(epoch)
 
     def _refuse_misfit(self, epoch: int, saved: dict[str, str], wanted: dict[str, str]) -> None:
         if saved == wanted:
