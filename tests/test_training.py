@@ -206,6 +206,25 @@ def test_a_measurement_is_left_for_a_signal_where_it_takes_long(
     assert measured(tmp_path) == [*measured_then, 5]
 
 
+def test_a_signal_during_the_last_measurement_leaves_it_to_the_next_start(
+    finished, tiny, tmp_path, monkeypatch
+):
+    config = tiny | {"quality_every": 3, "quality": {"encoder": "none", "n": 16}}
+    with monkeypatch.context() as patched:
+        patched.setattr(training, "PATIENCE", -1.0)
+        with pytest.raises(Interrupted, match="after 6 of 6"), stopping_after(6, patched):
+            train(config, tmp_path, quiet=True)
+    assert (named(tmp_path)[-1], measured(tmp_path)) == ("stopped", [2])
+    run = train(config, tmp_path, quiet=True)
+    assert (named(tmp_path)[-1], measured(tmp_path)) == ("finished", [2, 5])
+    assert same_bits(run.state, finished.state)
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["epoch"] for line in lines] == list(range(6))
+    columns = {key: run.history[key] for key in ("d_loss", "g_loss", "critic_weight_std")}
+    for key, column in columns.items():
+        np.testing.assert_array_equal(column, finished.history[key], err_msg=key)
+
+
 def test_what_ctrl_c_says_is_true_at_any_moment(tiny, tmp_path, monkeypatch):
     def second(*_: Any) -> None:
         raise KeyboardInterrupt

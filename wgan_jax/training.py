@@ -184,6 +184,7 @@ class Session:
         self.record.take_back_to(self.epoch)
         self.seconds_per_round = CHUNK_SECONDS  # until it is measured: chunks of one round
         self.sound = True  # no non-finite value so far
+        self.left = False  # whether the newest measurement was left for a signal
         self.signals = interruption.Watch()
 
     def run(self) -> None:
@@ -206,6 +207,8 @@ class Session:
             self._open()
         signum = 0
         with interruption.watched() as self.signals:
+            if trained:
+                self._measure_the_last()
             while self.epoch < self.settings.epochs:
                 images, most = self.feed.images(self.epoch)
                 rounds, signum = hosts.agreed(self._rounds_to_play(most), self.signals.received)
@@ -217,6 +220,8 @@ class Session:
                 played = self._fetch(chunk, clock)
                 self._at_boundaries(played)
                 self._act_on_verdict()
+            if self.left:
+                signum = hosts.agreed(0, self.signals.received)[1]
             self._end(signum)
 
     def result(self) -> Run:
@@ -286,18 +291,34 @@ class Session:
         s = self.settings
         if self._due(s.sample_every):
             self._draw_samples()
-        if s.quality_every:
-            try:
-                self._measure(played)
-            except _SignalCame:
-                self.say(f"A signal came: measuring was left, at epoch {self.epoch - 1}.")
-        quality = played.quality
-        best = quality if quality is not None and self._is_best(quality) else None
-        if best:
-            self.checkpoints.mark_best(self.epoch, best.values["fid_score"], best.encoder)
-        if best or (s.checkpoint_every and self.epoch % s.checkpoint_every == 0):
+        better = bool(s.quality_every) and self._measured_better(played)
+        if better or (s.checkpoint_every and self.epoch % s.checkpoint_every == 0):
             self._save()
             self.record.summarize("running")
+
+    def _measured_better(self, played: Played) -> bool:
+        """Measure where that is due, unless a signal comes; whether it was the best so far."""
+        try:
+            self._measure(played)
+        except _SignalCame:
+            self.left = True
+            self.say(f"A signal came: measuring was left, at epoch {self.epoch - 1}.")
+        quality = played.quality
+        if quality is None or not self._is_best(quality):
+            return False
+        self.checkpoints.mark_best(self.epoch, quality.values["fid_score"], quality.encoder)
+        return True
+
+    def _measure_the_last(self) -> None:
+        """After the last epoch, if a signal kept the process before from it: a new line for it."""
+        history, last = self.record.history, self.epoch - 1
+        if not self.settings.quality_every or last in history.measured("pixel_variance")[0]:
+            return
+        keys = (*self.game.metric_keys, "epoch_time", "images_per_second")
+        played = Played(history.epochs[-1:], {key: history[key][-1:] for key in keys})
+        self.record.take_back_to(last)
+        self.record.take(played)
+        self._measured_better(played)
 
     def _measure(self, played: Played) -> None:
         """Measure the samples where that is due; the encoder is built after the first round."""
