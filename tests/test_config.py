@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -189,6 +190,18 @@ def test_critic_updates_are_what_the_schedule_plays(warm, period, long, first, c
         for epoch in range(first, first + count)
     )
     assert critic_updates(settings, first, count) == by_hand
+
+
+@pytest.mark.parametrize("player", ["critic", "generator"])
+def test_epochs_behind_a_schedule_that_ended_at_0_are_refused(player):
+    def config(schedule: str, decay_epochs: int) -> dict[str, Any]:
+        optimizer = {"schedule": schedule, "decay_epochs": decay_epochs}
+        return {"epochs": 600, f"{player}_optimizer": optimizer}
+
+    with pytest.raises(UserError, match=f"{player}_optimizer.decay_epochs = 20 ends before"):
+        resolve(config("linear", 20))
+    for sound in (config("constant", 20), config("cosine", 600), config("linear", 0)):
+        resolve(sound)
 
 
 def test_more_critic_updates_than_their_counter_holds_are_refused():

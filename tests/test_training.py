@@ -447,6 +447,7 @@ def test_two_processes_cannot_train_in_one_folder(tiny, tmp_path):
         (np.zeros((20, 8, 8, 1), np.float32), "must be uint8"),
         (np.zeros((20, 9, 9, 1), np.uint8), r"must be \[n, 8, 8, 1 or 3\], got .*: resize them"),
         (np.zeros((0, 8, 8, 1), np.uint8), "empty"),
+        (np.eye(8, dtype=np.uint8)[None].repeat(20, 0), "The array has images of 0 and 1, which"),
         (np.zeros((7, 8, 8, 1), np.uint8), "batch_size = 8 is larger than the dataset"),
     ],
 )
@@ -454,6 +455,12 @@ def test_bad_images(tiny, tmp_path, images, says):
     with pytest.raises(UserError, match=says):
         train(tiny, tmp_path / "run", images=images, quiet=True)
     assert not (tmp_path / "run").exists()
+
+
+def test_classes_do_not_go_with_an_array(tiny, tmp_path):
+    config = tiny | {"data": {"classes": "3"}}
+    with pytest.raises(UserError, match=r"config.data.classes = '3' does not go with images="):
+        train(config, tmp_path / "run", images=np.full((20, 8, 8, 1), 9, np.uint8), quiet=True)
 
 
 @pytest.mark.parametrize(

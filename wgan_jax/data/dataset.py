@@ -155,7 +155,18 @@ def load(settings: DataSettings, image_size: int, room: int | None = None) -> Da
             f"config.data.name = {settings.name!r} is not a source: use digits, "
             "tfds:<name> (e.g. tfds:cifar10), folder:<path>, or images=... from Python."
         )
+    if not settings.stream:
+        _refuse_black_and_black(found.name, found.images)
     return replace(found, streamed=settings.stream, workers=settings.workers)
+
+
+def _refuse_black_and_black(name: str, images: NDArray[Any]) -> None:
+    """Refuse what was written as 0 and 1, as the first images show: in 8 bits both are black."""
+    if max((int(images[i].max()) for i in range(min(images.shape[0], 16))), default=0) == 1:
+        raise UserError(
+            f"{name} has images of 0 and 1, which both are black in 8 bits: write them as 0 and "
+            "255, and train from a folder or an array."
+        )
 
 
 def from_array(
@@ -187,6 +198,12 @@ def from_array(
             f"images must be [n, {image_size}, {image_size}, 1 or 3], got {shape}: "
             f"{_reshaping(shape)}."
         )
+    _refuse_black_and_black("The array", images)
+    if settings and settings.classes:
+        raise UserError(
+            f"config.data.classes = {settings.classes!r} does not go with images=...: choose the "
+            "images yourself."
+        )
     if settings is None or not settings.stream:
         own = np.ascontiguousarray(images)
         return Dataset("arrays", own, fingerprint(own))
@@ -216,6 +233,7 @@ def _conversion(images: NDArray[Any]) -> str:
     """What makes them uint8, as far as kind and range tell."""
     whole = images.dtype.kind in "iu"
     for least, most, of_whole, x in (
+        (0, 1, True, "(255.0 * x)"),
         (0, 255, True, "x"),
         (0, 1, False, "(255 * x).round()"),
         (-1, 1, False, "(127.5 * (x + 1)).round()"),
