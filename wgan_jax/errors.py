@@ -25,7 +25,7 @@ class UserError(OneLine):
 
 
 class Followed(UserError):
-    """Another process of the run met it, and says so: printed there alone; exit code 2."""
+    """Another process of the run failed and prints why; this one prints nothing. Exit code 2."""
 
 
 class RunFailed(OneLine):

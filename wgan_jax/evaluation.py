@@ -275,7 +275,8 @@ def real_statistics(
     """Statistics of a dataset by an encoder, with the covariance's root; computed once and kept
     where they can be.
 
-    None on a process that is not the first, and has not kept what the first has.
+    None on a process other than the first that lacks the copy which the first has: the first alone
+    compares.
     """
     protocol, count = encoding.encoder.protocol, len(dataset)
     source = f"{dataset.name}/{split}" if dataset.name.startswith("tfds:") else dataset.name

@@ -156,7 +156,7 @@ def read_images(settings: Settings, images: NDArray[np.uint8] | None = None) -> 
 
 
 class _SignalCame(Exception):
-    """It came during a measurement, which is left for it."""
+    """Raised between batches of a measurement, to give it up for a signal that arrived."""
 
 
 class Session:

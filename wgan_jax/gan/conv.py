@@ -87,7 +87,8 @@ def conv_transpose2d(
 ) -> Array:
     """Transpose of the SAME stride-2 convolution: [n, h, w, i] -> [n, 2h, 2w, o], plus bias [o].
 
-    out[2y + a - low] += x[y] kernel[a], as PyTorch's ConvTranspose2d(k, 2, padding=low).
+    out[2y + a - low] += x[y] kernel[a], as PyTorch's ConvTranspose2d(k, 2, padding=low); where k is
+    odd, without the row and the column that PyTorch has behind the last.
     """
     x = pixels(x)
     size, (rows, columns) = kernel.shape[0], x.shape[1:3]

@@ -122,7 +122,7 @@ leaky_relu.defvjp(
 )
 
 
-def _halving(stride: int) -> Form:
+def _strided(stride: int) -> Form:
     return lambda x, kernel, bias: conv2d(x, kernel, bias, stride)
 
 
@@ -142,7 +142,7 @@ class Critic(nn.Module):
         activate = _activation(s.activation, s.leak)
         x = images
         for layer, (features, stride) in enumerate(zip(s.filters, s.strides, strict=True)):
-            x = Conv(features, s.kernel, s.init_std, _halving(stride), dtype, s.bias)(x)
+            x = Conv(features, s.kernel, s.init_std, _strided(stride), dtype, s.bias)(x)
             # No norm behind the first layer, as in DCGAN: it would hide the images' own scale.
             if layer and s.normalization == "layer":
                 axes = tuple(range(1, x.ndim))

@@ -1,7 +1,8 @@
 """What the two players minimise: a few functions on scores, in one table.
 
-Each maps scores [batch] to one value per image [batch]; the caller reduces. For every objective
-the critic's loss is the sum of its real term R and its fake term F.
+Each maps scores [batch] to one value per image [batch]; the caller reduces. What the critic
+minimises is the sum of its real term R and its fake term F, and the penalty for wgan_gp; the metric
+`d_loss` is half of R + F.
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Any
 
-import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
@@ -190,7 +189,7 @@ def to_uint8(images: Array) -> Array:
 def new_game(settings: Settings, channels: int, mesh: Mesh | None = None) -> Game:
     """The static part of a run on images with so many channels; without a mesh, on all devices.
 
-    A run that was trained on other devices than there are now is so still read and sampled.
+    So a run that was trained on other devices can still be read and sampled here.
 
     Raises:
       UserError: jax's flags would make other numbers (`backend.check_flags`).
@@ -218,7 +217,7 @@ def new_game(settings: Settings, channels: int, mesh: Mesh | None = None) -> Gam
 
 
 def _new_player(
-    network: nn.Module, tx: optax.GradientTransformation, key: Array, example: Array
+    network: Critic | Generator, tx: optax.GradientTransformation, key: Array, example: Array
 ) -> Player:
     variables = dict(network.init(key, example, train=False))
     params = variables.pop("params")

@@ -2,10 +2,10 @@
 
 A tile of m x m places of an r x r kernel takes (m + r - 1)^2 products instead of (m r)^2, because
 polynomials can be multiplied by their values at a few points (Lavin and Gray 2016, "Fast Algorithms
-for Convolutional Neural Networks", arXiv:1509.09308, section 4). Three linear maps make values of
-an image, of a kernel and of a result. With any two of them given, plain matrix products, one for
-each pair of points, over all tiles and channels, make the values of the third, and the transpose of
-its map makes the third of them.
+for Convolutional Neural Networks", arXiv:1509.09308, section 4). Three linear maps transform the
+tiles of an image, a kernel, and the tiles of a result. Two of these three, transformed and
+multiplied point by point, as matrix products over tiles and channels, give the third, transformed;
+the transpose of its map recovers it.
 
 A kernel of stride s is s kernels of stride 1 along each axis, one for each phase of the image. The
 phases along a row lie beside the channels already, and count as such; the products of those along
@@ -83,9 +83,9 @@ class Maps:
     """Rows of the three linear maps, one for each point: [points, ...].
 
     Attributes:
-      pixels: what makes a value of the m + r - 1 pixels of a tile.
-      taps: what makes one of the r taps.
-      places: what each of the m places takes of the product.
+      pixels: B^T in the paper, of the m + r - 1 pixels of a tile.
+      taps: G in the paper, of the r taps.
+      places: A in the paper, what each of the m places takes of the product.
     """
 
     pixels: np.ndarray

@@ -19,13 +19,14 @@ LOSS_WORDS = ("loss", "losses", "err", "error", "cost")
 
 # Say nothing about what is measured.
 _NOISE = frozenset(
-    "train training avg average mean total scalars scalar value metrics metric".split()  # noqa: SIM905
-) | {"results"}
+    ("train", "training", "avg", "average", "mean", "total", "scalar", "scalars", "value")
+) | {"metric", "metrics", "results"}
 _NOISE_IN_IS = _NOISE | {"score"}
 _IN_PERCENT = frozenset(("percent", "pct"))
 # Over what a value was averaged: Lightning's d_loss_step and d_loss_epoch, Keras's epoch_d_loss.
 _SPANS = frozenset(("step", "batch", "epoch"))
-_GRADIENT = frozenset(("grad", "gradient"))
+_GRADIENT = ("grad", "gradient")
+_ACCURACY = ("acc", "accuracy")
 _BOUNDS = ("__MIN", "__MAX")  # of the values that one of a W&B chart stands for
 # Samples are measured on held-out data, where a loss is another than that of training.
 _HELD_OUT = frozenset(("val", "valid", "validation", "eval", "evaluation", "test"))
@@ -66,14 +67,14 @@ _PHRASES: dict[str, tuple[str, ...]] = {
     "recall": ("recall",),
     "epoch_time": ("epoch time",),
     **{
-        f"{ours}_{kind}": tuple(f"{word} {phrase}" for word in words for phrase in phrases)
+        f"{ours}_accuracy": tuple(
+            f"{word} {what}" for word in words for what in ("accuracy", "acc")
+        )
         for ours, words in (("d", D_WORDS), ("g", G_WORDS))
-        for kind, phrases in (("accuracy", ("accuracy", "acc")),)
     },
     **{
-        f"{ours}_{kind}": tuple(f"{word} {phrase}" for word in words for phrase in phrases)
+        f"{ours}_grad_norm": tuple(f"{word} {what} norm" for word in words for what in _GRADIENT)
         for ours, words in (("critic", D_WORDS), ("generator", G_WORDS))
-        for kind, phrases in (("grad_norm", ("grad norm", "gradient norm")),)
     },
     **{
         f"{ours}_loss{suffix}": tuple(
@@ -138,7 +139,8 @@ def have_gradient_penalty(names: Iterable[str]) -> bool:
     """Whether a column is the penalty of WGAN-GP, `gp` or `d/gradient_penalty`; R1 is another."""
     found = (set(_words(name)) for name in names)
     return any(
-        "r1" not in words and ("gp" in words or ("penalty" in words and words & _GRADIENT))
+        "r1" not in words
+        and ("gp" in words or ("penalty" in words and words.intersection(_GRADIENT)))
         for words in found
     )
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 
 from wgan_jax.health.series import Floats, Ints, Track
@@ -19,7 +17,6 @@ KEYS: tuple[str, ...] = (
     "generator_weight_std",
     "dg_ratio",
     "clip_ratio",
-    "critic_grad_norm",
     "generator_grad_norm",
     "d_accuracy",
     "g_accuracy",
@@ -136,10 +133,10 @@ class Past:
         """Whether less than a quarter of the planned run is done; False where no plan is known."""
         return self.total_epochs is not None and 4 * (self.epoch + 1) < self.total_epochs
 
-    def lost(self, keys: Iterable[str] = LOSSES) -> dict[str, int]:
-        """Key -> first epoch at which it was infinite or not a number."""
+    def lost(self) -> dict[str, int]:
+        """Loss -> first epoch at which it was infinite or not a number."""
         found = dict(self.nonfinite)
-        for key in keys:
+        for key in LOSSES:
             epoch = self._tracks[key].nonfinite_epoch if key in self._tracks else None
             if epoch is not None:
                 found[key] = min(epoch, found.get(key, epoch))

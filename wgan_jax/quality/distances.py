@@ -1,7 +1,7 @@
 """Distances between sets of features, and scores of sets of logits: float64 numpy, on the host.
 
 Features are [n, d], one row per image; logits [n, classes]. What cannot be computed from so few
-images is NaN here, never an exception from inside a library; `statistics.compare` turns such
+images is NaN here, never an exception from inside a library; `quality.compare` turns such
 NaNs into caveats. The formulas, with their sources, are in docs/metrics.md.
 """
 

@@ -329,7 +329,7 @@ def _hush() -> None:
 
 
 def _tell(kind: type[BaseException], error: BaseException, trace: Any) -> None:
-    """Told is all but that tensorstore's threads come too late, after a save that has failed."""
+    """Print an uncaught error, but not tensorstore's after a save that has failed."""
     if str(error) != "Event loop is closed":
         _tell.others(kind, error, trace)  # type: ignore[attr-defined]
 

@@ -33,7 +33,7 @@ def _whole(name: str, mark: object) -> bool:
 
 
 def standing(marks: Marks, epochs: Sequence[int]) -> Marks:
-    """The marks without a best that is not there, whose place the one before it takes."""
+    """The marks, without a `best` whose checkpoint is gone: the best before it takes its place."""
     others = {name: mark for name, mark in marks.items() if name not in _BEST}
     for name in _BEST:
         if name in marks and marks[name]["epoch"] in epochs:
