@@ -140,7 +140,7 @@ def have_gradient_penalty(names: Iterable[str]) -> bool:
     found = (set(_words(name)) for name in names)
     return any(
         "r1" not in words
-        and ("gp" in words or ("penalty" in words and words.intersection(_GRADIENT)))
+        and ("gp" in words or ("penalty" in words and not words.isdisjoint(_GRADIENT)))
         for words in found
     )
 
