@@ -350,9 +350,9 @@ def command(name: str) -> Verb:
     """The verb of that name, or a UserError that names the nearest."""
     if name not in VERBS:
         near = difflib.get_close_matches(name, [*VERBS, "train"], n=1)
-        hint = f" Did you mean {near[0]}?" if near else ""
+        hint = f" Did you mean {near[0]}?" if near and near != [name] else ""
         if near == ["train"]:
-            hint = " Did you mean train? It has no name: run.py --config FILE."
+            hint += " Training has no name: run.py --config FILE."
         raise UserError(f"{name!r} is not a command.{hint} See run.py --help.")
     return VERBS[name]
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from wgan_jax import devices
+from wgan_jax.backend import use_compilation_cache
 from wgan_jax.config import DataSettings
 from wgan_jax.data.digits import SIZE as DIGITS_SIZE
 from wgan_jax.data.digits import read_labelled
@@ -46,6 +47,7 @@ def evaluate_sets(
     """
     if save_reference is not None:
         check_writable(save_reference)
+    use_compilation_cache()
     first, second = open_side(images, options), open_side(reference, options)
     sides = (first, second)
     wanted = wanted_encoder(options, sides)

@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from wgan_jax.backend import use_compilation_cache
 from wgan_jax.config import DataSettings
 from wgan_jax.data.dataset import Dataset, load
 from wgan_jax.errors import UserError
@@ -102,6 +103,7 @@ def evaluate_run(
     options = options or Options()
     if not 0 <= n <= MOST:
         raise UserError(f"--n {n} must be at least 1 and at most {MOST}.")
+    use_compilation_cache()
     game, epoch, state = open_run(workdir, checkpoint, to_stderr)
     own = game.settings.quality
     quality = replace(

@@ -6,8 +6,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from wgan_jax import devices
+from wgan_jax.backend import compiling, use_compilation_cache
 from wgan_jax.config import Settings, flat
 from wgan_jax.data.dataset import Dataset
 from wgan_jax.feeding import updates_in_block
@@ -23,9 +25,11 @@ def preview(settings: Settings) -> None:
 
     Compiles the round for this device, so that the memory is the compiler's own figure.
     """
+    use_compilation_cache()
     dataset = read_images(settings)
     game = new_game(settings, dataset.channels, devices.mesh(settings.devices))
-    key = root_key(settings.seed)
+    whole = devices.everywhere(game.mesh)  # as in training, which finds the program in the cache
+    key = jax.jit(root_key, static_argnums=0, out_shardings=whole)(settings.seed)
     state = new_state(game, key)
     print("Settings\n" + "\n".join(f"  {k} = {v!r}" for k, v in flat(settings).items()))
     for name, player in (("Critic", state.critic), ("Generator", state.generator)):
@@ -33,7 +37,9 @@ def preview(settings: Settings) -> None:
     operations = round_operations(game, state, key)
     images = _given(game, dataset)
     program = chunk_program(game, len(dataset) if dataset.streamed else 0)
-    memory = program.lower(state, images, key, jnp.int32(1)).compile().memory_analysis()
+    with compiling(print):
+        compiled = program.lower(state, images, key, np.int32(1)).compile()
+    memory = compiled.memory_analysis()
     print(
         f"\nOperations per epoch   {operations / 1e9:.2f} GFLOP "
         f"({settings.n_critic} critic updates, 1 generator update, batch {settings.batch_size})"
@@ -49,7 +55,8 @@ def preview(settings: Settings) -> None:
 def _given(game: Game, dataset: Dataset) -> Any:
     """Shapes of what the program is given to train on."""
     if not dataset.streamed:
-        return jax.ShapeDtypeStruct(dataset.shape, jnp.uint8)
+        whole = devices.everywhere(game.mesh)
+        return jax.ShapeDtypeStruct(dataset.shape, jnp.uint8, sharding=whole)
     shape = (updates_in_block(game), game.settings.batch_size, *game.image_shape)
     return jax.eval_shape(lambda: Block(jnp.zeros(shape, jnp.uint8), jnp.int32(0)))
 

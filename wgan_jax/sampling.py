@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from wgan_jax import decoding, devices
-from wgan_jax.backend import enough_memory
+from wgan_jax.backend import enough_memory, use_compilation_cache
 from wgan_jax.errors import UserError
 from wgan_jax.files import no_room
 from wgan_jax.gan.state import Game, GanState, Stream, root_key
@@ -59,6 +59,7 @@ def sample(
         raise UserError(f"--n={n} must be at least 1 and at most {most}.")
     if not 0 <= seed < 2**32:
         raise UserError(f"--seed={seed} must be at least 0 and below 2**32.")
+    use_compilation_cache()
     game, epoch, state = open_run(workdir, checkpoint, to_stderr)
     kind = "interpolation" if interpolate else "grid" if grid else "samples"
     name, one = f"{kind}_{epoch:06d}_seed{seed}", grid or interpolate
