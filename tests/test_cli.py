@@ -125,7 +125,8 @@ DIGITS = ["--config", "experiments/digits_wgan.py"]
     ("argv", "says"),
     [
         ([], "--config is missing"),
-        (["trian"], "'trian' is not a command. Did you mean train"),
+        (["trian"], "'trian' is not a command. Did you mean train? Training has no name"),
+        (["train"], "'train' is not a command. Training has no name: run.py --config FILE."),
         (["evaluat"], "Did you mean evaluate?"),
         (["--config", "nope.py"], "is not a file"),
         (["--config"], "expected one argument"),

@@ -204,6 +204,13 @@ def test_epochs_behind_a_schedule_that_ended_at_0_are_refused(player):
         resolve(sound)
 
 
+def test_a_dotted_name_in_python_is_told_where_it_belongs():
+    with pytest.raises(
+        UserError, match=r"belongs in its group: \{'critic': \{'filters': \.\.\.\}\}"
+    ):
+        resolve({"critic.filters": (8, 8)})
+
+
 def test_more_critic_updates_than_their_counter_holds_are_refused():
     schedule = {"period": 1, "long": 10**4}
     for config in (

@@ -156,6 +156,10 @@ def test_a_finished_run_says_so_and_does_nothing(finished, tiny, capsys):
     assert [event["event"] for event in events(finished.workdir)] == ["started", "finished"]
 
 
+def test_a_run_shows_itself_in_one_line(finished):
+    assert repr(finished) == f"Run({finished.workdir}: 6 of 6 epochs, healthy)"
+
+
 def named(workdir: Path) -> list[str]:
     return [event["event"] for event in events(workdir)]
 

@@ -17,7 +17,7 @@ import run
 from tests.made_up_losses import healthy_wgan, sparse
 from wgan_jax import devices, grid, triage
 from wgan_jax.config import Settings, to_dict
-from wgan_jax.errors import RunFailed, UserError
+from wgan_jax.errors import Interrupted, RunFailed, UserError
 
 EXPERIMENT = """
 from wgan_jax import config as configs
@@ -106,6 +106,23 @@ def test_a_fix_replaces_an_override_however_it_was_written(plan: grid.Plan) -> N
     command = two_words.command("n_critic", "n_critic=6")
     assert "--config.n_critic=6 --config.ema=0.9 --workdir" in command
     assert " 3 " not in command
+
+
+@pytest.mark.parametrize("override", ["--config.seed=3", "--config.batch_size"])
+def test_what_the_grid_varies_is_no_override(plan: grid.Plan, override: str) -> None:
+    with pytest.raises(UserError, match="is what the grid varies: give --"):
+        dataclasses.replace(plan, overrides=(override, "8"))
+
+
+def test_it_is_said_which_run_trains_and_which_was_stopped(
+    plan: grid.Plan, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(*_: object) -> None:
+        raise Interrupted("stopped after 2 of 9 epochs; all is saved.", 15)
+
+    with pytest.raises(Interrupted, match=r"^batch 16, seed 0 stopped after 2 of 9 epochs"):
+        triage.triage(plan, train=stopped, say=lambda _: None)
+    assert capsys.readouterr().err == "training batch 16, seed 0: run 1 of 8\n"
 
 
 def test_where_smaller_batches_fail_one_that_works_is_tried_first(plan: grid.Plan) -> None:

@@ -305,6 +305,9 @@ def _build(cls: type[Any], given: Mapping[str, Any], prefix: str) -> Any:
 def unknown_field(name: str) -> str:
     """The message for a field that does not exist, naming the nearest that does."""
     known = [row[0] for row in describe()]
+    if name in known:
+        group, _, field = name.rpartition(".")
+        return f"config.{name} belongs in its group: {{'{group}': {{'{field}': ...}}}}."
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f" Did you mean config.{near[0]}?" if near else " run.py --fields lists those that do."
     return f"config.{name} does not exist.{hint}"

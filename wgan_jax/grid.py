@@ -34,6 +34,11 @@ class Plan:
     batch_sizes: tuple[int, ...]
     out: Path
 
+    def __post_init__(self) -> None:
+        for name, flag in (("seed", "--seeds"), ("batch_size", "--batch_sizes")):
+            if any(o.partition("=")[0] == f"--config.{name}" for o in self.overrides):
+                raise UserError(f"--config.{name} is what the grid varies: give {flag} instead.")
+
     def cells(self) -> list[Cell]:
         """Seed by seed: every batch size is seen early."""
         return [(seed, size) for seed in self.seeds for size in self.batch_sizes]

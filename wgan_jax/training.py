@@ -50,7 +50,7 @@ PATIENCE = 10.0  # seconds that a measurement may still take once a signal came;
 _TURN = threading.Lock()  # held by the one `train` of this process that is at work
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
     """A run as it stands after training, for notebooks.
 
@@ -69,6 +69,11 @@ class Run:
     state: GanState
     history: History
     verdict: Verdict
+
+    def __repr__(self) -> str:
+        """One line, for a notebook's cell: not every weight."""
+        done = f"{len(self.history)} of {self.settings.epochs} epochs"
+        return f"Run({self.workdir}: {done}, {self.verdict.line()})"
 
     def sample(self, n: int, seed: int = 0) -> NDArray[np.uint8]:
         """n samples, uint8 [n, h, w, c]; the same for the same seed.

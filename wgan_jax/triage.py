@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from wgan_jax.config import Settings, difference, encoder_of, flat
 from wgan_jax.diagnosis import examine
-from wgan_jax.errors import RunFailed, UserError
+from wgan_jax.errors import Interrupted, RunFailed, UserError
 from wgan_jax.files import make_folder, replace_bytes
 from wgan_jax.grid import Cell, Plan
 from wgan_jax.health import runlog
@@ -133,12 +134,16 @@ def _trained(plan: Plan, train: Trainer, abreast: int) -> Iterator[tuple[Cell, s
             whole = _ended(plan.workdir(*cell), epochs)
             yield cell, "" if whole else f"exit code {code}: see {log_of(plan, cell)}"
         return
-    for cell in left:
-        reason = ""
+    for number, cell in enumerate(left, len(plan.cells()) - len(left) + 1):
+        reason, name = "", f"batch {cell[1]}, seed {cell[0]}"
+        said = f"training {name}: run {number} of {len(plan.cells())}"
+        print(said, file=sys.stderr, flush=True)
         try:
             train(plan.settings(*cell), plan.workdir(*cell))
         except RunFailed:  # of what, is in its folder, and the judge reads it there
             pass
+        except Interrupted as error:
+            raise Interrupted(f"{name} {error}", error.signum) from None
         except UserError as error:
             reason = str(error)
         yield cell, reason

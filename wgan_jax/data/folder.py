@@ -90,7 +90,8 @@ def survey(root: Path, classes: tuple[str, ...], size: int) -> Found:
       UserError: no folder, no picture, an unknown class, or more than 1 % unreadable files.
     """
     if not root.is_dir():
-        raise UserError(f"{root} is not a folder: config.data.name=folder:<path> needs one.")
+        place = "" if root.is_absolute() else f"; it was looked for in {Path.cwd()}"
+        raise UserError(f"{root} is not a folder: config.data.name=folder:<path> needs one{place}.")
     files = _of_classes(root, decoding.find(root), classes)
     names = [name for name in files if decoding.is_picture(name)]
     if not names:
