@@ -146,6 +146,45 @@ def test_rendering_waits_its_turn(tmp_path: Path) -> None:
     assert list(table(tmp_path)) == ["a"]
 
 
+@pytest.mark.parametrize("note_first", [True, False])
+def test_a_note_and_the_end_of_the_run_keep_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, note_first: bool
+) -> None:
+    """Though one comes between the other's reading and writing."""
+    place, write = tmp_path / "a", ledger._write
+    summarise(place, status="running")
+    updates = [lambda: ledger.write_note(place, "look here"), lambda: summarise(place)]
+    first, second = updates if note_first else updates[::-1]
+    between = threading.Thread(target=second)
+
+    def late(*arguments: Any) -> None:
+        if threading.current_thread() is not between:
+            between.start()
+            between.join(0.5)
+        write(*arguments)
+
+    monkeypatch.setattr(ledger, "_write", late)
+    first()
+    between.join(10)
+    found = json.loads((place / ledger.SUMMARY).read_text())
+    assert (found["status"], found["notes"]) == ("finished", "look here")
+
+
+def test_a_summary_is_written_though_its_lock_is_not_to_be_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger, "PATIENCE", 0.1)
+    summarise(tmp_path / "a", status="running")
+    with locked(tmp_path / "a" / ".summary.lock"):  # by a suspended process, say
+        ledger.write_note(tmp_path / "a", "look here")
+        summarise(tmp_path / "a")
+    (tmp_path / "b" / ".summary.lock").mkdir(parents=True)
+    summarise(tmp_path / "b")
+    rows = table(tmp_path)
+    assert {name: rows[name]["status"] for name in rows} == {"a": "finished", "b": "finished"}
+    assert rows["a"]["notes"] == "look here"
+
+
 def test_who_is_kept_waiting_leaves_the_log_to_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,18 +1,20 @@
 """The experiment log: one small file in each run, and two tables rendered from all of them.
 
-`summary.json` lies in the run's folder and is written by that run alone; `EXPERIMENTS.md` and
-`experiments.csv` lie in the folder that holds the runs and are rendered, whole, from all summaries.
-So simultaneous runs cannot overwrite each other's rows, and a damaged summary costs its own only.
+`summary.json` lies in the run's folder and is written by that run and by whoever notes something on
+it, in turns; `EXPERIMENTS.md` and `experiments.csv` lie in the folder that holds the runs and are
+rendered, whole, from all summaries. So simultaneous runs cannot overwrite each other's rows, and a
+damaged summary costs its own only.
 """
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,7 @@ from wgan_jax.record.stability import overall
 from wgan_jax.record.writers import to_json
 
 SUMMARY, PAGE, TABLE = "summary.json", "EXPERIMENTS.md", "experiments.csv"
-PATIENCE = 3.0  # seconds to wait for another process that renders
+PATIENCE = 3.0  # seconds to wait for another process that writes the same
 RENDER_EVERY = 30.0  # seconds between two renderings for runs that are not at their end
 MARKS = {
     "stable": "✅ stable",
@@ -81,25 +83,26 @@ def write_summary(
       encoder: what FID and IS were measured with; empty: they were not.
       say: is told where the log cannot be written, which raises without it.
     """
-    before = _read(workdir / SUMMARY) or {}
-    wandb = _read(workdir / "wandb_run.json") or {}
-    summary = {
-        "run": absolute(workdir).name,
-        "date": before.get("date") or time.strftime("%Y-%m-%d %H:%M", time.gmtime()),
-        "wandb": wandb.get("url", ""),
-        "wandb_id": wandb.get("id", ""),
-        "status": status,
-        **{column: settings.get(name) for column, name in SETTINGS.items()},
-        **_measured(history),
-        "verdict": verdict,
-        "stability": overall(verdict, history, judged=judged),
-        "encoder": encoder or before.get("encoder", ""),  # measured before the run was resumed
-        "finding": finding,
-        "notes": before.get("notes", ""),
-    }
-    if summary["objective"] not in (None, "wgan"):
-        summary["clip"] = None  # nothing is clipped
-    _write(workdir, summary)
+    with _in_turn(workdir):
+        before = _read(workdir / SUMMARY) or {}
+        wandb = _read(workdir / "wandb_run.json") or {}
+        summary = {
+            "run": absolute(workdir).name,
+            "date": before.get("date") or time.strftime("%Y-%m-%d %H:%M", time.gmtime()),
+            "wandb": wandb.get("url", ""),
+            "wandb_id": wandb.get("id", ""),
+            "status": status,
+            **{column: settings.get(name) for column, name in SETTINGS.items()},
+            **_measured(history),
+            "verdict": verdict,
+            "stability": overall(verdict, history, judged=judged),
+            "encoder": encoder or before.get("encoder", ""),  # measured before the run was resumed
+            "finding": finding,
+            "notes": before.get("notes", ""),
+        }
+        if summary["objective"] not in (None, "wgan"):
+            summary["clip"] = None  # nothing is clipped
+        _write(workdir, summary)
     folder = absolute(workdir).parent
     try:
         if status != "running" or _age(folder / TABLE) >= RENDER_EVERY:
@@ -137,9 +140,23 @@ def _measured(history: History) -> dict[str, Any]:
 
 def write_note(workdir: Path, text: str) -> None:
     """Set what a person notes on a run, and render the log anew."""
-    summary = _read(workdir / SUMMARY) or {"run": absolute(workdir).name}
-    _write(workdir, summary | {"notes": text})
+    with _in_turn(workdir):
+        summary = _read(workdir / SUMMARY) or {"run": absolute(workdir).name}
+        _write(workdir, summary | {"notes": text})
     render(absolute(workdir).parent)
+
+
+@contextlib.contextmanager
+def _in_turn(workdir: Path) -> Iterator[None]:
+    """Read a run's summary and write it, while no other process does.
+
+    Where there is no lock to be had, or none in time, it is written all the same: an update that is
+    lost if another comes between is better than one never made.
+    """
+    with contextlib.ExitStack() as held:
+        with contextlib.suppress(OSError):
+            held.enter_context(locked(workdir / ".summary.lock", patience=PATIENCE))
+        yield
 
 
 def _write(workdir: Path, summary: Mapping[str, Any]) -> None:
