@@ -15,7 +15,9 @@ import pytest
 
 from tests.conftest import TINY
 from wgan_jax import hosts
+from wgan_jax.config import Settings
 from wgan_jax.errors import RunFailed, UserError
+from wgan_jax.recording import Follower, Recorder
 from wgan_jax.supervision import Place, in_cluster, place, supervise
 
 ROOT = Path(__file__).parent.parent
@@ -131,6 +133,19 @@ def test_two_processes_train_lose_one_and_resume_bit_for_bit(experiment, tmp_pat
     lines = [(tmp_path / name / "metrics.jsonl").read_text() for name in ("whole", "cut")]
     losses = [[json.loads(line)["d_loss"] for line in text.splitlines()] for text in lines]
     assert losses[0] == losses[1]
+
+
+@pytest.mark.parametrize(("recorder", "writes"), [(Recorder, True), (Follower, False)])
+def test_only_the_first_process_mends_the_record(recorder, writes, tmp_path, monkeypatch):
+    monkeypatch.setattr(hosts, "first", lambda: writes)
+    path = tmp_path / "metrics.jsonl"
+    whole = "".join(f'{{"epoch": {epoch}, "d_loss": 1.5}}\n' for epoch in range(3))
+    path.write_text(whole + '{"epoch": 3, "d_lo')  # cut short by a crash
+    record = recorder(Settings(), tmp_path, quiet=True)
+    record.take_back_to(3)
+    assert len(record.history) == 3
+    assert (path.read_text() == whole) is writes
+    assert (tmp_path / "metrics.dropped.jsonl").exists() is writes
 
 
 def test_flags_say_which_process_this_is():

@@ -107,16 +107,16 @@ class JsonLinesWriter:
     """`metrics.jsonl`: one line per epoch, each chunk appended by one system call.
 
     Lines that a crash cut short, and lines taken back by `truncate_after`, are moved to
-    `metrics.dropped.jsonl` beside it: nothing that was written is lost. Pictures and settings have
-    files of their own and are not written here.
+    `metrics.dropped.jsonl` beside it: nothing that was written is lost. A writer that is only made
+    changes no file: of several processes the first alone writes. Pictures and settings have files
+    of their own and are not written here.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.dropped = path.with_suffix(f".dropped{path.suffix}")
-        self._last = -1
+        self._last: int | None = None  # the file has not been looked at
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.truncate_after(None)
 
     def truncate_after(self, epoch: int | None) -> None:
         """Keep the lines up to and including `epoch` (None: all), and only whole ones.
@@ -143,6 +143,8 @@ class JsonLinesWriter:
         """Append the chunk; on a full disk the file is left as it was before."""
         if len(epochs) == 0:
             return
+        if self._last is None:
+            self.truncate_after(None)
         if epochs[0] <= self._last or np.any(np.diff(epochs) <= 0):
             raise ValueError(f"epochs must increase strictly, and begin above {self._last}")
         lines = "".join(to_json(row) + "\n" for row in rows(epochs, columns, extras))
