@@ -24,6 +24,7 @@ from wgan_jax.errors import UserError
 from wgan_jax.files import locked
 from wgan_jax.history import History
 from wgan_jax.record import ledger
+from wgan_jax.record.wandb import read_run
 from wgan_jax.record.workdir import read
 
 ROOT = Path(__file__).parent.parent
@@ -124,6 +125,29 @@ def test_a_damaged_summary_is_named_and_costs_no_other_row(tmp_path: Path) -> No
     ledger.render(tmp_path)
     assert list(table(tmp_path)) == ["a"]
     assert "damaged: `b`, `c`" in (tmp_path / ledger.PAGE).read_text()
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", "[" * 100_000], ids=["cut", "list", "deep"])
+def test_the_commands_bear_a_damaged_summary(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    summarise(make(tmp_path / "a", 20, grids=0))
+    path = tmp_path / "a" / ledger.SUMMARY
+    path.write_text(text)
+    assert "a: its summary.json is damaged and was left out." in show(
+        capsys, "--runs", str(tmp_path)
+    )
+    assert command_line.main(["report", "--workdir", str(path.parent)]) == 0
+    assert "summary.json is damaged" in (path.parent / "report.md").read_text()
+    show(capsys, "--runs", str(tmp_path), "--note", "a", "mended")
+    assert table(tmp_path)["a"]["notes"] == "mended"
+
+
+def test_a_damaged_file_of_the_wandb_run_costs_its_address_alone(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "wandb_run.json").write_text("[" * 100_000)
+    assert summarise(tmp_path / "a")["wandb"] == ""
+    assert read_run(tmp_path / "a") == {}
 
 
 def test_deleted_or_damaged_tables_come_back(tmp_path: Path) -> None:

@@ -263,8 +263,9 @@ def test_a_later_change_is_refused(public: Path) -> None:
     assert "was changed" in refusal(weights.take, public)
     npz.write_bytes(whole)
     weights.load_weights(weights.PUBLIC_NAME)
-    record.write_text("{")
-    assert "damaged" in refusal(weights.load_weights, weights.PUBLIC_NAME)
+    for damaged in ("{", "[]", "[" * 100_000):
+        record.write_text(damaged)
+        assert "damaged" in refusal(weights.load_weights, weights.PUBLIC_NAME)
 
 
 def test_absent_weights_name_the_command(tmp_path: Path) -> None:

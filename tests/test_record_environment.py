@@ -75,8 +75,11 @@ def test_flags_that_change_bits_are_told_where_they_are_set(
         }
 
 
-def test_a_damaged_file_is_kept_aside(tmp_path: Path) -> None:
-    (tmp_path / "environment.json").write_text("{")
+@pytest.mark.parametrize(
+    "text", ["{", "[]", "{}", '{"earlier": 3}', "[" * 100_000], ids=lambda text: text[:9]
+)
+def test_a_damaged_file_is_kept_aside(tmp_path: Path, text: str) -> None:
+    (tmp_path / "environment.json").write_text(text)
     environment.save(tmp_path, seed=7)
     kept = list(tmp_path.glob("environment.unreadable-*.json"))
-    assert [path.read_text() for path in kept] == ["{"]
+    assert [path.read_text() for path in kept] == [text]

@@ -16,6 +16,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
+import run as command_line
 from tests.made_up_run import columns, make
 from wgan_jax import report
 from wgan_jax.errors import UserError
@@ -228,6 +229,19 @@ def test_files_that_are_missing_or_damaged_cost_only_themselves(tmp_path: Path) 
     text = (folder / "report.md").read_text()
     assert "metrics.jsonl has 2 damaged lines" in text
     assert data_of((folder / "report.html").read_text())["grids"] == []
+
+
+@pytest.mark.parametrize("name", ["config.json", "environment.json"])
+def test_objects_nested_beyond_all_measure_are_damage(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    folder = make(tmp_path / "a", 20, grids=0)
+    (folder / name).write_text("[" * 100_000)
+    assert command_line.main(["report", "--workdir", str(folder)]) == 0
+    assert command_line.main(["log", "--runs", str(tmp_path), "--compare", "a", "a"]) == 0
+    assert command_line.main(["log", "--runs", str(tmp_path), "--note", "a", "read"]) == 0
+    assert f"{name} is damaged and was left out." in (folder / "report.md").read_text()
+    assert capsys.readouterr().err == ""
 
 
 def test_the_command_can_be_pasted_back(tmp_path: Path) -> None:

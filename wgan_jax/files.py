@@ -1,15 +1,16 @@
-"""How files are written so that nothing is lost, and where what was computed once is kept."""
+"""How files are written so that nothing is lost, read though damaged, and kept in a cache."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from wgan_jax.errors import UserError, one_line
 
@@ -55,6 +56,23 @@ def expanded(path: str | Path) -> Path:
 def absolute(path: Path) -> Path:
     """The whole path as it was given: a folder that is a link keeps its place and name."""
     return Path(os.path.abspath(path))
+
+
+def as_object(data: bytes) -> dict[str, Any] | None:
+    """The JSON object in a file's bytes; None where they hold another thing, or are damaged."""
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def read_object(path: Path) -> dict[str, Any] | None:
+    """The JSON object in a file; None where there is none, it is damaged, or cannot be read."""
+    try:
+        return as_object(path.read_bytes())
+    except OSError:
+        return None
 
 
 def replace_bytes(path: Path, data: bytes) -> None:

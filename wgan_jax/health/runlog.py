@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from wgan_jax.errors import UserError
+from wgan_jax.files import as_object
 from wgan_jax.health import events, tables
 from wgan_jax.health.labels import of_one_run
 from wgan_jax.health.names import COARSE, OF_SAMPLES, have_gradient_penalty, shorten, unread
@@ -118,13 +119,12 @@ def _read_workdir(path: Path, objective: str | None) -> RunLog:
 
 def _config(path: Path) -> dict[str, Any]:
     """What a run folder's settings say of how to judge it."""
-    try:
-        found = json.loads(path.read_bytes())
-        wanted: dict[str, type | tuple[type, ...]]
-        wanted = {"objective": str, "clip": (int, float), "epochs": int}
-        return {k: found[k] for k, kind in wanted.items() if isinstance(found.get(k), kind)}
-    except (ValueError, AttributeError, RecursionError):
-        raise UserError(f"{path} is damaged: mend it, or give metrics.jsonl alone.") from None
+    found = as_object(path.read_bytes())
+    if found is None:
+        raise UserError(f"{path} is damaged: mend it, or give metrics.jsonl alone.")
+    wanted: dict[str, type | tuple[type, ...]]
+    wanted = {"objective": str, "clip": (int, float), "epochs": int}
+    return {k: found[k] for k, kind in wanted.items() if isinstance(found.get(k), kind)}
 
 
 def _encoder(path: Path) -> str | None:

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wgan_jax.errors import UserError
-from wgan_jax.files import cache_dir, replace_bytes
+from wgan_jax.files import as_object, cache_dir, replace_bytes
 from wgan_jax.quality.download import download
 from wgan_jax.quality.inception import IGNORED, tensor_shapes
 from wgan_jax.quality.npz import npz_bytes, read_npz
@@ -112,8 +112,8 @@ def find(name: str) -> Record | None:
     if not (npz.exists() and record.exists()):
         return None
     try:
-        return Record(**json.loads(record.read_text(encoding="utf-8")))
-    except (ValueError, TypeError):
+        return Record(**(as_object(record.read_bytes()) or {}))
+    except TypeError:
         raise UserError(f"{record} is damaged: delete it and run python run.py weights.") from None
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from wgan_jax.config import Settings, difference, resolve, to_dict
 from wgan_jax.errors import UserError
-from wgan_jax.files import has_locks, locked, no_room, replace_bytes
+from wgan_jax.files import as_object, has_locks, locked, no_room, replace_bytes
 from wgan_jax.history import parsed
 from wgan_jax.record.writers import to_json
 
@@ -140,16 +140,14 @@ def load_dataset(workdir: Path) -> dict[str, Any]:
 def _read_json(workdir: Path, name: str) -> dict[str, Any]:
     path = workdir / name
     try:
-        found = json.loads(path.read_bytes())
+        found = as_object(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(
             f"{workdir} holds no run (it has no {name}): name a run's folder."
         ) from None
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}): check the path.") from None
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
+    if found is None:
         raise _damaged(path)
     return found
 

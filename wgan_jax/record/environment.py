@@ -15,7 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from wgan_jax.files import replace_bytes
+from wgan_jax.files import as_object, replace_bytes
 from wgan_jax.record.redaction import redacted, redacted_words
 from wgan_jax.record.writers import to_json
 
@@ -93,12 +93,12 @@ def _earlier(path: Path) -> list[dict[str, Any]]:
     """The starts recorded in an environment file so far; an unreadable file is kept aside."""
     if not path.exists():
         return []
-    try:
-        last = json.loads(path.read_bytes())
-        return [*last.pop("earlier"), last]
-    except (ValueError, KeyError, AttributeError, TypeError):
-        path.replace(path.with_name(f"environment.unreadable-{time.time_ns()}.json"))
-        return []
+    last = as_object(path.read_bytes()) or {}
+    earlier = last.pop("earlier", None)
+    if isinstance(earlier, list):
+        return [*earlier, last]
+    path.replace(path.with_name(f"environment.unreadable-{time.time_ns()}.json"))
+    return []
 
 
 def versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:

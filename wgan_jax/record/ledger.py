@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from wgan_jax.errors import UserError
-from wgan_jax.files import absolute, locked, replace_bytes
+from wgan_jax.files import absolute, locked, read_object, replace_bytes
 from wgan_jax.history import History
 from wgan_jax.record import pages
 from wgan_jax.record.stability import overall
@@ -84,8 +84,8 @@ def write_summary(
       say: is told where the log cannot be written, which raises without it.
     """
     with _in_turn(workdir):
-        before = _read(workdir / SUMMARY) or {}
-        wandb = _read(workdir / "wandb_run.json") or {}
+        before = read_object(workdir / SUMMARY) or {}
+        wandb = read_object(workdir / "wandb_run.json") or {}
         summary = {
             "run": absolute(workdir).name,
             "date": before.get("date") or time.strftime("%Y-%m-%d %H:%M", time.gmtime()),
@@ -141,7 +141,7 @@ def _measured(history: History) -> dict[str, Any]:
 def write_note(workdir: Path, text: str) -> None:
     """Set what a person notes on a run, and render the log anew."""
     with _in_turn(workdir):
-        summary = _read(workdir / SUMMARY) or {"run": absolute(workdir).name}
+        summary = read_object(workdir / SUMMARY) or {"run": absolute(workdir).name}
         _write(workdir, summary | {"notes": text})
     render(absolute(workdir).parent)
 
@@ -162,15 +162,6 @@ def _in_turn(workdir: Path) -> Iterator[None]:
 def _write(workdir: Path, summary: Mapping[str, Any]) -> None:
     text = json.dumps(json.loads(to_json(summary)), indent=2, ensure_ascii=False)
     replace_bytes(workdir / SUMMARY, (text + "\n").encode())
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    """The JSON object in a file; None where there is none or it is damaged."""
-    try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
 
 
 def _last(history: History, key: str) -> float | None:
@@ -194,7 +185,7 @@ def summaries(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
     """(summaries, names of runs whose summary is damaged) of all runs in a folder, oldest first."""
     found, damaged = [], []
     for path in sorted(folder.glob(f"*/{SUMMARY}")):
-        summary = _read(path)
+        summary = read_object(path)
         if summary is None:
             damaged.append(path.parent.name)
         else:

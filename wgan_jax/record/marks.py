@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from wgan_jax.files import read_object
 from wgan_jax.history import epoch_of, parsed
 
 Marks = dict[str, dict[str, Any]]
@@ -17,13 +17,9 @@ _BEST = ("best", "best before")
 
 def load(path: Path) -> Marks | None:
     """The marks in a file; None where it is missing or damaged."""
-    try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return None
-    if not found or not isinstance(found, dict):
-        return None
-    return found if all(_whole(name, mark) for name, mark in found.items()) else None
+    found = read_object(path)
+    whole = found and all(_whole(name, mark) for name, mark in found.items())
+    return found if whole else None
 
 
 def _whole(name: str, mark: object) -> bool:

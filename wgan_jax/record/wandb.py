@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wgan_jax.errors import UserError, first_line
-from wgan_jax.files import replace_bytes
+from wgan_jax.files import read_object, replace_bytes
 from wgan_jax.keys import BY_KEY, METRICS
 from wgan_jax.record.background import InBackground
 from wgan_jax.record.writers import Columns, Extras, rows
@@ -201,11 +201,7 @@ def _copied(workdir: Path) -> bool:
 
 def read_run(workdir: Path) -> dict[str, str]:
     """`id`, `url`, `folder` and `workdir` of the workdir's W&B run; empty if it has none."""
-    try:
-        found = json.loads((workdir / RUN_FILE).read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    return read_object(workdir / RUN_FILE) or {}
 
 
 class WandbWriter:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from wgan_jax.config import describe, fits
 from wgan_jax.errors import UserError
-from wgan_jax.files import absolute
+from wgan_jax.files import absolute, as_object
 from wgan_jax.history import NON_FINITE, History, epoch_of, parsed
 
 # What of the environment is no text or number.
@@ -122,11 +121,8 @@ def _object(path: Path, faults: list[str]) -> dict[str, Any]:
     """The JSON object in a file; empty where there is none."""
     if not path.exists():
         return {}
-    try:
-        found = json.loads(path.read_bytes())
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
+    found = as_object(path.read_bytes())
+    if found is None:
         faults.append(f"{path.name} is damaged and was left out.")
         return {}
     return found
