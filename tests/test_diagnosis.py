@@ -10,9 +10,13 @@ import pytest
 
 import run
 from benchmarks import diagnosis as benchmark
+from tests import made_up_run
 from tests.made_up_losses import healthy_hinge, sparse
+from wgan_jax.config import Settings
 from wgan_jax.health.rules import RULES
 from wgan_jax.history import History
+from wgan_jax.record.writers import JsonLinesWriter
+from wgan_jax.recording import Recorder
 
 
 def write_csv(path: Path, columns: dict[str, np.ndarray], every: int = 10) -> Path:
@@ -162,6 +166,27 @@ def test_a_run_too_short_to_judge_says_so(
     said = json.loads(lines_of(capsys)[0])
     assert said["verdict"] == verdict
     assert note in said["notes"][0]
+
+
+@pytest.mark.parametrize(("every", "enough"), [(10, True), (15, False)])
+def test_all_that_speak_of_a_run_agree_whether_it_was_judged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], every: int, enough: bool
+) -> None:
+    """Here of 60 epochs, with 6 or 4 values of FID."""
+    folder = made_up_run.make(tmp_path / "a", 60, grids=0, measure=False)
+    (folder / "metrics.jsonl").unlink()
+    lines = JsonLinesWriter(folder / "metrics.jsonl")
+    lines.write_chunk(np.arange(60), made_up_run.columns(60), made_up_run.quality(60, every))
+    assert run.main(["diagnose", str(folder), "--json"]) == 0
+    word = json.loads(lines_of(capsys)[0])["verdict"]
+    assert word == ("healthy" if enough else "not judged")
+    record = Recorder(Settings(epochs=60), folder, quiet=True)
+    record.take_back_to(60)
+    record.summarize("finished")
+    summary = json.loads((folder / "summary.json").read_text())
+    assert (summary["stability"] != "not judged") is enough
+    assert run.main(["report", "--workdir", str(folder)]) == 0
+    assert ("**– not judged**" not in (folder / "report.md").read_text()) is enough
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.made_up_losses import healthy_hinge, healthy_wgan, history, sparse
-from wgan_jax.health.judge import Finding, Judge, Verdict, judge
+from wgan_jax.health.judge import Finding, Judge, Verdict, judge, judged
 from wgan_jax.health.past import KEYS, Past
 from wgan_jax.health.series import CAPACITY
 from wgan_jax.history import History
@@ -28,6 +28,20 @@ def test_a_judge_that_goes_along_ends_with_the_verdict_of_one_that_comes_late(ro
         said = along.update(whole.until(epoch))
         assert said == judge(whole.until(epoch), "hinge")
     assert along.update(whole) == judge(whole, "hinge")
+
+
+@pytest.mark.parametrize(
+    ("losses", "scores", "found", "enough"),
+    [(99, 4, 0, False), (100, 0, 0, True), (60, 5, 0, True), (0, 5, 0, True), (3, 0, 1, True)],
+)
+def test_there_is_enough_to_judge_or_something_was_found(
+    losses: int, scores: int, found: int, enough: bool
+) -> None:
+    gaps = np.full((2, 150), np.nan)
+    gaps[0, :losses] = gaps[1, :scores] = 1.0
+    finding = Finding("rule", "cause", "warning", "1 > 0", 2, "mend", "book")
+    made = history(d_loss=gaps[0], fid_score=gaps[1])
+    assert judged(made, Verdict.of([finding] * found)) is enough
 
 
 def test_a_growing_history_is_read_once() -> None:

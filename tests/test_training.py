@@ -21,6 +21,7 @@ from tests.small_runs import STREAMED, lines, power_cut, same_bits
 from wgan_jax import train, training
 from wgan_jax.config import resolve
 from wgan_jax.errors import Interrupted, UserError
+from wgan_jax.health import judge
 from wgan_jax.history import History
 from wgan_jax.keys import ROUND_KEYS
 from wgan_jax.preview import preview
@@ -572,3 +573,10 @@ def test_a_short_run_is_not_called_healthy(tiny, tmp_path, capsys):
     train(tiny | {"epochs": 5}, tmp_path, images=images)
     said = capsys.readouterr().out
     assert "Finished 5 epochs: too few to judge (losses are judged from 100 on)." in said
+
+
+def test_a_short_run_with_enough_values_of_fid_is_judged(tiny, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(judge, "RULES", ())  # nothing is found
+    measured = {"quality_every": 1, "quality": {"n": 64, "batch_size": 64}}
+    train(tiny | measured | {"epochs": 5}, tmp_path)
+    assert "Finished 5 epochs: healthy." in capsys.readouterr().out

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from wgan_jax.errors import UserError, printable
-from wgan_jax.health.judge import Verdict, judge
+from wgan_jax.health.judge import Verdict, judge, judged
 from wgan_jax.health.names import shorten
 from wgan_jax.health.runlog import OBJECTIVES, SUFFIXES, RunLog, is_run, read
 from wgan_jax.health.windows import COUNT, FINE, LEAST, LEAST_SCORES, PLAIN
@@ -124,9 +124,7 @@ def as_line(log: RunLog, verdict: Verdict) -> str:
 
 def _word(log: RunLog, verdict: Verdict) -> str:
     """The verdict; "not judged" where nothing was found and there is too little to find it in."""
-    losses, scores = (len(log.history.measured(key)[0]) for key in ("d_loss", "fid_score"))
-    judged = verdict.findings or losses >= LEAST or scores >= LEAST_SCORES
-    return verdict.verdict if judged else NOT_JUDGED
+    return verdict.verdict if judged(log.history, verdict) else NOT_JUDGED
 
 
 def as_text(log: RunLog, verdict: Verdict) -> str:

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from wgan_jax import hosts
 from wgan_jax.config import Settings, encoder_of, flat
-from wgan_jax.health.judge import Judge
-from wgan_jax.health.windows import LEAST
+from wgan_jax.health.judge import Judge, judged
 from wgan_jax.history import History
 from wgan_jax.record import claim, environment, ledger, samples
 from wgan_jax.record.background import InBackground
@@ -165,7 +164,7 @@ class Recorder:
             self.history,
             status=status,
             verdict=self.verdict.verdict,
-            judged=len(self.history) >= LEAST,
+            judged=judged(self.history, self.verdict),
             finding=self.verdict.line() if self.verdict.findings else "",
             encoder=self._encoder,
             say=self._say_once,

@@ -9,8 +9,8 @@ import numpy as np
 
 from wgan_jax.files import replace_bytes
 from wgan_jax.health.bands import band
-from wgan_jax.health.judge import Verdict, judge
-from wgan_jax.health.windows import LEAST
+from wgan_jax.health.judge import Verdict, judge, judged
+from wgan_jax.health.windows import LEAST, LEAST_SCORES
 from wgan_jax.history import History
 from wgan_jax.keys import BY_KEY, EXTRA_KEYS, QUALITY_KEYS
 from wgan_jax.record import curves, sections, stability
@@ -24,7 +24,7 @@ MEANINGS = {
     "stable": "{} behave as those of a run that learns",
     "unstable": "something is off, though the run may still learn",
     "collapsed": "the run no longer learns",
-    "not judged": f"losses are judged from {LEAST} epochs on",
+    "not judged": f"losses are judged from {LEAST} epochs on, samples from {LEAST_SCORES} FIDs on",
 }
 
 
@@ -60,7 +60,7 @@ def _judge(run: Run) -> Verdict:
 
 def build(run: Run, verdict: Verdict) -> Page:
     """The report's content."""
-    word = stability.overall(verdict.verdict, run.history, judged=len(run.history) >= LEAST)
+    word = stability.overall(verdict.verdict, run.history, judged=judged(run.history, verdict))
     reason = _reason(word, run.history)
     if verdict.findings:
         reason += f" Foremost: {verdict.causes[0]}, since epoch {verdict.onset_epoch:,}."

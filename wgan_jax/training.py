@@ -32,7 +32,7 @@ from wgan_jax.feeding import feed
 from wgan_jax.files import expanded
 from wgan_jax.gan.rounds import CHUNK, Chunk, chunk_program
 from wgan_jax.gan.state import Game, GanState, Stream, new_game, root_key
-from wgan_jax.health.judge import Verdict
+from wgan_jax.health.judge import Verdict, judged
 from wgan_jax.health.windows import LEAST
 from wgan_jax.history import History
 from wgan_jax.record import claim
@@ -455,6 +455,6 @@ class Session:
         names = ", ".join(path.name for path in self.record.conclude("finished"))
         self.record.event("finished", self.epoch - 1, verdict=verdict.verdict)
         word = verdict.line()
-        if self.epoch < LEAST and not verdict.findings:
+        if not judged(self.record.history, verdict):
             word = f"too few to judge (losses are judged from {LEAST} on)"
         self.say(f"Finished {self.epoch} epochs: {word}.\nAll is in {self.place}; see {names}.")

@@ -170,6 +170,7 @@ def _outcome(plan: Plan, cell: Cell, reason: str, width: int) -> tuple[Outcome, 
     log = runlog.read(plan.workdir(seed, size))
     verdict = examine(log)
     failed = verdict.verdict == "failing"
+    # Not as the judge has it: of a short run neither warnings nor a few FIDs say that it worked.
     judged = failed or len(log.history.measured("d_loss")[0]) >= LEAST
     word = verdict.verdict if judged else "not judged"
     cause, advice = (verdict.causes[0], verdict.advice[0]) if verdict.causes else ("", "")

@@ -10,9 +10,10 @@ from __future__ import annotations
 from wgan_jax.health.past import Past
 from wgan_jax.health.rules import RULES
 from wgan_jax.health.verdict import Finding, Level, Verdict
+from wgan_jax.health.windows import LEAST, LEAST_SCORES
 from wgan_jax.history import History
 
-__all__ = ["Finding", "Judge", "Level", "Verdict", "judge"]
+__all__ = ["Finding", "Judge", "Level", "Verdict", "judge", "judged"]
 
 
 class Judge:
@@ -65,3 +66,9 @@ def judge(
 ) -> Verdict:
     """The verdict on a whole history; arguments as for `Judge`."""
     return Judge(objective, encoder=encoder, clip=clip, total_epochs=total_epochs).update(history)
+
+
+def judged(history: History, verdict: Verdict) -> bool:
+    """Whether there is enough to judge, or something was found all the same."""
+    losses, scores = (len(history.measured(key)[0]) for key in ("d_loss", "fid_score"))
+    return bool(verdict.findings) or losses >= LEAST or scores >= LEAST_SCORES

@@ -78,7 +78,7 @@ def write_summary(
       history: what was measured so far.
       status: running, stopped, failed or finished.
       verdict: healthy, warning or failing.
-      judged: whether it is long enough for its losses to be judged.
+      judged: whether there is enough to judge.
       finding: one line on what is wrong; empty: nothing.
       encoder: what FID and IS were measured with; empty: they were not.
       say: is told where the log cannot be written, which raises without it.

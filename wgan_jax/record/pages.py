@@ -37,7 +37,7 @@ class Page:
 
     Attributes:
       name: the run's name.
-      verdict: stable, unstable or collapsed.
+      verdict: stable, unstable, collapsed or not judged.
       reason: one line: what the verdict rests on.
       facts: (name, value) of the numbers that stand for the run, for the top of the page.
       sections: its tables, in order.

@@ -225,7 +225,7 @@ def overall(level: str, history: History, *, judged: bool) -> str:
       level: what the judge says: healthy, warning or failing.
       history: a run the judge calls healthy is unstable where over two indicators fail, or that of
         mode collapse alone.
-      judged: whether it is long enough for its losses to be judged; if not, healthy says nothing.
+      judged: whether there is enough to judge; if not, healthy says nothing.
     """
     if level == "failing":
         return "collapsed"
