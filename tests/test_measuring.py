@@ -78,7 +78,8 @@ def test_two_folders_as_json_on_one_line(ask: Ask, digits_folders: tuple[Path, P
     assert out.count("\n") == 1
     found = json.loads(out)
     assert set(found) >= KEYS
-    assert all(isinstance(found[key], float) for key in KEYS - {"protocol"})
+    assert all(isinstance(found[key], float) for key in KEYS - {"protocol", "kid_std"})
+    assert found["kid_std"] is None  # of 60 against 60 there is one subset
     assert found["encoder"] == "digits"
     assert found["protocol"]["n_fake"] == found["protocol"]["n_real"] == 60
     assert any("60 images, not above the 64" in caveat for caveat in found["caveats"])
@@ -94,6 +95,7 @@ def test_the_table_names_the_encoder_at_every_score(
     for name in (f"{one}[digits]" for one in ("FID", "KID", "precision", "recall", "IS")):
         assert f"  {name}" in out
     assert "FID " not in out.replace("and FID is biased", "")
+    assert re.search(r"KID\[digits\] +-?\d\.\d{6}\n", out)  # of one subset: no ±
     assert "n_fake 60" in out
 
 
@@ -106,7 +108,7 @@ def test_saved_statistics_stand_for_their_pictures(
     first = ask(*common, "--reference", b, "--encoder", "digits", "--save-reference", saved)
     again = ask(*common, "--reference", saved)  # the file says by which encoder
     values = [json.loads(answer[1]) for answer in (first, again)]
-    for key in KEYS - {"protocol"}:
+    for key in KEYS - {"protocol", "kid_std"}:
         assert values[0][key] == pytest.approx(values[1][key], rel=1e-9)
     line = refused(ask(*common, "--reference", saved, "--encoder", "inception"))
     assert "weights" in line  # no Inception on this machine

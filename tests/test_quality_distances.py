@@ -112,6 +112,21 @@ def test_kernel_distance_needs_two_images() -> None:
     assert all(math.isnan(value) for value in kernel_distance(np.ones((1, 4)), np.ones((9, 4))))
 
 
+@pytest.mark.parametrize("n", [2, 1000])
+def test_kernel_distance_of_one_subset_is_one_estimate_without_a_spread(n: int) -> None:
+    random = np.random.default_rng(0)
+    a, b = random.normal(size=(n, 4)), random.normal(size=(n, 4))
+    mean, std = kernel_distance(a, b)
+    assert mean == squared_mmd(a, b)
+    assert math.isnan(std)
+
+
+@pytest.mark.parametrize(("n", "m"), [(2, 3), (1001, 1001)])
+def test_kernel_distance_of_subsets_that_differ_has_a_spread(n: int, m: int) -> None:
+    random = np.random.default_rng(0)
+    assert kernel_distance(random.normal(size=(n, 4)), random.normal(size=(m, 4)))[1] > 1e-5
+
+
 def test_precision_and_recall_by_hand() -> None:
     # On a line: reals 0, 1, 2, 3 reach 3, 2, 2, 3; fakes 10, 4, 4.5, 5 reach 6, 6, 5.5, 5.
     real = np.array([[0.0], [1.0], [2.0], [3.0]])

@@ -155,13 +155,31 @@ def test_other_protocols_are_refused(change: dict[str, str]) -> None:
 
 
 def test_enough_images_give_every_number_and_no_caveat() -> None:
-    comparison = compare(collected(1000), collected(1000, shift=1, seed=1))
+    comparison = compare(collected(1001), collected(1001, shift=1, seed=1))
     assert set(comparison.values) == {
         *("fid_score", "kid_mean", "kid_std", "precision", "recall"),
         *("inception_score_mean", "inception_score_std"),
     }
     assert comparison.values["fid_score"] == pytest.approx(6, rel=0.2)  # 6 dimensions, 1 apart
     assert not comparison.caveats
+
+
+@pytest.mark.parametrize(
+    ("n", "m", "caveat"),
+    [
+        (50, 50, "KID has no ±: every subset would be all images of both sides"),
+        (1000, 1000, "KID has no ±: every subset would be all images of both sides"),
+        (50, 60, "KID's ± leaves out the spread of set0: all its images are in every subset"),
+        (1001, 1000, "KID's ± leaves out the spread of set1: all its images are in every subset"),
+    ],
+)
+def test_a_side_that_every_subset_holds_whole_adds_nothing_to_the_spread_of_kid(
+    n: int, m: int, caveat: str
+) -> None:
+    comparison = compare(collected(n), collected(m, seed=1))
+    assert "kid_mean" in comparison.values
+    assert ("kid_std" in comparison.values) == (n != m)
+    assert [line for line in comparison.caveats if "±" in line] == [caveat]
 
 
 @pytest.mark.parametrize(("n", "classes", "few"), [(990, 1008, True), (1000, 1008, False)])

@@ -28,7 +28,7 @@ from wgan_jax.starting import open_run
 MOST = 1_000_000  # samples in a measurement
 GRID = 64  # samples in the picture beside `quality.json`
 
-# Lines of the table: key, name, format. A `_mean` is printed with its `_std`.
+# Lines of the table: key, name, format. A `_mean` is printed with its `_std`, where it has one.
 LINES = (
     ("fid_score", "FID", ".3f"),
     ("kid_mean", "KID", ".6f"),
@@ -165,8 +165,9 @@ def _lines(quality: Quality) -> Iterator[str]:
     for key, name, spec in LINES:
         if key in quality.values:
             text = format(quality.values[key], spec)
-            if key.endswith("_mean"):
-                text += f" ± {format(quality.values[key.replace('_mean', '_std')], spec)}"
+            std = quality.values.get(key.removesuffix("_mean") + "_std")
+            if std is not None:
+                text += f" ± {format(std, spec)}"
             if key == "inception_score_mean" and quality.real:
                 text += f"  (real images: {quality.real[key]:.3f})"
             named = name + mark if name in NAMED_BY_ENCODER else name

@@ -108,14 +108,29 @@ def _from_samples(images: Statistics, reference: Statistics) -> tuple[dict[str, 
         for side in (images, reference)
         if side.features is not None and len(side.features) < side.n
     ]
-    fewest = min(len(images.features), len(reference.features))
-    if fewest < 2:
-        caveats.append("no KID: it needs 2 images on each side")
-    elif fewest < KID_SUBSET_SIZE:
-        caveats.append(f"KID uses subsets of {fewest} images, not {KID_SUBSET_SIZE}")
-    if fewest <= NEIGHBOURS:
+    counts = len(images.features), len(reference.features)
+    caveats += _few_for_kid((images.source, reference.source), counts)
+    if min(counts) <= NEIGHBOURS:
         caveats.append(f"no precision and recall: they need {NEIGHBOURS + 1} images on each side")
     values = {}
     values["kid_mean"], values["kid_std"] = kernel_distance(images.features, reference.features)
     values["precision"], values["recall"] = precision_recall(images.features, reference.features)
     return values, caveats
+
+
+def _few_for_kid(sources: tuple[str, str], counts: tuple[int, int]) -> list[str]:
+    """The caveats for a KID whose subsets are small, or are all that there is on a side."""
+    size = min(*counts, KID_SUBSET_SIZE)
+    if size < 2:
+        return ["no KID: it needs 2 images on each side"]
+    caveats = []
+    if size < KID_SUBSET_SIZE:
+        caveats.append(f"KID uses subsets of {size} images, not {KID_SUBSET_SIZE}")
+    whole = [source for source, n in zip(sources, counts, strict=True) if n == size]
+    if len(whole) == 2:
+        caveats.append("KID has no ±: every subset would be all images of both sides")
+    elif whole:
+        caveats.append(
+            f"KID's ± leaves out the spread of {whole[0]}: all its images are in every subset"
+        )
+    return caveats

@@ -85,11 +85,14 @@ def kernel_distance(a: AnyFloats, b: AnyFloats) -> tuple[float, float]:
     fewer than 1,000 images on a side, subsets have as many as there are on the smaller.
 
     Args:
-      a, b: features [n, d] and [m, d]; two rows at least on each side, or the result is NaN.
+      a, b: features [n, d] and [m, d]; two rows at least on each side, or the result is NaN. Where
+        every subset would be all of both sides, there is one estimate, and the std is NaN.
     """
     size = min(KID_SUBSET_SIZE, len(a), len(b))
     if size < 2:
         return float("nan"), float("nan")
+    if size == len(a) == len(b):
+        return squared_mmd(a, b), float("nan")
     draw = np.random.RandomState(KID_SEED)
     distances = np.empty(KID_SUBSETS)
     for i in range(KID_SUBSETS):
