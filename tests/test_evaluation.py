@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from wgan_jax import keys
-from wgan_jax.config import resolve
+from wgan_jax.config import DataSettings, resolve
 from wgan_jax.data.dataset import Dataset, load
 from wgan_jax.errors import UserError
 from wgan_jax.evaluation import Evaluator
@@ -71,6 +71,33 @@ def test_every_quality_key_is_measured_with_its_protocol(tiny: dict[str, Any]) -
     assert wanted.items() <= quality.protocol.items()
     assert len(quality.protocol["weights_sha256"]) == 64
     json.dumps(quality.protocol)
+
+
+@pytest.mark.parametrize(
+    ("data", "chosen", "source"),
+    [
+        ({}, {}, "digits"),
+        ({"split": "test"}, {}, "digits"),
+        ({"classes": "3, 4"}, {"classes": "3, 4"}, "digits (classes 3, 4)"),
+        ({"name": "arrays", "split": "test", "classes": "3"}, {}, "arrays"),
+        ({"name": "tfds:x"}, {"split": "train"}, "tfds:x/train"),
+        (
+            {"name": "tfds:x", "split": "test", "classes": "horse"},
+            {"split": "test", "classes": "horse"},
+            "tfds:x/test (classes horse)",
+        ),
+    ],
+)
+def test_the_protocol_names_what_chose_the_real_images_and_nothing_else(
+    tiny: dict[str, Any], data: dict[str, str], chosen: dict[str, str], source: str
+) -> None:
+    game, state, dataset = game_of(tiny, encoder="digits")
+    settings = dataclasses.replace(game.settings, data=DataSettings(**data))
+    game = dataclasses.replace(game, settings=settings)
+    dataset = dataclasses.replace(dataset, name=settings.data.name)
+    protocol = Evaluator(game, dataset, silent).measure(state, 0, n=64).protocol
+    assert {key: protocol[key] for key in ("split", "classes") if key in protocol} == chosen
+    assert protocol["real"] == source
 
 
 def test_measuring_leaves_the_state_as_it_was(tiny: dict[str, Any]) -> None:

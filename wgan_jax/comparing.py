@@ -127,7 +127,7 @@ def _encoded(
     assert encoding is not None, "pictures come with an encoder"
     if isinstance(side, DataSettings):
         dataset = load_images(side, options.image_size or _dataset_size(side, sizes))
-        found = real_statistics(encoding, dataset, side.split, to_stderr)
+        found = real_statistics(encoding, dataset, side, to_stderr)
         assert found is not None, "this command runs in one process"
         return found
     batches = shown(side.batches(encoding.batch_size), side.n, side.source)

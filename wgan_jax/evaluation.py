@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from wgan_jax import devices, hosts
 from wgan_jax.backend import RANDOM_BITS, compiler_options
-from wgan_jax.config import encoder_of
+from wgan_jax.config import DataSettings, encoder_of
 from wgan_jax.data.dataset import Dataset
 from wgan_jax.data.digits import read_labelled
 from wgan_jax.errors import UserError
@@ -114,8 +114,7 @@ class Evaluator:
         hosts.check_same("The encoder's weights", repr(encoder.protocol))
         encoding = Encoding(encoder, quality.batch_size, self.game.mesh)
         self._encoding, self._batch_size = encoding, encoding.batch_size
-        split = settings.data.split
-        self._real = real_statistics(encoding, dataset, split, say, self._between)
+        self._real = real_statistics(encoding, dataset, settings.data, say, self._between)
 
     def measure(self, state: GanState, epoch: int, *, n: int = 0, samples: bool = False) -> Quality:
         """Generate, encode and compare.
@@ -167,7 +166,7 @@ class Evaluator:
             about |= self._encoding.encoder.protocol.described()
             about |= {"real": self._real.source, "n_real": self._real.n}
         return about | {
-            "split": settings.data.split,
+            **_chosen(settings.data),
             "n_fake": n,
             "seed": settings.seed,
             "ema": settings.ema > 0,
@@ -265,21 +264,35 @@ def shown(
             bar.update(len(batch))
 
 
+def _chosen(data: DataSettings) -> dict[str, str]:
+    """Split and classes, where they choose the images: splits are of TFDS, an array has neither."""
+    chosen = {}
+    if data.name.startswith("tfds:"):
+        chosen["split"] = data.split
+    if data.classes and data.name != "arrays":
+        chosen["classes"] = data.classes
+    return chosen
+
+
 def real_statistics(
     encoding: Encoding,
     dataset: Dataset,
-    split: str,
+    data: DataSettings,
     say: Callable[[str], None] = print,
     between: Callable[[], None] = lambda: None,
 ) -> Statistics | None:
     """Statistics of a dataset by an encoder, with the covariance's root; computed once and kept
-    where they can be.
+    where they can be. Their source says which images `data` chose.
 
     None on a process other than the first that lacks the copy which the first has: the first alone
     compares.
     """
     protocol, count = encoding.encoder.protocol, len(dataset)
-    source = f"{dataset.name}/{split}" if dataset.name.startswith("tfds:") else dataset.name
+    chosen, source = _chosen(data), dataset.name
+    if "split" in chosen:
+        source += f"/{chosen['split']}"
+    if "classes" in chosen:
+        source += f" (classes {chosen['classes']})"
     path = _statistics_path(repr(protocol), dataset.fingerprint)
     kept: Statistics | None = None
     if os.path.exists(path):  # `path.exists` raises where the folder may not be looked into
