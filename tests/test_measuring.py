@@ -143,6 +143,21 @@ def test_arrays_and_datasets_are_sets_too(
     del digits_folders
 
 
+@pytest.mark.parametrize(
+    ("times", "noted"),
+    [(1, []), (4, ["sizes differ, (32, 32) and (8, 8) (height, width): both are resized"])],
+)
+def test_pictures_of_another_size_than_the_dataset_are_noted(
+    ask: Ask, tmp_path: Path, times: int, noted: list[str]
+) -> None:
+    images = read_labelled()[0][:100].repeat(times, axis=1).repeat(times, axis=2)
+    np.savez(tmp_path / "x.npz", images=images)
+    sets = ("--images", tmp_path / "x.npz", "--reference", "digits", "--encoder", "digits")
+    code, out, _ = ask("evaluate", *sets, "--json")
+    assert code == 0
+    assert [line for line in json.loads(out)["caveats"] if "sizes" in line] == noted
+
+
 def test_bad_sets_get_one_line_each(
     ask: Ask, digits_folders: tuple[Path, Path], tmp_path: Path
 ) -> None:

@@ -28,6 +28,7 @@ BFLOAT16_SAMPLE = 256  # images encoded twice, to measure what bfloat16 changes
 DEFAULT = Protocol("inception", "", "", "tf1")
 
 Side = Pictures | Statistics | DataSettings
+Shape = tuple[int, int] | None
 
 
 def evaluate_sets(
@@ -58,9 +59,12 @@ def evaluate_sets(
         for side in sides:
             if isinstance(side, Statistics):
                 refuse_other_protocol(side, encoding.encoder.protocol)
-    sizes = [side.shape for side in sides if isinstance(side, Pictures)]
-    judged, real = (_encoded(side, encoding, options, sizes) for side in sides)
-    notes = _notes(sides, sizes)
+    pictures = [side.shape for side in sides if isinstance(side, Pictures)]
+    shapes = [_shape(side, options, pictures) for side in sides]
+    judged, real = (
+        _encoded(side, encoding, shape) for side, shape in zip(sides, shapes, strict=True)
+    )
+    notes = _notes(sides, shapes)
     if encoding and wanted.dtype == "bfloat16" and isinstance(first, Pictures):
         notes.append(bfloat16_effect(first, wanted, encoding))
     if save_reference is not None:
@@ -77,11 +81,20 @@ def evaluate_sets(
     )
 
 
-def _notes(sides: tuple[Side, Side], sizes: list[tuple[int, int]]) -> list[str]:
+def _shape(side: Side, options: Options, pictures: list[tuple[int, int]]) -> Shape:
+    """The (height, width) that a side is encoded from; None: a statistics file does not say."""
+    if isinstance(side, DataSettings):
+        size = options.image_size or _dataset_size(side, pictures)
+        return size, size
+    return side.shape if isinstance(side, Pictures) else None
+
+
+def _notes(sides: tuple[Side, Side], shapes: list[Shape]) -> list[str]:
     """What a reader must know of how the pictures were read."""
     notes = [note for side in sides if isinstance(side, Pictures) for note in side.notes]
-    if len(set(sizes)) == 2:
-        notes.append(f"sizes differ, {sizes[0]} and {sizes[1]} (height, width): both are resized")
+    first, second = shapes
+    if first and second and first != second:
+        notes.append(f"sizes differ, {first} and {second} (height, width): both are resized")
     return notes
 
 
@@ -118,15 +131,14 @@ def wanted_encoder(options: Options, sides: tuple[Side, Side]) -> Wanted:
     )
 
 
-def _encoded(
-    side: Side, encoding: Encoding | None, options: Options, sizes: list[tuple[int, int]]
-) -> Statistics:
-    """A side's statistics; pictures and datasets are encoded."""
+def _encoded(side: Side, encoding: Encoding | None, shape: Shape) -> Statistics:
+    """A side's statistics; pictures, and datasets at this shape, are encoded."""
     if isinstance(side, Statistics):
         return side
     assert encoding is not None, "pictures come with an encoder"
+    assert shape is not None, "only statistics files do not say"
     if isinstance(side, DataSettings):
-        dataset = load_images(side, options.image_size or _dataset_size(side, sizes))
+        dataset = load_images(side, shape[0])
         found = real_statistics(encoding, dataset, side, to_stderr)
         assert found is not None, "this command runs in one process"
         return found
