@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from wgan_jax import train
 from wgan_jax.errors import UserError
-from wgan_jax.sampling import sample
+from wgan_jax.sampling import between, sample
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # orbax's event loops
 
@@ -51,6 +53,39 @@ def test_each_checkpoint_and_seed_has_a_folder_of_its_own(tiny, tmp_path):
         "interpolation_000006_seed0.png",
     ]
     assert all(numbers(path) == [0, 1] for path in found if path.is_dir())
+
+
+@pytest.mark.parametrize("d", [1, 2, 3, 4, 8, 32, 100])
+def test_paths_between_latents_go_no_farther_out_than_their_ends(d: int) -> None:
+    first, last = np.random.default_rng(d).normal(size=(2, 2000, d)).astype(np.float32)
+    path = np.asarray(between(jnp.asarray(first), jnp.asarray(last), 9))
+    np.testing.assert_allclose(path[:, 0], first, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(path[:, -1], last, rtol=1e-5, atol=1e-6)
+    lengths = np.linalg.norm(path, axis=-1)
+    longer = np.maximum(lengths[:, 0], lengths[:, -1])
+    assert (lengths.max(axis=1) <= 1.01 * longer).all()
+    # Where the ends are neither alike nor opposite, lengths go evenly from one to the other.
+    cosine = (first * last).sum(-1) / (lengths[:, 0] * lengths[:, -1])
+    evenly = np.linspace(lengths[:, 0], lengths[:, -1], 9, axis=1)
+    np.testing.assert_allclose(lengths[abs(cosine) < 0.9999], evenly[abs(cosine) < 0.9999], 0.01)
+
+
+def test_paths_between_like_and_opposite_latents_are_straight() -> None:
+    first, last = jnp.array([[1.0, 2], [0.5, 0]]), jnp.array([[3.0, 6], [-0.7, 0]])
+    middle = [[[1, 2], [2, 4], [3, 6]], [[0.5, 0], [-0.1, 0], [-0.7, 0]]]
+    np.testing.assert_allclose(between(first, last, 3), middle, rtol=1e-6, atol=1e-7)
+
+
+def test_between_latents_of_one_length_paths_are_arcs() -> None:
+    """By the formula of White 2016 in float64, for which lengths do not matter there."""
+    ends = np.random.default_rng(0).normal(size=(2, 50, 100))
+    ends *= 10 / np.linalg.norm(ends, axis=-1, keepdims=True)
+    angle = np.arccos((ends[0] * ends[1]).sum(-1) / 100)[:, None, None]
+    share = np.linspace(0, 1, 8)[:, None]
+    a, b = np.sin((1 - share) * angle), np.sin(share * angle)
+    arcs = (a * ends[0][:, None] + b * ends[1][:, None]) / np.sin(angle)
+    first, last = jnp.asarray(ends, jnp.float32)
+    np.testing.assert_allclose(between(first, last, 8), arcs, atol=1e-4)
 
 
 def test_a_grid_is_a_png_or_goes_into_a_folder(finished, tmp_path):

@@ -23,6 +23,7 @@ from wgan_jax.starting import open_run
 
 BATCH = 256  # samples generated at a time
 STEPS = 8  # pictures in a row of an interpolation
+NEARLY_LINE = 0.01  # sine of the angle of latents whose arc float32 cannot tell
 MOST, MOST_IN_A_GRID = 1_000_000, 10_000  # pictures, or rows, at a time
 
 
@@ -121,14 +122,20 @@ def between(first: Array, last: Array, steps: int) -> Array:
     """Spherical interpolation of latents (White 2016): [n, d] twice -> [n, steps, d].
 
     Latents from N(0, 1) lie near a sphere; a straight line between two would leave it, and show the
-    generator inputs of a length that it was never trained on.
+    generator inputs of a length that it was never trained on. Directions go along the arc, lengths
+    from one to the other: in few dimensions lengths differ, and the arc of the latents themselves
+    may go far out. Where no arc is the shortest (opposite ends), or none can be told from a line,
+    it is the line.
     """
+    first, last = first[:, None], last[:, None]
     share = jnp.linspace(0, 1, steps)[None, :, None]
-    norms = jnp.linalg.norm(first, axis=-1) * jnp.linalg.norm(last, axis=-1)
-    cosine = jnp.clip((first * last).sum(-1) / norms, -1, 1)
-    angle = jnp.maximum(jnp.arccos(cosine), 1e-6)[:, None, None]
-    a, b = jnp.sin((1 - share) * angle), jnp.sin(share * angle)
-    path: Array = (a * first[:, None] + b * last[:, None]) / jnp.sin(angle)
+    a, b = (jnp.linalg.norm(end, axis=-1, keepdims=True) for end in (first, last))
+    u, v = first / a, last / b
+    angle = jnp.arccos(jnp.clip((u * v).sum(-1, keepdims=True), -1, 1))
+    arc = (jnp.sin((1 - share) * angle) * u + jnp.sin(share * angle) * v) / jnp.sin(angle)
+    arc *= (1 - share) * a + share * b
+    line = (1 - share) * first + share * last
+    path: Array = jnp.where(jnp.sin(angle) > NEARLY_LINE, arc, line)
     return path
 
 
