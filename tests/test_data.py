@@ -209,7 +209,7 @@ def test_without_network_a_dataset_is_refused_in_seconds(tmp_path):
 
 
 @pytest.mark.slow
-def test_cifar10_through_the_real_builder(tmp_path, monkeypatch):
+def test_cifar10_through_the_real_builder(tmp_path, monkeypatch, capsys):
     """Download folder, extraction, preparation by TensorFlow; then read without TensorFlow."""
     monkeypatch.setenv("WGAN_JAX_CACHE", str(tmp_path / "cache"))
     cifar_download(tmp_path)
@@ -236,6 +236,10 @@ load(DataSettings(name="tfds:cifar10", cache_dir={str(tmp_path)!r}), 32)
     again = pickle.loads(pickle.dumps(stream))  # as a decoding process has it
     np.testing.assert_array_equal(np.concatenate(list(again.batches(3))), horses.images)
     assert len(list((tmp_path / "cache" / "classes").iterdir())) == 1, "labels are read once"
+    with monkeypatch.context() as unwritable:
+        unwritable.setenv("WGAN_JAX_CACHE", "/dev/null")
+        np.testing.assert_array_equal(load(where, 32).images, horses.images)
+    assert "these classes' records are not kept for the next time" in capsys.readouterr().err
 
     test = DataSettings(name="tfds:cifar10", cache_dir=str(tmp_path), split="test")
     assert load(test, 16).images.shape == (20, 16, 16, 3)

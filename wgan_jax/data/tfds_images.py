@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import os
+import sys
 import threading
 import urllib.error
 import urllib.request
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -18,7 +21,7 @@ from PIL import Image
 from wgan_jax.data.folder import squared
 from wgan_jax.data.sources import Images, digest, edges, unreadable
 from wgan_jax.errors import UserError, first_line
-from wgan_jax.files import cache_dir, replace_bytes
+from wgan_jax.files import NOT_KEPT, cache_dir, if_writable, replace_bytes
 
 _PATIENCE = 5.0  # seconds to wait for a sign of the server before giving up
 _EDGE = 2**16  # bytes read of a file's beginning and end to know it again
@@ -101,7 +104,7 @@ def _of_labels(builder: Any, split: str, wanted: set[int], content: str) -> NDAr
 
     name = digest(content, sorted(wanted))
     path = cache_dir() / "classes" / f"{name}.npy"
-    if path.exists():
+    if os.path.exists(path):  # `path.exists` raises where the folder may not be looked into
         try:
             return np.asarray(np.load(path, allow_pickle=False), np.int64)
         except (OSError, ValueError):
@@ -111,7 +114,8 @@ def _of_labels(builder: Any, split: str, wanted: set[int], content: str) -> NDAr
     kept = np.flatnonzero(np.isin(labels, list(wanted)))
     content_of_file = io.BytesIO()
     np.save(content_of_file, kept)
-    replace_bytes(path, content_of_file.getvalue())
+    with if_writable(partial(print, file=sys.stderr), f"these classes' records are {NOT_KEPT}"):
+        replace_bytes(path, content_of_file.getvalue())
     return kept
 
 
