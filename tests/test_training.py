@@ -486,6 +486,13 @@ def test_flags_of_jax_that_make_other_numbers(flag, value, says, tiny, tmp_path,
     assert not (tmp_path / "run").exists()
 
 
+def test_a_preview_counts_the_passes_of_long_epochs_too(tiny, capsys):
+    schedule = {"warm_epochs": 1, "period": 3, "long": 1000}
+    preview(resolve(tiny | {"n_critic_schedule": schedule}))
+    # Epochs 0 and 3 have 1,000 updates, the other four 2: 2,008 batches of 8, of 1,797 images.
+    assert "Passes over the data   8.9 in 6 epochs" in capsys.readouterr().out
+
+
 def test_a_workdir_that_is_a_file(tiny, tmp_path):
     (tmp_path / "file").write_text("mine")
     with pytest.raises(UserError, match="is a file: name a folder"):

@@ -10,7 +10,7 @@ import numpy as np
 
 from wgan_jax import devices
 from wgan_jax.backend import compiling, use_compilation_cache
-from wgan_jax.config import Settings, flat
+from wgan_jax.config import Settings, critic_updates, flat
 from wgan_jax.data.dataset import Dataset
 from wgan_jax.feeding import updates_in_block
 from wgan_jax.gan.rounds import Block, chunk_program
@@ -124,4 +124,4 @@ def _memory(memory: Any, beside: int) -> str:
 
 
 def _passes(settings: Settings, images: int) -> float:
-    return settings.epochs * settings.n_critic * settings.batch_size / images
+    return critic_updates(settings, 0, settings.epochs) * settings.batch_size / images
