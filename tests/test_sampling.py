@@ -8,6 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 
 from wgan_jax import train
 from wgan_jax.errors import UserError
@@ -53,6 +54,13 @@ def test_each_checkpoint_and_seed_has_a_folder_of_its_own(tiny, tmp_path):
         "interpolation_000006_seed0.png",
     ]
     assert all(numbers(path) == [0, 1] for path in found if path.is_dir())
+
+
+def test_a_notebook_draws_what_the_command_writes(finished, tmp_path):
+    folder = sample(finished.workdir, 3, seed=2**32 - 1, out=tmp_path)
+    for picture, path in zip(finished.sample(3, 2**32 - 1), sorted(folder.iterdir()), strict=True):
+        with Image.open(path) as written:
+            np.testing.assert_array_equal(picture[..., 0], np.asarray(written))
 
 
 @pytest.mark.parametrize("d", [1, 2, 3, 4, 8, 32, 100])

@@ -65,9 +65,7 @@ def sample(
     kind = "interpolation" if interpolate else "grid" if grid else "samples"
     name, one = f"{kind}_{epoch:06d}_seed{seed}", grid or interpolate
     path = _file(out, workdir, name) if one else _folder(out, workdir, name, n)
-    key = jax.random.fold_in(root_key(game.settings.seed), Stream.SAMPLES)
-    key = jax.random.fold_in(key, seed)
-    latents = game.latents(key, 2 * n if interpolate else n)
+    latents = sample_latents(game, seed, 2 * n if interpolate else n)
     if interpolate:
         latents = between(latents[:n], latents[n:], STEPS).reshape(n * STEPS, -1)
     with enough_memory("ask for fewer, --n"):
@@ -100,6 +98,12 @@ def _folder(out: Path | None, workdir: Path, name: str, n: int) -> Path:
                 "remove them, or give another folder with --out."
             )
     return folder
+
+
+def sample_latents(game: Game, seed: int, n: int) -> Array:
+    """Latents [n, latent_dim] of a run's samples; others for another seed, 0 to 2**32 - 1."""
+    key = jax.random.fold_in(root_key(game.settings.seed), Stream.SAMPLES)
+    return game.latents(jax.random.fold_in(key, seed), n)
 
 
 def draw(game: Game, state: GanState, latents: Array) -> NDArray[np.uint8]:

@@ -82,12 +82,12 @@ class Run:
           UserError: n or the seed is out of its range.
         """
         if n < 1 or not 0 <= seed < 2**32:
-            raise UserError(f"sample({n}, seed={seed}): n must be at least 1, the seed 0 or above.")
-        from wgan_jax.sampling import draw
+            raise UserError(
+                f"sample({n}, seed={seed}): n must be at least 1, the seed from 0 to 2**32 - 1."
+            )
+        from wgan_jax.sampling import draw, sample_latents
 
-        key = jax.random.fold_in(root_key(self.settings.seed), Stream.SAMPLES)
-        latents = self.game.latents(jax.random.fold_in(key, seed), n)
-        return draw(self.game, self.state, latents)
+        return draw(self.game, self.state, sample_latents(self.game, seed, n))
 
 
 def train(
