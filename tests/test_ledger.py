@@ -343,6 +343,12 @@ def test_the_table_on_the_terminal_says_what_is_done_and_what_is_not_finished(
     assert lines[4:] == ["Not finished: b, stopped after 240 of 10000."]
 
 
+def test_of_a_run_too_short_to_judge_the_log_says_so(tmp_path):
+    arguments = {"status": "finished", "verdict": "healthy", "judged": False}
+    summary = ledger.write_summary(tmp_path / "a", flat(Settings()), history(9), **arguments)
+    assert (summary["verdict"], summary["stability"]) == ("not judged", "not judged")
+
+
 def test_two_runs_stand_side_by_side_with_their_curves(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -158,7 +158,7 @@ def test_a_finished_run_says_so_and_does_nothing(finished, tiny, capsys):
 
 
 def test_a_run_shows_itself_in_one_line(finished):
-    assert repr(finished) == f"Run({finished.workdir}: 6 of 6 epochs, healthy)"
+    assert repr(finished) == f"Run({finished.workdir}: 6 of 6 epochs, not judged)"
 
 
 def named(workdir: Path) -> list[str]:

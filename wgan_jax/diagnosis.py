@@ -12,13 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from wgan_jax.errors import UserError, printable
-from wgan_jax.health.judge import Verdict, judge, judged
+from wgan_jax.health.judge import NOT_JUDGED, Verdict, judge, word
 from wgan_jax.health.names import shorten
 from wgan_jax.health.runlog import OBJECTIVES, SUFFIXES, RunLog, is_run, read
 from wgan_jax.health.windows import COUNT, FINE, LEAST, LEAST_SCORES, PLAIN
 
 WIDTH = 80
-NOT_JUDGED = "not judged"
 
 
 def diagnose(
@@ -106,7 +105,7 @@ def as_line(log: RunLog, verdict: Verdict) -> str:
     seen = ("rule", "cause", "verdict", "evidence", "onset_epoch")
     said = {
         "file": str(log.path),
-        "verdict": _word(log, verdict),
+        "verdict": word(log.history, verdict),
         "onset_epoch": verdict.onset_epoch,
         "causes": list(verdict.causes),
         "advice": list(verdict.advice),
@@ -122,11 +121,6 @@ def as_line(log: RunLog, verdict: Verdict) -> str:
     return json.dumps(said, ensure_ascii=False)
 
 
-def _word(log: RunLog, verdict: Verdict) -> str:
-    """The verdict; "not judged" where nothing was found and there is too little to find it in."""
-    return verdict.verdict if judged(log.history, verdict) else NOT_JUDGED
-
-
 def as_text(log: RunLog, verdict: Verdict) -> str:
     """The diagnosis of one run, for people."""
     history = log.history
@@ -136,7 +130,7 @@ def as_text(log: RunLog, verdict: Verdict) -> str:
     guessed = " (guessed)" if log.guessed and log.objective else ""
     since = f" since {log.unit} {verdict.onset_epoch}" if verdict.findings else ""
     lines = [
-        f"{printable(log.path.name)}: {_word(log, verdict)}{since}",
+        f"{printable(log.path.name)}: {word(log.history, verdict)}{since}",
         f"  from {log.unit} {history.epochs[0]} to {history.epochs[-1]}, {len(history)} rows; "
         f"objective {objective}{guessed}; measured: {shorten(measured, 160)}",
     ]
@@ -200,8 +194,8 @@ def as_table(found: list[tuple[RunLog, Verdict]]) -> str:
     stems = [printable(log.path.stem) for log, _ in found]
     wide = min(max(map(len, stems)), 24)
     lines = [f"{'run':<{wide}}  {'verdict':<10}  {'onset':>7}  cause and evidence", "─" * WIDTH]
-    words = [_word(log, verdict) for log, verdict in found]
-    for stem, word, (_, verdict) in zip(stems, words, found, strict=True):
+    words = [word(log.history, verdict) for log, verdict in found]
+    for stem, said, (_, verdict) in zip(stems, words, found, strict=True):
         name = stem if len(stem) <= wide else stem[: wide - 1] + "…"
         onset = "" if verdict.onset_epoch is None else str(verdict.onset_epoch)
         why = ""
@@ -209,7 +203,7 @@ def as_table(found: list[tuple[RunLog, Verdict]]) -> str:
             why = f"{verdict.findings[0].cause}: {verdict.findings[0].evidence}"
         room = WIDTH - wide - 23
         why = why if len(why) <= room else why[: room - 1] + "…"
-        lines.append(f"{name:<{wide}}  {word:<10}  {onset:>7}  {why}".rstrip())
+        lines.append(f"{name:<{wide}}  {said:<10}  {onset:>7}  {why}".rstrip())
     counts = [f"{words.count(level)} {level}" for level in ("failing", "warning", "healthy")]
     counts += [f"{words.count(NOT_JUDGED)} {NOT_JUDGED}"] * (NOT_JUDGED in words)
     return "\n".join([*lines, "─" * WIDTH, f"{len(found)} runs: {', '.join(counts)}"])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from wgan_jax import hosts
 from wgan_jax.config import Settings, encoder_of, flat
-from wgan_jax.health.judge import Judge, judged
+from wgan_jax.health.judge import Judge, judged, word
 from wgan_jax.history import History
 from wgan_jax.record import claim, environment, ledger, samples
 from wgan_jax.record.background import InBackground
@@ -147,6 +147,11 @@ class Recorder:
             self.event("verdict", played.last, **self.verdict.to_dict())
         self.console.progress(played.last + 1)
 
+    @property
+    def word(self) -> str:
+        """The verdict in a word, "not judged" among them."""
+        return word(self.history, self.verdict)
+
     def event(self, event: str, epoch: int, **details: Any) -> None:
         """One line in `events.jsonl`."""
         claim.append_event(self.place, event, epoch, **details)
@@ -193,7 +198,7 @@ class Recorder:
             samples.save_progress(grids, self.place / "samples" / "progress.gif")
         paths = report(self.place)
         _, fid = self.history.measured("fid_score")
-        summary: dict[str, object] = {"verdict": self.verdict.verdict, "workdir": self.place.name}
+        summary: dict[str, object] = {"verdict": self.word, "workdir": self.place.name}
         if len(fid):
             summary["best_fid"] = float(fid.min())
         self._writer.write_summary(summary | {"report": paths[0]})

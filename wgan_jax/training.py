@@ -32,7 +32,7 @@ from wgan_jax.feeding import feed
 from wgan_jax.files import expanded
 from wgan_jax.gan.rounds import CHUNK, Chunk, chunk_program
 from wgan_jax.gan.state import Game, GanState, Stream, new_game, root_key
-from wgan_jax.health.judge import Verdict, judged
+from wgan_jax.health.judge import NOT_JUDGED, Verdict, judged
 from wgan_jax.health.windows import LEAST
 from wgan_jax.history import History
 from wgan_jax.record import claim
@@ -73,7 +73,8 @@ class Run:
     def __repr__(self) -> str:
         """One line, for a notebook's cell: not every weight."""
         done = f"{len(self.history)} of {self.settings.epochs} epochs"
-        return f"Run({self.workdir}: {done}, {self.verdict.line()})"
+        line = self.verdict.line() if judged(self.history, self.verdict) else NOT_JUDGED
+        return f"Run({self.workdir}: {done}, {line})"
 
     def sample(self, n: int, seed: int = 0) -> NDArray[np.uint8]:
         """n samples, uint8 [n, h, w, c]; the same for the same seed.
@@ -453,7 +454,7 @@ class Session:
             )
         verdict = self.record.verdict
         names = ", ".join(path.name for path in self.record.conclude("finished"))
-        self.record.event("finished", self.epoch - 1, verdict=verdict.verdict)
+        self.record.event("finished", self.epoch - 1, verdict=self.record.word)
         word = verdict.line()
         if not judged(self.record.history, verdict):
             word = f"too few to judge (losses are judged from {LEAST} on)"

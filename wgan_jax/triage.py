@@ -21,6 +21,7 @@ from wgan_jax.files import make_folder, replace_bytes
 from wgan_jax.grid import Cell, Plan
 from wgan_jax.health import runlog
 from wgan_jax.health.conclusion import Conclusion, Outcome, conclude, scaled_rate
+from wgan_jax.health.judge import NOT_JUDGED
 from wgan_jax.health.windows import LEAST
 from wgan_jax.record import claim
 from wgan_jax.side_by_side import log_of, side_by_side
@@ -172,7 +173,7 @@ def _outcome(plan: Plan, cell: Cell, reason: str, width: int) -> tuple[Outcome, 
     failed = verdict.verdict == "failing"
     # Not as the judge has it: of a short run neither warnings nor a few FIDs say that it worked.
     judged = failed or len(log.history.measured("d_loss")[0]) >= LEAST
-    word = verdict.verdict if judged else "not judged"
+    word = verdict.verdict if judged else NOT_JUDGED
     cause, advice = (verdict.causes[0], verdict.advice[0]) if verdict.causes else ("", "")
     _, fid = log.history.measured("fid_score")
     best = f"{fid.min():.1f}" if len(fid) else "-"

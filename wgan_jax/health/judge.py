@@ -13,7 +13,9 @@ from wgan_jax.health.verdict import Finding, Level, Verdict
 from wgan_jax.health.windows import LEAST, LEAST_SCORES
 from wgan_jax.history import History
 
-__all__ = ["Finding", "Judge", "Level", "Verdict", "judge", "judged"]
+__all__ = ["NOT_JUDGED", "Finding", "Judge", "Level", "Verdict", "judge", "judged", "word"]
+
+NOT_JUDGED = "not judged"
 
 
 class Judge:
@@ -66,6 +68,11 @@ def judge(
 ) -> Verdict:
     """The verdict on a whole history; arguments as for `Judge`."""
     return Judge(objective, encoder=encoder, clip=clip, total_epochs=total_epochs).update(history)
+
+
+def word(history: History, verdict: Verdict) -> str:
+    """The verdict in a word; "not judged" where there is too little for one."""
+    return verdict.verdict if judged(history, verdict) else NOT_JUDGED
 
 
 def judged(history: History, verdict: Verdict) -> bool:

@@ -94,7 +94,7 @@ def write_summary(
             "status": status,
             **{column: settings.get(name) for column, name in SETTINGS.items()},
             **_measured(history),
-            "verdict": verdict,
+            "verdict": verdict if judged else "not judged",
             "stability": overall(verdict, history, judged=judged),
             "encoder": encoder or before.get("encoder", ""),  # measured before the run was resumed
             "finding": finding,
