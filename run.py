@@ -246,7 +246,7 @@ def evaluate(argv: Sequence[str]) -> None:
     args.add_argument("--protocol", default="", help="of a plain statistics file: tf1 or pytorch")
     args.add_argument("--dtype", default="", help="float32 (default) or bfloat16")
     args.add_argument("--batch-size", type=int, help="default: the run's, for two sets 64")
-    args.add_argument("--image-size", type=int, default=0, help="for datasets of many sizes")
+    args.add_argument("--image-size", type=int, default=0, help="cut squares of this size")
     args.add_argument("--save-reference", type=to_path, metavar="FILE", help="keep its statistics")
     args.add_argument("--json", action="store_true", help="one line of JSON")
     options = args.parse_args(argv)

@@ -158,6 +158,25 @@ def test_pictures_of_another_size_than_the_dataset_are_noted(
     assert [line for line in json.loads(out)["caveats"] if "sizes" in line] == noted
 
 
+def test_pictures_of_many_sizes_are_cut_as_in_training_where_a_size_is_given(
+    ask: Ask, digits_folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    (tmp_path / "wide").mkdir()
+    for i, path in enumerate(sorted(digits_folders[0].glob("*.png"))[:20]):
+        wide = Image.new("L", (8 + i, 8), 255)  # white beside the digit
+        wide.paste(Image.open(path), (i // 2, 0))
+        wide.save(tmp_path / "wide" / path.name)
+    sides = ("evaluate", "--images", str(tmp_path / "wide"), "--encoder", "digits", "--json")
+    said = refused(ask(*sides, "--reference", "digits"))
+    assert "Give --image-size N for squares as in training" in said
+    (tmp_path / "plain").mkdir()
+    for path in (tmp_path / "wide").iterdir():
+        shutil.copy(digits_folders[0] / path.name, tmp_path / "plain")
+    code, out, _ = ask(*sides, "--reference", f"folder:{tmp_path / 'plain'}", "--image-size", "8")
+    assert code == 0
+    assert json.loads(out)["fid"] == pytest.approx(0, abs=1e-6)
+
+
 def test_bad_sets_get_one_line_each(
     ask: Ask, digits_folders: tuple[Path, Path], tmp_path: Path
 ) -> None:

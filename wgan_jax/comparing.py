@@ -103,7 +103,9 @@ def open_side(text: str, options: Options) -> Side:
     if text == "digits" or text.startswith("tfds:"):
         name, _, split = text.rpartition("/") if "/" in text else (text, "", "train")
         return DataSettings(name=name, split=split)
-    path = expanded(text)
+    path = expanded(text.removeprefix("folder:"))
+    if path.is_dir() and options.image_size:
+        return DataSettings(name=f"folder:{path}")  # squares, as training makes them
     if path.is_dir():
         return from_folder(path)
     if path.suffix != ".npz":
@@ -139,6 +141,8 @@ def _encoded(side: Side, encoding: Encoding | None, shape: Shape) -> Statistics:
     assert shape is not None, "only statistics files do not say"
     if isinstance(side, DataSettings):
         dataset = load_images(side, shape[0])
+        for note in dataset.notes:
+            to_stderr(note)
         found = real_statistics(encoding, dataset, side, to_stderr)
         assert found is not None, "this command runs in one process"
         return found

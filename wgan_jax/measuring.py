@@ -58,7 +58,8 @@ class Options:
       protocol: input protocol of plain statistics files, `tf1` or `pytorch`.
       dtype: `float32` (default) or `bfloat16`.
       batch_size: images per batch; None: the run's `quality.batch_size`, for two sets 64.
-      image_size: size that datasets are brought to; 0: that of the pictures they are compared with.
+      image_size: side of the squares that datasets and folders are brought to, as in training; 0: a
+        folder's own size, a dataset's own or that of the pictures it is compared with.
     """
 
     encoder: str = ""

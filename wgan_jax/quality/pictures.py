@@ -52,7 +52,7 @@ def from_folder(folder: Path) -> Pictures:
         if (width, height) != size:
             raise UserError(
                 f"{folder} mixes sizes: {first.name} is {size[0]}x{size[1]}, {path.name} "
-                f"{width}x{height}. Resize them to one size first."
+                f"{width}x{height}. Give --image-size N for squares as in training, or resize them."
             )
     grey, clear = sum(seen.grey for seen in looks), sum(seen.clear for seen in looks)
     notes = []
