@@ -279,6 +279,10 @@ def test_a_run_is_measured_into_its_folder(ask: Ask, trained: Path) -> None:
     assert set(found) >= KEYS
     assert found["protocol"]["epoch"] == 2
     assert found["protocol"]["n_fake"] == 200
+    assert ask("evaluate", "--workdir", trained, "--checkpoint", 4, "--n", 100)[0] == 0
+    rows = [json.loads(line) for line in (trained / "quality.jsonl").read_text().splitlines()]
+    assert rows[0] == found
+    assert [row["protocol"]["epoch"] for row in rows] == [2, 4]
     with Image.open(trained / "quality.png") as picture:
         assert picture.size[0] >= 512
     assert "has no checkpoint" in refused(ask("evaluate", "--workdir", trained, "--checkpoint", 3))

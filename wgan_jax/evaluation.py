@@ -32,6 +32,7 @@ from wgan_jax.quality.statistics import Collector, Statistics, load
 from wgan_jax.quality.weights import WeightsAbsent
 
 BAR_AFTER = 2.0  # seconds of work before a progress bar shows
+ENOUGH = 1000  # samples for the variance of pixels, where nothing else is measured
 
 
 @dataclass(frozen=True)
@@ -125,10 +126,12 @@ class Evaluator:
         Args:
           state: arrays of the game; only read.
           epoch: epochs trained, for the record.
-          n: how many samples; 0: `quality.n`.
+          n: how many samples; 0: `quality.n`. Without features no more than `ENOUGH`.
           samples: also KID, precision and recall, which take seconds more.
         """
         n = n or self.game.settings.quality.n
+        if self._encoding is None:
+            n = min(n, ENOUGH)
         pixels, fake = self._generate(state, n)
         protocol = self._protocol(n) | {"epoch": epoch}
         found = hosts.by_first(lambda: asdict(self._compared(pixels, fake, protocol, samples)))

@@ -123,6 +123,21 @@ def make_folder(path: Path) -> None:
         raise no_room(path, error) from error
 
 
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a file, which begins one even where a crash cut the last line short.
+
+    Raises:
+      NotWritten: it cannot be.
+    """
+    try:
+        with path.open("ab+") as file:
+            file.seek(max(file.tell() - 1, 0))
+            torn = file.read() not in (b"", b"\n")
+            file.write(b"\n" * torn + line.encode() + b"\n")
+    except OSError as error:
+        raise no_room(path, error) from error
+
+
 @contextlib.contextmanager
 def locked(path: Path, *, patience: float = 0.0) -> Iterator[bool]:
     """Hold a file, made where it is not there, against other processes that ask for it so.

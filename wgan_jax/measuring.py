@@ -18,7 +18,7 @@ from wgan_jax.config import DataSettings
 from wgan_jax.data.dataset import Dataset, load
 from wgan_jax.errors import UserError
 from wgan_jax.evaluation import Evaluator, Quality
-from wgan_jax.files import if_writable, replace_bytes
+from wgan_jax.files import append_line, if_writable, replace_bytes
 from wgan_jax.gan.state import Stream, root_key
 from wgan_jax.quality.encoders import ENCODERS
 from wgan_jax.record import claim
@@ -93,6 +93,8 @@ def evaluate_run(
 ) -> Quality:
     """Measure a run's samples against its own data; writes `quality.json` and `quality.png`.
 
+    Every measurement of the run stays, a line of `quality.jsonl` each.
+
     A folder that cannot be written, another's say, costs these files and not the measurement.
 
     Args:
@@ -120,8 +122,10 @@ def evaluate_run(
     evaluator = Evaluator(game, dataset, to_stderr, dtype=options.dtype or "float32")
     found = evaluator.measure(state, epoch, n=n, samples=True)
     found = replace(found, protocol=found.protocol | {"checkpoint": checkpoint})
-    content = json.dumps(as_json(found), indent=2, ensure_ascii=False) + "\n"
+    row = as_json(found)
     with if_writable(to_stderr, "the measurement is printed alone"):
+        append_line(workdir / "quality.jsonl", json.dumps(row, ensure_ascii=False))
+        content = json.dumps(row, indent=2, ensure_ascii=False) + "\n"
         replace_bytes(workdir / "quality.json", content.encode())
     key = root_key(game.settings.seed)
     latents = game.latents(jax.random.fold_in(key, Stream.GRID), GRID)

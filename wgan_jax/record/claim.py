@@ -13,7 +13,7 @@ from typing import Any
 
 from wgan_jax.config import Settings, difference, resolve, to_dict
 from wgan_jax.errors import UserError
-from wgan_jax.files import as_object, has_locks, locked, no_room, replace_bytes
+from wgan_jax.files import append_line, as_object, has_locks, locked, replace_bytes
 from wgan_jax.history import parsed
 from wgan_jax.record.writers import to_json
 
@@ -234,14 +234,7 @@ def append_event(workdir: Path, event: str, epoch: int, **details: Any) -> None:
         "event": event,
         **details,
     }
-    path = workdir / "events.jsonl"
-    try:
-        with path.open("ab+") as file:
-            file.seek(max(file.tell() - 1, 0))
-            torn = file.read() not in (b"", b"\n")  # the line before was cut short by a crash
-            file.write(b"\n" * torn + to_json(line).encode() + b"\n")
-    except OSError as error:
-        raise no_room(path, error) from error
+    append_line(workdir / "events.jsonl", to_json(line))
 
 
 def events(workdir: Path) -> list[dict[str, Any]]:
