@@ -130,5 +130,5 @@ def _notes(run: Run) -> Iterator[str]:
     n = run.config.get("quality.n")
     if n and n < 2048 and "fid_score" in run.history and sections.encoder_of(run) == "inception":
         yield f"FID from {n:,} samples: below 2,048 the covariance is singular and FID biased up."
-    yield f"D, G and W-dist at the top are medians over the last {sections.LAST} epochs."
+    yield f"D, G and W-dist at the top are medians over the last {stability.WINDOW} epochs."
     yield "W-dist is the critic's estimate, up to its unknown slope."

@@ -27,13 +27,12 @@ from wgan_jax.record.panels import (
     MANY,
     QUIET,
     WARN,
-    WINDOW,
     curve,
     dress,
     finish,
     panels,
 )  # fmt: skip
-from wgan_jax.record.stability import median_filter
+from wgan_jax.record.stability import WINDOW, median_filter
 
 VERDICT_COLOURS = {"stable": GOOD, "unstable": WARN, "not judged": QUIET}
 COMPARED = (CRITIC, GENERATOR, GOOD, FAKE, BAD, QUIET)
@@ -114,7 +113,7 @@ def overlay(histories: Sequence[tuple[str, History]], path: Path, keys: Sequence
             axis.yaxis.set_major_formatter(PercentFormatter(1))
         for (name, history), colour in zip(histories, COMPARED, strict=False):
             epochs, values = history.measured(key)
-            smooth = median_filter(values, WINDOW) if len(values) > MANY else values
+            smooth = median_filter(values) if len(values) > MANY else values
             dot = "o" if len(values) <= 60 else ""
             style = {"color": colour, "marker": dot, "markersize": 4, "label": _plain(name)}
             curve(axis, epochs, smooth, **style)

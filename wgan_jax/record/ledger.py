@@ -24,7 +24,7 @@ from wgan_jax.errors import UserError
 from wgan_jax.files import absolute, locked, read_object, replace_bytes
 from wgan_jax.history import History
 from wgan_jax.record import pages
-from wgan_jax.record.stability import overall
+from wgan_jax.record.stability import at_the_end, overall
 from wgan_jax.record.writers import to_json
 
 SUMMARY, PAGE, TABLE = "summary.json", "EXPERIMENTS.md", "experiments.csv"
@@ -129,8 +129,8 @@ def _measured(history: History) -> dict[str, Any]:
     best = int(np.argmin(fid)) if len(fid) else None
     return {
         "done": int(history.epochs[-1]) + 1 if len(history) else 0,
-        "d_loss": _end(history, "d_loss"),
-        "g_loss": _end(history, "g_loss"),
+        "d_loss": at_the_end(history, "d_loss"),
+        "g_loss": at_the_end(history, "g_loss"),
         "fid": _last(history, "fid_score"),
         "best_fid": None if best is None else float(fid[best]),
         "best_fid_epoch": None if best is None else int(epochs[best]),
@@ -168,17 +168,6 @@ def _last(history: History, key: str) -> float | None:
     """The last value measured; None where there is none."""
     _, values = history.measured(key)
     return float(values[-1]) if len(values) else None
-
-
-def _end(history: History, key: str) -> float | None:
-    """The median over the last 101 epochs, one of which alone may lie anywhere.
-
-    A loss that blew up is told as it stands: NaN or infinite.
-    """
-    values = history.get(key)[-101:]
-    if key not in history or len(values) == 0:
-        return None
-    return float(np.median(values) if np.isfinite(values[-1]) else values[-1])
 
 
 def summaries(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:

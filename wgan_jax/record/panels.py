@@ -25,7 +25,6 @@ CRITIC, GENERATOR, REAL, FAKE = "#1f5fa8", "#d2691e", "#6a9fd4", "#8a6fc0"
 INK, QUIET, GRID = "#222831", "#6b7480", "#e6e9ed"
 GOOD, WARN, BAD = "#2f8a55", "#b8860b", "#c8453b"
 TONES = {"good": GOOD, "warn": WARN, "bad": BAD, "quiet": QUIET}
-WINDOW = 101  # of the running median, as in the WGAN authors' figures of W-dist
 STRETCHES = 2000  # of a long curve, several to a pixel
 MANY = 600  # epochs from which the running median is drawn over the single ones
 HALO = [withStroke(linewidth=2.5, foreground="white")]  # keeps words legible over curves
@@ -122,7 +121,7 @@ def _line(axis: Axes, history: History, key: str, colour: str, label: str | None
     epochs, values = epochs[np.isfinite(values)], values[np.isfinite(values)]
     if len(values) > MANY:
         curve(axis, epochs, values, color=colour, linewidth=0.5, alpha=0.3)
-        values = median_filter(values, WINDOW)
+        values = median_filter(values)
     if len(values):
         dot = "o" if len(values) <= 60 else ""
         style = {"color": colour, "linewidth": 1.5, "marker": dot, "markersize": 3.5}
@@ -186,8 +185,8 @@ def _wasserstein(axis: Axes, history: History) -> None:
     if len(values) == 0:
         return
     curve(axis, epochs, values, color=REAL, linewidth=0.6, alpha=0.55, label="every epoch")
-    smooth = median_filter(values, WINDOW)
-    window = window_for(len(values), WINDOW)
+    smooth = median_filter(values)
+    window = window_for(len(values))
     curve(axis, epochs, smooth, color=CRITIC, linewidth=1.8, label=f"median of {window}")
     _focus(axis, values)
 

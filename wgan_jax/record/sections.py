@@ -16,7 +16,6 @@ from wgan_jax.record.ledger import SETTINGS, cell
 from wgan_jax.record.pages import Row, Section, show
 from wgan_jax.record.workdir import Run
 
-LAST = 101  # epochs whose median stands for the end of a run
 EVENT_KEYS = ("time", "epoch", "event", "findings")  # shown apart, or in a section of their own
 
 
@@ -26,12 +25,9 @@ def facts(run: Run) -> Iterator[tuple[str, str]]:
     done = int(history.epochs[-1]) + 1
     yield "Epochs", f"{done:,}" if total in (None, done) else f"{done:,} of {total:,}"
     for key in ("d_loss", "g_loss", "wasserstein_distance"):
-        _, values = history.measured(key)
-        if len(values):  # one epoch alone may lie anywhere
-            yield (
-                f"{BY_KEY[key].symbol} (median)",
-                show(key, float(np.median(values[-LAST:]))),
-            )
+        value = stability.at_the_end(history, key)
+        if value is not None:
+            yield f"{BY_KEY[key].symbol} (median)", show(key, value)
     _, fid = history.measured("fid_score")
     if len(fid):
         yield f"Best FID{encoder_mark(run)}", show("fid_score", float(fid.min()))

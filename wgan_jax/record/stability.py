@@ -16,6 +16,7 @@ from wgan_jax.history import Floats, History
 
 # Shares of a run at which its phases end: they scale with its length.
 PHASES = (("warm-up", 0.02), ("early", 0.20), ("mid", 0.50), ("late", 0.80), ("final", 1.00))
+WINDOW = 101  # epochs of a running median, as in the WGAN authors' figures of W-dist
 EDGE = 0.05  # share of a phase whose median stands for its start, and for its end
 
 
@@ -102,6 +103,17 @@ def score(found: list[Indicator]) -> tuple[int, int]:
     return sum(bool(indicator.passed) for indicator in measured), len(measured)
 
 
+def at_the_end(history: History, key: str) -> float | None:
+    """The median of a key over the last epochs, one of which alone may lie anywhere.
+
+    What blew up is told as it stands, NaN or infinite; None where nothing was measured.
+    """
+    values = history.get(key)[-WINDOW:]
+    if key not in history or not len(values):
+        return None
+    return float(np.median(values) if np.isfinite(values[-1]) else values[-1])
+
+
 def _after(history: History, key: str, phase: str) -> Floats:
     """What was measured of a key after a phase; "late": in the last fifth."""
     values = history.get(key)[round(dict(PHASES)[phase] * len(history)) :]
@@ -175,7 +187,7 @@ def _wasserstein(history: History) -> Indicator:
     late = _after(history, "wasserstein_distance", "late")
     if len(late) == 0 or not np.isfinite(late).all():
         return _unmeasured("Wasserstein distance", rule, late, meaning)
-    smooth = median_filter(late, 101)
+    smooth = median_filter(late)
     middle = float(np.median(smooth))
     low, high = np.percentile(smooth, [5, 95])
     spread = float(high - low) / abs(middle) if middle else float("inf")
@@ -199,7 +211,7 @@ RULES: tuple[Callable[[History], Indicator], ...] = (
 )
 
 
-def median_filter(values: Floats, window: int) -> Floats:
+def median_filter(values: Floats, window: int = WINDOW) -> Floats:
     """Median over a centred window, as the WGAN authors plot W-dist (window 101); [n] -> [n].
 
     Windows at the ends are filled up with their mirror image. A window of more than a fifth of
@@ -213,7 +225,7 @@ def median_filter(values: Floats, window: int) -> Floats:
     return np.asarray(ndimage.median_filter(values, window, mode="mirror"))
 
 
-def window_for(n: int, window: int = 101) -> int:
+def window_for(n: int, window: int = WINDOW) -> int:
     """The window used for `n` values: odd, at most a fifth of them."""
     return min(window, max(1, (n // 5 - 1) | 1))
 
