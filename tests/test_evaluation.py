@@ -7,6 +7,7 @@ import functools
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from wgan_jax import keys
+from wgan_jax import evaluation, keys
 from wgan_jax.config import DataSettings, resolve
 from wgan_jax.data.dataset import Dataset, load
 from wgan_jax.errors import UserError
@@ -98,6 +99,37 @@ def test_the_protocol_names_what_chose_the_real_images_and_nothing_else(
     protocol = Evaluator(game, dataset, silent).measure(state, 0, n=64).protocol
     assert {key: protocol[key] for key in ("split", "classes") if key in protocol} == chosen
     assert protocol["real"] == source
+
+
+@pytest.mark.parametrize(
+    ("patience", "terminal", "told"),
+    [(0.0, False, ["Measuring 1,000 samples ..."]), (0.0, True, []), (60.0, False, [])],
+)
+def test_measuring_that_takes_long_is_told_once_where_no_bar_shows(
+    tiny: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    patience: float,
+    terminal: bool,
+    told: list[str],
+) -> None:
+    said: list[str] = []
+    heard = threading.Event()
+
+    def say(line: str) -> None:
+        said.append(line)
+        heard.set()
+
+    def work() -> None:
+        heard.wait(10 if told else 0.1)
+
+    game, state, dataset = game_of(tiny, encoder="none", batch_size=1000)
+    evaluator = Evaluator(game, dataset, say, between=work)
+    said.clear()
+    heard.clear()
+    monkeypatch.setattr(evaluation, "TOLD_AFTER", patience)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal, raising=False)
+    evaluator.measure(state, 0, n=1000)
+    assert said == told
 
 
 def test_measuring_leaves_the_state_as_it_was(tiny: dict[str, Any]) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +20,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from wgan_jax import devices, hosts
-from wgan_jax.backend import RANDOM_BITS, compiler_options
+from wgan_jax.backend import RANDOM_BITS, compiler_options, waiting
 from wgan_jax.config import DataSettings, encoder_of
 from wgan_jax.data.dataset import Dataset
 from wgan_jax.data.digits import read_labelled
@@ -33,6 +35,7 @@ from wgan_jax.quality.weights import WeightsAbsent
 
 BAR_AFTER = 2.0  # seconds of work before a progress bar shows
 ENOUGH = 1000  # samples for the variance of pixels, where nothing else is measured
+TOLD_AFTER = 5.0  # seconds of measuring before a line tells of it, where no bar can show
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ class Evaluator:
         dtype: of the encoder's arithmetic, float32 or bfloat16.
         between: called before each batch, also of the real images; what it raises ends the work.
         """
-        self.game, self._between = game, between
+        self.game, self._say, self._between = game, say, between
         self.encoder, self.note = encoder_of(game.settings), ""
         self._encoding: Encoding | None = None
         self._real: Statistics | None = None
@@ -132,10 +135,17 @@ class Evaluator:
         n = n or self.game.settings.quality.n
         if self._encoding is None:
             n = min(n, ENOUGH)
-        pixels, fake = self._generate(state, n)
-        protocol = self._protocol(n) | {"epoch": epoch}
-        found = hosts.by_first(lambda: asdict(self._compared(pixels, fake, protocol, samples)))
+        with self._told(n):
+            pixels, fake = self._generate(state, n)
+            protocol = self._protocol(n) | {"epoch": epoch}
+            found = hosts.by_first(lambda: asdict(self._compared(pixels, fake, protocol, samples)))
         return Quality(**found | {"caveats": tuple(found["caveats"])})
+
+    def _told(self, n: int) -> AbstractContextManager[None]:
+        """Tells of measuring that takes long where there is no terminal, and so no bar."""
+        if sys.stderr.isatty():
+            return nullcontext()
+        return waiting(self._say, f"Measuring {n:,} samples ...", TOLD_AFTER)
 
     def _compared(
         self,
