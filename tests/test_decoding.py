@@ -68,3 +68,14 @@ def test_a_look_tells_the_size_that_is_decoded(tmp_path: Path, kind: str, turned
     assert decoding.look(tmp_path / f"x.{kind}").size == (
         decoding.decode(tmp_path / f"x.{kind}").size
     )
+
+
+def test_links_are_followed_but_to_no_folder_around_the_pictures(tmp_path: Path) -> None:
+    for name in ("near/in/a", "near/private/b", "far/off/c", "far/d"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    root = tmp_path / "near" / "in"
+    (root / "loop").symlink_to("..")
+    (root / "far").symlink_to(tmp_path / "far" / "off")
+    (tmp_path / "far" / "off" / "up").symlink_to("..")
+    assert decoding.find(root) == ["a", "far/c"]

@@ -35,17 +35,22 @@ class Look:
 def find(root: Path) -> list[str]:
     """All files under a folder but for hidden ones, as paths from there, sorted folder by folder.
 
-    Links are followed, but into no folder that one is in already.
+    Links are followed, but into no folder that one is in already, be it outside of the root.
     """
     found = []
-    around = {str(root): {os.path.realpath(root)}}
+    around = {str(root): _around(os.path.realpath(root))}
     for place, folders, names in os.walk(root, followlinks=True):
         inside = around.pop(place)
         there = {name: os.path.realpath(os.path.join(place, name)) for name in folders}
         folders[:] = [name for name in folders if _is_meant(name) and there[name] not in inside]
-        around |= {os.path.join(place, name): inside | {there[name]} for name in folders}
+        around |= {os.path.join(place, name): inside | _around(there[name]) for name in folders}
         found += [os.path.relpath(os.path.join(place, n), root) for n in names if _is_meant(n)]
     return sorted(found, key=lambda name: name.split(os.sep))
+
+
+def _around(folder: str) -> set[str]:
+    """A folder and all that it lies in, by its real path."""
+    return {folder, *map(str, Path(folder).parents)}
 
 
 def is_picture(name: str) -> bool:
