@@ -17,7 +17,7 @@ import pytest
 
 import run
 from tests import bad_things
-from wgan_jax.errors import UserError, first_line, kind_and_line, one_line
+from wgan_jax.errors import UserError, first_line, kind_and_line, one_line, shorten
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # orbax's event loops
 
@@ -148,6 +148,15 @@ def test_a_line_keeps_both_ends_of_what_is_long():
     assert line.startswith("/first/")
     assert line.endswith("/last.csv is empty: give another.")
     assert str(UserError("\x1b[31mred\n")) == "\\x1b[31mred"
+
+
+def test_names_are_listed_whole_as_far_as_they_fit_and_the_rest_is_counted():
+    names = ["fid_score", "d_loss", "g_loss"]
+    assert shorten(names) == "fid_score, d_loss, g_loss"
+    assert shorten(names, 24) == "fid_score and 2 more"
+    assert shorten([*names, "lr"], 28) == "fid_score, d_loss and 2 more"
+    assert shorten(["x" * 50], 10) == "xxxxxxxxx…"
+    assert shorten([]) == "none"
 
 
 def test_an_error_is_told_by_its_first_line_or_else_its_kind():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 LIMIT = 192  # characters of a line; with the "run.py: " before it, 200
 _WHOLE = 32  # characters of a word, a path say, that are shown whatever its length
 
@@ -65,6 +67,21 @@ def one_line(text: str) -> str:
         keep = max(_WHOLE, len(longest) - (len(line) - LIMIT)) - 1
         line = line.replace(longest, f"{longest[: keep // 2]}…{longest[keep // 2 - keep :]}")
     return line
+
+
+def shorten(names: Iterable[str], room: int = 90) -> str:
+    """Names in one line of at most `room` characters: all, or the first and how many more.
+
+    Only a first name that is longer than that is cut itself.
+    """
+    line, *others = shown = list(map(printable, names)) or ["none"]
+    if len(whole := ", ".join(shown)) <= room:
+        return whole
+    left = room - (len(f" and {len(others)} more") if others else 0)
+    line = line if len(line) <= left else line[: left - 1] + "…"
+    while others and len(line) + 2 + len(others[0]) <= left:
+        line += f", {others.pop(0)}"
+    return f"{line} and {len(others)} more" if others else line
 
 
 def first_line(error: BaseException, most: int = 120) -> str:

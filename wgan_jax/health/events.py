@@ -18,7 +18,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import IO, Any
 
-from wgan_jax.health.names import shorten
+from wgan_jax.errors import shorten
 from wgan_jax.health.tables import Table, of_rows
 
 _STEP = "step"

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from wgan_jax.errors import UserError
-from wgan_jax.health.names import guess, measures, shorten
+from wgan_jax.errors import UserError, shorten
+from wgan_jax.health.names import guess, measures
 
 _DEEPEST = 2  # levels of nesting that are looked into
 

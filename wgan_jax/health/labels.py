@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wgan_jax.errors import UserError
-from wgan_jax.health.names import COARSE, OF_SAMPLES, shorten
+from wgan_jax.errors import UserError, shorten
+from wgan_jax.health.names import COARSE, OF_SAMPLES
 
 if TYPE_CHECKING:
     from wgan_jax.health.tables import Table

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache, partial
 
-from wgan_jax.errors import UserError, printable
+from wgan_jax.errors import UserError, shorten
 from wgan_jax.health.past import KEYS, LOSSES
 from wgan_jax.keys import BY_KEY, EXTRA_KEYS
 
@@ -239,9 +239,3 @@ def parse_map(text: str) -> dict[str, str]:
             raise UserError(f"--map knows no {key!r}.{hint}")
         given[key] = column
     return given
-
-
-def shorten(names: Iterable[str], room: int = 90) -> str:
-    """Names in one line of at most `room` characters."""
-    line = ", ".join(map(printable, names)) or "none"
-    return line if len(line) <= room else line[: room - 3] + "..."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from wgan_jax.health.names import shorten
+from wgan_jax.errors import shorten
 from wgan_jax.health.series import Ints
 
 _FEW = 0.1  # share of the rows that go back: more are rows out of order,

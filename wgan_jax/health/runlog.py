@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from wgan_jax.errors import UserError
+from wgan_jax.errors import UserError, shorten
 from wgan_jax.files import as_object
 from wgan_jax.health import events, tables
 from wgan_jax.health.labels import of_one_run
-from wgan_jax.health.names import COARSE, OF_SAMPLES, have_gradient_penalty, shorten, unread
+from wgan_jax.health.names import COARSE, OF_SAMPLES, have_gradient_penalty, unread
 from wgan_jax.health.past import LOSSES
 from wgan_jax.health.rows import differs, in_order
 from wgan_jax.health.series import Floats
