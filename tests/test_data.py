@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pickle
+import re
 import subprocess
 import sys
 import time
@@ -173,7 +174,20 @@ def test_one_unreadable_picture_in_a_hundred_is_left_out_and_named(tmp_path):
     (tmp_path / "cut.png").write_bytes((tmp_path / "000.png").read_bytes()[:40])
     says = refusal(DataSettings(name=f"folder:{tmp_path}"))
     assert "2 of 102 pictures cannot be read" in says
-    assert "bad.png" in says
+    assert "bad.png (cannot identify image file), cut.png. Mend or remove them." in says
+
+
+def test_a_refusal_names_as_many_unreadable_pictures_as_fit_in_its_line(tmp_path):
+    place = tmp_path / "a" / ("long_path_" * 10)
+    place.mkdir(parents=True)
+    for i in range(40):
+        (place / f"{i:03}.png").write_bytes(b"this is no picture")
+    says = refusal(DataSettings(name=f"folder:{place}"))
+    named = re.search(r": 000\.png \([^)]+\)((?:, \d+\.png)+) and (\d+) more\. Mend", says)
+    assert named
+    others = named[1].count(".png")
+    assert others >= 3
+    assert others + int(named[2]) == 39
 
 
 def test_what_else_lies_in_a_folder_is_no_picture_of_it(pictures):

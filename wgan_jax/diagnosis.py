@@ -11,9 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from wgan_jax.errors import UserError, printable
+from wgan_jax.errors import UserError, printable, shorten
 from wgan_jax.health.judge import NOT_JUDGED, Verdict, judge, word
-from wgan_jax.health.names import shorten
 from wgan_jax.health.runlog import OBJECTIVES, SUFFIXES, RunLog, is_run, read
 from wgan_jax.health.windows import COUNT, FINE, LEAST, LEAST_SCORES, PLAIN
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,10 +13,11 @@ from PIL import Image
 
 from wgan_jax import decoding
 from wgan_jax.data.sources import Images, digest, edges, in_threads
-from wgan_jax.errors import UserError, first_line
+from wgan_jax.errors import LIMIT, UserError, first_line, shorten
 
 _NOT_READ = (".gif", ".tif", ".tiff", ".avif", ".heic")  # many pictures in one, other depths
 _BAD_SHARE = 0.01  # more unreadable files than this stop the run
+_LEAST_NAMES = 80  # characters for the names of those; a longer path of their folder is cut
 _EDGE = 4096  # bytes read of a file's beginning and end to know it again
 _JPEG = b"\xff\xd8\xff"
 
@@ -42,7 +43,10 @@ class Pictures:
     def __getitem__(self, index: int, /) -> Images:
         image = _decode(self.root / self.names[index], self.size)
         if isinstance(image, str):
-            raise UserError(f"{image} cannot be read: restore it, then run the command again.")
+            raise UserError(
+                f"{self.root / self.names[index]} ({image}) cannot be read: restore it, then run "
+                "the command again."
+            )
         return image
 
 
@@ -53,14 +57,14 @@ class Found:
     Attributes:
       pictures: those that can be read, as far as their beginning and end show.
       digest: 32 hex digits that change with a picture's name, length, beginning or end.
-      broken: one line on each that cannot be read.
+      broken: name -> why it cannot be read.
       others: one line on each kind of picture that is not read.
       clear: how many of those that can have an alpha channel.
     """
 
     pictures: Pictures
     digest: str
-    broken: tuple[str, ...]
+    broken: Mapping[str, str]
     others: tuple[str, ...]
     clear: int
 
@@ -75,7 +79,10 @@ class Found:
         if self.clear:
             some = f"{self.clear} of {n} pictures have an alpha channel"
             notes.append(f"{some}: what is transparent is white")
-        return (*notes, *_left_out(self.broken, n + len(self.broken)))
+        if self.broken:
+            notes.append(f"{len(self.broken)} of {n + len(self.broken):,} pictures cannot be read")
+        root = self.pictures.root
+        return (*notes, *(f"left out: {root / name} ({why})" for name, why in self.broken.items()))
 
 
 def survey(root: Path, classes: tuple[str, ...], size: int) -> Found:
@@ -97,18 +104,18 @@ def survey(root: Path, classes: tuple[str, ...], size: int) -> Found:
     if not names:
         where = f"its subfolders {', '.join(classes)}" if classes else "it"
         raise UserError(f"{root} has no picture in {where}: it needs {decoding.KINDS} files.")
-    marks, kept, broken, clear = [], [], [], 0
+    marks, kept, broken, clear = [], [], dict[str, str](), 0
     for name, seen in zip(names, in_threads(lambda n: _look(root / n, size), names), strict=True):
         if isinstance(seen, str):
-            broken.append(seen)
+            broken[name] = seen
         else:
             marks.append(seen[0])
             kept.append(name)
             clear += seen[1]
-    _refuse_too_many(broken, len(names))
+    _refuse_too_many(root, broken, len(names))
     content = digest(size, *(part for pair in zip(kept, marks, strict=True) for part in pair))
     pictures = Pictures(root, tuple(kept), size)
-    return Found(pictures, content, tuple(broken), _not_read(files), clear)
+    return Found(pictures, content, broken, _not_read(files), clear)
 
 
 def read(found: Found) -> tuple[Images, tuple[str, ...]]:
@@ -122,16 +129,16 @@ def read(found: Found) -> tuple[Images, tuple[str, ...]]:
     """
     pictures = found.pictures
     images = np.empty(pictures.shape, np.uint8)
-    count, broken = 0, list(found.broken)
-    paths = (pictures.root / name for name in pictures.names)
-    for image in in_threads(lambda path: _decode(path, pictures.size), paths):
+    count, broken, names = 0, dict(found.broken), pictures.names
+    decoded = in_threads(lambda name: _decode(pictures.root / name, pictures.size), names)
+    for name, image in zip(names, decoded, strict=True):
         if isinstance(image, str):
-            broken.append(image)
+            broken[name] = image
         else:
             images[count] = image
             count += 1
-    _refuse_too_many(broken, len(images) + len(found.broken))
-    return images[:count], replace(found, broken=tuple(broken)).notes
+    _refuse_too_many(pictures.root, broken, len(images) + len(found.broken))
+    return images[:count], replace(found, broken=broken).notes
 
 
 def squared(picture: Image.Image, size: int) -> Image.Image:
@@ -161,25 +168,21 @@ def _not_read(files: list[str]) -> tuple[str, ...]:
     return tuple(f"{kinds[kind]:,} {kind} files are not read" for kind in _NOT_READ if kinds[kind])
 
 
-def _left_out(broken: Sequence[str], n: int) -> tuple[str, ...]:
-    """How many of n pictures cannot be read, and each by name."""
-    if not broken:
-        return ()
-    return (f"{len(broken)} of {n:,} pictures cannot be read", *(f"left out: {b}" for b in broken))
-
-
-def _refuse_too_many(broken: list[str], n: int) -> None:
-    if len(broken) > _BAD_SHARE * n:
-        raise UserError(
-            f"{len(broken)} of {n} pictures cannot be read (1 % may), the first: "
-            f"{broken[0]}. Mend or remove them."
-        )
+def _refuse_too_many(root: Path, broken: Mapping[str, str], n: int) -> None:
+    """Refuse more broken ones of n pictures than may be, with as many names as fit in a line."""
+    if len(broken) <= _BAD_SHARE * n:
+        return
+    first, *others = broken
+    head = f"{len(broken)} of {n} pictures cannot be read (1 % may) in {root}: "
+    tail = ". Mend or remove them."
+    room = max(LIMIT - len(head + tail), _LEAST_NAMES)
+    raise UserError(head + shorten([f"{first} ({broken[first]})", *others], room) + tail)
 
 
 def _look(path: Path, size: int) -> tuple[bytes, bool] | str:
     """What a picture is known again by, and whether it has an alpha channel.
 
-    Or, if it cannot be read, one line that says why not.
+    Or, if it cannot be read, why not.
 
     Most damage is a file that is cut short, or no picture at all: what does not begin and end as
     its kind does is decoded, to see.
@@ -206,7 +209,7 @@ def _looks_whole(length: int, head: bytes, tail: bytes) -> bool:
 
 
 def _decode(path: Path, size: int) -> Images | str:
-    """The picture, or one line that says why not: one bad file among thousands is no failure."""
+    """The picture, or why it cannot be read: one bad file among thousands is no failure."""
     try:
         return np.asarray(squared(decoding.decode(path), size))
     except decoding.ERRORS as error:
@@ -214,4 +217,5 @@ def _decode(path: Path, size: int) -> Images | str:
 
 
 def _reason(path: Path, error: Exception) -> str:
-    return f"{path} ({first_line(error, 60)})"
+    """Why, in at most 60 characters; without the path, which stands beside it."""
+    return first_line(error, 120 + len(str(path))).partition(repr(str(path)))[0].rstrip(": ")[:60]
