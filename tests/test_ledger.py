@@ -318,15 +318,55 @@ def show(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 
 def test_the_table_on_the_terminal_is_80_columns_wide_and_sorted(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     for name, encoder in (("b_run_with_a_very_long_name", "inception"), ("a", "digits")):
         summarise(tmp_path / name, encoder=encoder)
     lines = show(capsys, "--runs", str(tmp_path), "--sort", "run").splitlines()
     assert max(map(len, lines[:-1])) <= 80
-    assert [line.split()[0] for line in lines[2:4]] == ["a", "b_run_with_…"]
+    assert [line.split()[0] for line in lines[2:4]] == ["a", "b_…long_name"]
     assert "do not compare with Inception's" in lines[-1]
     assert "critic_lr" in show(capsys, "--runs", str(tmp_path), "--sort", "critic_lr")
+
+
+@pytest.mark.parametrize(
+    ("width", "names"),
+    [
+        ("80", ["ba…28_seed_0", "ba…28_seed_1", "ba…64_seed_0"]),
+        ("83", ["ba…h_128_seed_0", "ba…h_128_seed_1", "batch_64_seed_0"]),
+        ("140", ["batch_128_seed_0", "batch_128_seed_1", "batch_64_seed_0"]),
+    ],
+)
+def test_the_runs_of_a_grid_are_told_apart_and_whole_where_there_is_room(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    width: str,
+    names: list[str],
+) -> None:
+    monkeypatch.setenv("COLUMNS", width)
+    for name in ("batch_128_seed_0", "batch_128_seed_1", "batch_64_seed_0"):
+        summarise(tmp_path / name)
+    lines = show(capsys, "--runs", str(tmp_path), "--sort", "run").splitlines()
+    assert [line.split()[0] for line in lines[2:]] == names
+    assert max(map(len, lines)) <= int(width)
+
+
+def test_folders_with_runs_of_their_own_are_named_with_the_command_that_shows_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    summarise(tmp_path / "runs" / "triage_b" / "batch_64_seed_0")
+    assert command_line.main(["log"]) == 2
+    assert "with --runs, e.g. --runs runs/triage_b." in capsys.readouterr().err
+    summarise(tmp_path / "runs" / "alone")
+    said = "More runs in triage_b: python run.py log --runs runs/triage_b"
+    assert show(capsys).splitlines()[3:] == [said]
+    summarise(tmp_path / "runs" / "triage a" / "batch_64_seed_0")
+    said = "More runs in triage a, triage_b: python run.py log --runs 'runs/triage a'"
+    assert show(capsys).splitlines()[3:] == [said]
+    assert "More" not in show(capsys, "--runs", "runs/triage_b")
 
 
 def test_the_table_on_the_terminal_says_what_is_done_and_what_is_not_finished(

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import difflib
+import shlex
+import shutil
 import textwrap
 from pathlib import Path
 from typing import Any
 
-from wgan_jax.errors import UserError, printable
+from wgan_jax.errors import UserError, printable, shorten
 from wgan_jax.record import ledger
 from wgan_jax.record.workdir import read
 
-# Column -> (heading, width, kept to the right): 80 columns with the spaces between.
+WIDTH = 80
+# Column -> (heading, width, kept to the right): `WIDTH` with the spaces between.
 SHOWN = {
     "run": ("Run", 12, False),
     "date": ("Date", 10, False),
@@ -30,13 +33,16 @@ CURVES = (
 
 
 def show(folder: Path, sort: str = "date", reverse: bool = False) -> str:
-    """The log of a folder of runs as a table of 80 columns, sorted by any column of the CSV."""
+    """The log of a folder of runs as a table, sorted by any column of the CSV.
+
+    It has 80 columns, or more for longer names of runs where the terminal has them.
+    """
     if sort not in ledger.COLUMNS:
         near = difflib.get_close_matches(sort, ledger.COLUMNS, n=1)
         hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(ledger.COLUMNS)}."
         raise UserError(f"no column {sort!r} to sort by. {hint}")
     rows, damaged = _rows(folder)
-    columns = dict(SHOWN)
+    columns = SHOWN | {"run": ("Run", _run_width(rows), False)}
     if sort not in columns:  # shown in the date's place
         columns = {sort if name == "date" else name: head for name, head in columns.items()}
         columns[sort] = (sort, 10, False)
@@ -53,7 +59,23 @@ def show(folder: Path, sort: str = "date", reverse: bool = False) -> str:
         lines.append(f"FID and IS by {', '.join(others)} do not compare with Inception's.")
     named = map(printable, damaged)
     lines += [f"{name}: its {ledger.SUMMARY} is damaged and was left out." for name in named]
+    if deeper := _folders_of_runs(folder):
+        command = f"python run.py log --runs {shlex.quote(str(deeper[0]))}"
+        names = shorten(path.name for path in deeper)
+        lines.append(f"More runs in {names}: {printable(command)}")
     return "\n".join(lines)
+
+
+def _run_width(rows: list[dict[str, Any]]) -> int:
+    """Of the column Run: the longest name's, as far as the terminal has room for it."""
+    least = SHOWN["run"][1]
+    longest = max((len(printable(row["run"])) for row in rows), default=0)
+    return max(least, min(longest, least + shutil.get_terminal_size().columns - WIDTH))
+
+
+def _folders_of_runs(folder: Path) -> list[Path]:
+    """Folders in this one that hold runs of their own, as a grid's does."""
+    return sorted({path.parents[1] for path in folder.glob(f"*/*/{ledger.SUMMARY}")})
 
 
 def _standing(row: dict[str, Any]) -> str:
@@ -67,7 +89,10 @@ def _standing(row: dict[str, Any]) -> str:
 def _rows(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
     rows, damaged = ledger.summaries(folder)
     if not rows and not damaged:
-        raise UserError(f"no runs in {folder}: give the folder that holds workdirs with --runs.")
+        example = "".join(f", e.g. --runs {path}" for path in _folders_of_runs(folder)[:1])
+        raise UserError(
+            f"no runs in {folder}: give the folder that holds workdirs with --runs{example}."
+        )
     return rows, damaged
 
 
@@ -75,8 +100,10 @@ def _line(cells: dict[str, str], columns: dict[str, tuple[str, int, bool]]) -> s
     parts = []
     for name, (_, width, right) in columns.items():
         cell = printable(cells[name])
-        text = cell if len(cell) <= width else cell[: width - 1] + "…"
-        parts.append(text.rjust(width) if right else text.ljust(width))
+        if len(cell) > width:  # the names of a grid's runs differ at their ends
+            head = width // 6 if name == "run" else width - 1
+            cell = cell[:head] + "…" + cell[len(cell) - (width - 1 - head) :]
+        parts.append(cell.rjust(width) if right else cell.ljust(width))
     return " ".join(parts)
 
 
