@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -125,6 +126,18 @@ def test_a_folder_is_a_table_and_what_is_no_log_is_named_on_stderr(
     assert "index.csv has no column for d_loss" in err
 
 
+def test_the_experiment_log_and_a_grids_conclusion_are_no_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_csv(tmp_path / "mine.csv", healthy_hinge())
+    for name in ("experiments.csv", "triage.json"):
+        (tmp_path / name).write_text("run,d_loss\na,1.0\nb,2.0\n")
+    assert run.main(["diagnose", str(tmp_path)]) == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines()[-1].startswith("1 runs: ")
+    assert err == ""
+
+
 def test_a_folder_as_json_is_one_line_a_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -230,6 +243,23 @@ def test_only_what_has_a_number_is_called_measured(
     assert run.main(["diagnose", str(write_csv(tmp_path / "mine.csv", columns))]) == 0
     said = " ".join(" ".join(lines_of(capsys)).split())
     assert "measured: d_loss, g_loss note:" in said
+
+
+def test_of_many_columns_those_of_samples_are_named_and_the_rest_is_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    columns = healthy_hinge(200)
+    names = ("d_loss_real", "d_loss_fake", "critic_grad_norm", "generator_grad_norm", "dg_ratio")
+    weights = ("critic_weight_std", "clip_ratio", "wasserstein_distance")
+    columns |= dict.fromkeys((*names, *weights, "fid_score", "pixel_variance"), np.ones(200))
+    assert run.main(["diagnose", str(write_csv(tmp_path / "mine.csv", columns))]) == 0
+    said = " ".join(" ".join(lines_of(capsys)).split())
+    found = re.search(r"measured: (fid_score, [\w, ]+) and (\d+) more", said)
+    assert found
+    listed, more = found[1].split(", "), found[2]
+    assert listed[1] == "pixel_variance"
+    assert set(listed) < set(columns)
+    assert len(listed) + int(more) == 12
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,13 @@ import numpy as np
 
 from wgan_jax.errors import UserError, printable, shorten
 from wgan_jax.health.judge import NOT_JUDGED, Verdict, judge, word
+from wgan_jax.health.names import OF_SAMPLES
 from wgan_jax.health.runlog import OBJECTIVES, SUFFIXES, RunLog, is_run, read
 from wgan_jax.health.windows import COUNT, FINE, LEAST, LEAST_SCORES, PLAIN
+from wgan_jax.record import ledger
 
 WIDTH = 80
+BESIDE_RUNS = (ledger.TABLE, ledger.CONCLUSION)  # tables of our own, and no run's log
 
 
 def diagnose(
@@ -90,7 +93,8 @@ def _examine_all(
 ) -> Iterator[tuple[RunLog, Verdict]]:
     """Logs and run folders directly in a folder; what is none is named on stderr."""
     for path in sorted(folder.iterdir()):
-        if not (is_run(path) if path.is_dir() else path.suffix.lower() in SUFFIXES):
+        is_log = path.suffix.lower() in SUFFIXES and path.name not in BESIDE_RUNS
+        if not (is_run(path) if path.is_dir() else is_log):
             continue
         try:
             log = _up_to(until, read(path, columns=columns, objective=objective))
@@ -124,7 +128,8 @@ def as_text(log: RunLog, verdict: Verdict) -> str:
     """The diagnosis of one run, for people."""
     history = log.history
     keys = filter(lambda key: np.isfinite(history[key]).any(), history.keys())
-    measured = (_with_its_column(key, log.columns.get(key, key)) for key in keys)
+    ordered = sorted(keys, key=lambda key: key not in OF_SAMPLES)  # what decides most comes first
+    measured = (_with_its_column(key, log.columns.get(key, key)) for key in ordered)
     objective = log.objective or "unknown"
     guessed = " (guessed)" if log.guessed and log.objective else ""
     since = f" since {log.unit} {verdict.onset_epoch}" if verdict.findings else ""

@@ -23,7 +23,7 @@ from wgan_jax.health import runlog
 from wgan_jax.health.conclusion import Conclusion, Outcome, conclude, scaled_rate
 from wgan_jax.health.judge import NOT_JUDGED
 from wgan_jax.health.windows import LEAST
-from wgan_jax.record import claim
+from wgan_jax.record import claim, ledger
 from wgan_jax.side_by_side import log_of, side_by_side
 
 Trainer = Callable[[Settings, Path], object]
@@ -60,7 +60,7 @@ def triage(
     say(text)
     said = json.dumps(dataclasses.asdict(conclusion), indent=1)
     replace_bytes(plan.out / "triage.txt", f"{text}\n".encode())
-    replace_bytes(plan.out / "triage.json", f"{said}\n".encode())
+    replace_bytes(plan.out / ledger.CONCLUSION, f"{said}\n".encode())
     if missing:
         raise UserError(
             f"{missing} of {len(outcomes)} runs did not come to their end: their lines say why. "

@@ -28,6 +28,7 @@ from wgan_jax.record.stability import at_the_end, overall
 from wgan_jax.record.writers import to_json
 
 SUMMARY, PAGE, TABLE = "summary.json", "EXPERIMENTS.md", "experiments.csv"
+CONCLUSION = "triage.json"  # lies beside the runs of a grid
 PATIENCE = 3.0  # seconds to wait for another process that writes the same
 RENDER_EVERY = 30.0  # seconds between two renderings for runs that are not at their end
 MARKS = {
