@@ -112,8 +112,9 @@ def show_fields() -> None:
 DIAGNOSE_EXAMPLES = """\
 examples:
   python run.py diagnose losses.csv
-  python run.py diagnose runs/Nov26_12-00-00_host    # where PyTorch's SummaryWriter wrote
-  python run.py diagnose log.jsonl --map d_loss=loss/D,g_loss=loss/G --objective hinge
+  python run.py diagnose runs/Nov26_12-00-00_host    # PyTorch's SummaryWriter
+  python run.py diagnose log.jsonl --map d_loss=loss/D,g_loss=loss/G
+  python run.py diagnose log.jsonl --objective hinge
   python run.py diagnose runs/ --until 5000
   python run.py diagnose runs/ --json
 
@@ -145,7 +146,7 @@ def diagnose(argv: Sequence[str]) -> None:
 REPORT_EXAMPLES = """\
   python run.py report --workdir runs/digits_wgan
 
-Works on a run that is finished, stopped or still training, from its files alone.
+Works on a run that is finished, stopped or still training, from its files.
 """
 
 
@@ -192,12 +193,13 @@ def log(argv: Sequence[str]) -> None:
 
 WEIGHTS_EXAMPLES = """\
 examples:
-  python run.py weights                              the public file, once (96 MB)
-  python run.py weights --url https://mirror/dir/    from a mirror (or $WGAN_JAX_WEIGHTS_URL)
+  python run.py weights                            the public file, once (96 MB)
+  python run.py weights --url https://mirror/dir/  or $WGAN_JAX_WEIGHTS_URL
   python run.py weights --from-file pt_inception-2015-12-05-6726825d.pth
   python run.py weights --from-file mine.pth --sha256 DIGEST --name mine
 
-Weights are kept in $WGAN_JAX_CACHE, else in the user's cache directory, with their SHA-256.
+Weights are kept in $WGAN_JAX_CACHE, else in the user's cache directory, with
+their SHA-256.
 """
 
 
@@ -224,11 +226,12 @@ EVALUATE_EXAMPLES = """\
 examples:
   python run.py evaluate --workdir runs/cifar_wgan --checkpoint best --n 50000
   python run.py evaluate --images samples/ --reference photographs/
-  python run.py evaluate --images samples.npz --reference tfds:cifar10/train --json
-  python run.py evaluate --images samples/ --reference stats.npz --protocol pytorch
+  python run.py evaluate --images a.npz --reference tfds:cifar10/train --json
+  python run.py evaluate --images a/ --reference stats.npz --protocol pytorch
 
-A set is a folder of pictures, an .npz of uint8 images, a statistics file (.npz with mu and sigma),
-digits, or tfds:<name>/<split>. docs/metrics.md says what each number is.
+A set is a folder of pictures, an .npz of uint8 images, a statistics file (.npz
+with mu and sigma), digits, or tfds:<name>/<split>. docs/metrics.md says what
+each number is.
 """
 
 
@@ -276,7 +279,8 @@ def refuse(args: Parser, options: argparse.Namespace, beside: str, *names: str) 
 SAMPLE_EXAMPLES = """\
 examples:
   python run.py sample --workdir runs/cifar_wgan --n 64 --grid
-  python run.py sample --workdir runs/cifar_wgan --n 10000 --out samples/ --checkpoint best
+  python run.py sample --workdir runs/cifar_wgan --n 10000 --out samples/
+  python run.py sample --workdir runs/cifar_wgan --checkpoint best
   python run.py sample --workdir runs/cifar_wgan --n 6 --interpolate
 """
 
@@ -301,15 +305,16 @@ def sample(argv: Sequence[str]) -> None:
 
 TRIAGE_EXAMPLES = """\
 examples:
-  python run.py triage --config experiments/digits_wgan.py --seeds 0:8 --batch_sizes 64,256
-  python run.py triage --config FILE --seeds 0:8 --batch_sizes 64,256 --launcher wandb
+  python run.py triage --config experiments/digits_wgan.py
+  python run.py triage --config FILE --seeds 0:8 --batch_sizes 64,256
+  python run.py triage --config FILE --launcher wandb
 
 A grid that was stopped goes on with the same command.
 """
 
 
 def triage(argv: Sequence[str]) -> None:
-    """Say whether a run fails for its seed or its batch size, from a grid of runs."""
+    """Say whether runs fail for their seed or batch size, from a grid."""
     args = parser("run.py triage", triage.__doc__ or "", TRIAGE_EXAMPLES)
     args.add_argument("--config", type=to_path, metavar="FILE", required=True, help="experiment")
     args.add_argument("--config.FIELD", metavar="VALUE", help="override a field of the experiment")

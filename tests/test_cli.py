@@ -78,6 +78,7 @@ def test_dry_run_shows_everything_and_trains_nothing(tmp_path, monkeypatch, caps
     experiment = Path("experiments/digits_wgan.py").resolve()
     monkeypatch.chdir(tmp_path)
     arguments = ["--config", str(experiment), "--dry_run", "--config.seed=7"]
+    arguments.append("--config.epochs=100000")
     memory = {}
     for stream, place in (
         ("false", "all images (resident), 0.1 MB"),
@@ -92,6 +93,7 @@ def test_dry_run_shows_everything_and_trains_nothing(tmp_path, monkeypatch, caps
             "GFLOP",
             place,
             "1,797 images of 8x8x1",
+            "3,561.5 in 100,000 epochs",
         ):
             assert part in out
         found = re.search(r"Device memory +(\d+) MB \(with the images there\)", out)
@@ -108,6 +110,14 @@ def test_help_and_fields(capsys):
     assert "experiments/cifar_wgan.py" in capsys.readouterr().out
     assert run.main(["--fields"]) == 0
     assert "--config.n_critic=5\n    critic updates per epoch" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("verb", ["", *sorted(run.VERBS)])
+def test_every_line_of_help_fits_a_terminal_of_80_columns(verb, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        run.main([*verb.split(), "--help"])
+    assert [line for line in capsys.readouterr().out.splitlines() if len(line) > 80] == []
 
 
 @pytest.mark.parametrize("verb", sorted(run.VERBS))

@@ -47,7 +47,7 @@ def preview(settings: Settings) -> None:
         f"{jax.devices()[0].device_kind}"
         f"\nDataset                {dataset.words}"
         f"\nOn the device          {_place(dataset, images)}"
-        f"\nPasses over the data   {_passes(settings, len(dataset)):.1f} in "
+        f"\nPasses over the data   {_passes(settings, len(dataset)):,.1f} in "
         f"{settings.epochs:,} epochs"
     )
 
