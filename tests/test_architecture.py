@@ -13,7 +13,7 @@ import pytest
 
 PACKAGE = Path("wgan_jax")
 WORDS = {
-    *("backend", "config", "decoding", "devices", "errors", "files"),
+    *("backend", "bands", "config", "decoding", "devices", "errors", "files"),
     *("history", "hosts", "keys", "limits", "order"),
 }
 WINGS = {"gan", "data", "quality", "health", "record"}

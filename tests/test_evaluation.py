@@ -55,7 +55,7 @@ def silent(_: str) -> None:
 def test_every_quality_key_is_measured_with_its_protocol(tiny: dict[str, Any]) -> None:
     game, state, dataset = game_of(tiny)
     quality = Evaluator(game, dataset, silent).measure(state, epoch=7, samples=True)
-    extra = {"kid_mean", "kid_std", "precision", "recall"}
+    extra = {"kid_mean", "kid_std", "precision", "recall", "real_pixel_variance"}
     assert set(quality.values) == {*keys.QUALITY_KEYS, *extra}
     assert all(type(value) is float for value in quality.values.values())
     assert quality.encoder == "digits"
@@ -230,9 +230,12 @@ def test_without_weights_pixels_are_measured_and_the_command_is_named(tiny: dict
     quality = evaluator.measure(state, 0)
     assert set(quality.values) == {
         "pixel_variance",
+        "real_pixel_variance",
         "generated_image_mean",
         "generated_image_std",
     }
+    by_hand = (dataset.images / 127.5 - 1).var(axis=0).mean()
+    assert quality.values["real_pixel_variance"] == pytest.approx(by_hand, rel=0.05)  # of 256
     assert quality.encoder == "none"
     assert quality.caveats == (evaluator.note,)
 

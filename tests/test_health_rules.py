@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.made_up_losses import healthy_hinge, healthy_wgan, history, noise, sparse
-from wgan_jax.health.bands import BANDS, band
+from wgan_jax.bands import BANDS, band
 from wgan_jax.health.judge import Finding, Verdict, judge
 from wgan_jax.health.rules import RULES
 from wgan_jax.keys import BY_KEY, EXTRA_KEYS
@@ -385,6 +385,14 @@ def alike(variance: list[float]) -> bool:
     column = sparse(100 * len(variance), 100, np.array(variance))
     columns = {**healthy_wgan(len(column)), "pixel_variance": column}
     return "samples_alike" in found(judge(history(**columns), "wgan"))
+
+
+def test_samples_that_differ_as_the_data_do_are_not_alike() -> None:
+    columns = {**healthy_wgan(), "pixel_variance": sparse(ROWS, 100, np.full(10, 0.04))}
+    for real, verdict in ((0.036, "healthy"), (0.09, "failing"), (0.5, "failing")):
+        data = sparse(ROWS, 100, np.full(10, real))
+        found = judge(history(**columns, real_pixel_variance=data), "wgan")
+        assert found.verdict == verdict, real
 
 
 def test_dark_images_differ_little_and_their_samples_yield_to_fid() -> None:

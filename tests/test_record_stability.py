@@ -91,6 +91,12 @@ def test_samples_that_still_grow_apart_are_no_collapse() -> None:
     assert passed(0.049) is False
 
 
+def test_samples_of_dark_images_are_measured_by_the_datas_own() -> None:
+    for real, passed in ((0.09, True), (0.11, False)):
+        row = {"epoch": 9, "pixel_variance": 0.05, "real_pixel_variance": real}
+        assert result("Mode collapse", History.from_rows([row])).passed is passed
+
+
 def test_pixel_variance_is_judged_where_it_was_measured() -> None:
     made = History.from_rows({"epoch": e, **row} for e, row in quality(1000).items())
     assert result("Mode collapse", made).passed is True

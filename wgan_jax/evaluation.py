@@ -34,6 +34,7 @@ from wgan_jax.quality.statistics import Collector, Statistics, load
 from wgan_jax.quality.weights import WeightsAbsent
 
 BAR_AFTER = 2.0  # seconds of work before a progress bar shows
+FEW = 256  # of the data, for the variance of its pixels
 ENOUGH = 1000  # samples for the variance of pixels, where nothing else is measured
 TOLD_AFTER = 5.0  # seconds of measuring before a line tells of it, where no bar can show
 
@@ -93,6 +94,7 @@ class Evaluator:
         self._encoding: Encoding | None = None
         self._real: Statistics | None = None
         self._batch_size = game.settings.quality.batch_size
+        self._data_variance = _pixel_variance(dataset)
         self._find_encoder(dataset, say, dtype)
         self._key = np.asarray(jax.random.key_data(root_key(game.settings.seed)))
         self._sampler, self._program = self._programs()
@@ -154,7 +156,7 @@ class Evaluator:
         protocol: dict[str, Any],
         samples: bool,
     ) -> Quality:
-        values = pixels.values()
+        values = pixels.values() | {"real_pixel_variance": self._data_variance}
         if not np.isfinite(list(values.values())).all():
             caveat = "generated images hold NaN or infinities: nothing was measured"
             return Quality({}, self.encoder, protocol, (caveat,))
@@ -285,6 +287,14 @@ def _chosen(data: DataSettings) -> dict[str, str]:
     if data.classes and data.name != "arrays":
         chosen["classes"] = data.classes
     return chosen
+
+
+def _pixel_variance(dataset: Dataset) -> float:
+    """PixVar of the data, of images spread evenly over it: what that of samples is to be like."""
+    n = len(dataset)
+    chosen = [dataset.source[i] for i in np.linspace(0, n - 1, min(n, FEW)).astype(int).tolist()]
+    variance = np.stack(chosen).astype(np.float32).var(axis=0).mean()
+    return float(variance) / 127.5**2
 
 
 def real_statistics(

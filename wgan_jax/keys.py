@@ -92,4 +92,5 @@ EXTRA_KEYS: tuple[str, ...] = (
     "kid_std",
     "precision",
     "recall",
+    "real_pixel_variance",
 )

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from wgan_jax.bands import ALIKE, alike_below, band
 from wgan_jax.files import replace_bytes
-from wgan_jax.health.bands import band
 from wgan_jax.health.judge import Verdict, judge, judged
 from wgan_jax.health.windows import LEAST, LEAST_SCORES
 from wgan_jax.history import History
@@ -103,6 +103,7 @@ def _findings(verdict: Verdict) -> Section:
 def _quality(run: Run) -> Section:
     objective, encoder = run.config.get("objective"), sections.encoder_of(run)
     rows: list[Row] = []
+    real = run.history.measured("real_pixel_variance")[1].tolist()
     for key in (*QUALITY_KEYS, *EXTRA_KEYS):
         epochs, values = run.history.measured(key)
         if len(values) == 0:
@@ -113,6 +114,8 @@ def _quality(run: Run) -> Section:
             at = int(np.argmin(values) if BY_KEY[key].summary == "min" else np.argmax(values))
             best = f"{show(key, float(values[at]))} at {epochs[at]:,}"
         named = band(key, float(values[-1]), objective=objective, encoder=encoder)
+        if key == "pixel_variance" and alike_below(real) < ALIKE:
+            named = None  # the band is that of natural images, and the data are none
         last = show(key, float(values[-1]))
         rows.append((symbol, last, f"{epochs[-1]:,}", best or "–", named.name if named else "–"))
     note = ""

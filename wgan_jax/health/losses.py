@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from wgan_jax.health.bands import WASSERSTEIN
+from wgan_jax.bands import WASSERSTEIN
 from wgan_jax.health.past import Past
 from wgan_jax.health.signs import Sign, number
 from wgan_jax.health.windows import Windows, since

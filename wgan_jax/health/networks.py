@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from wgan_jax.health.bands import LOG_LOSS, WASSERSTEIN
+from wgan_jax.bands import LOG_LOSS, WASSERSTEIN
 from wgan_jax.health.past import Past
 from wgan_jax.health.signs import Sign, number
 from wgan_jax.health.windows import since

@@ -23,6 +23,7 @@ KEYS: tuple[str, ...] = (
     "fid_score",
     "inception_score_mean",
     "pixel_variance",
+    "real_pixel_variance",
     "recall",
 )
 LOSSES = ("d_loss", "g_loss")

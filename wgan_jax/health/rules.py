@@ -193,7 +193,8 @@ RULES: tuple[Rule, ...] = (
         LOGS, samples.never_trained,
     ),
     Rule(
-        "samples_alike", "pixel_variance", "below 0.1 or a quarter of its best, and not growing",
+        "samples_alike", "pixel_variance",
+        "below 0.1 (half of the data's, if less) or a quarter of its best, and not growing",
         "mode collapse", "failing",
         "Start from another seed or an earlier checkpoint, with a smaller batch, a lower learning "
         "rate or a larger n_critic.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from wgan_jax.bands import alike_below
 from wgan_jax.health.past import Past
 from wgan_jax.health.series import Floats
 from wgan_jax.health.signs import Sign, number
@@ -12,7 +13,6 @@ from wgan_jax.health.windows import LEAST_SCORES, since
 DEPARTED = 1.5  # FID over its best at which samples count as collapsed
 SMALLEST = 1e-3  # a FID below it is none: the rest is rounding
 NEVER = 150.0  # best Inception FID of a run that never trained
-IDENTICAL = 0.1  # pixel variance of nearly identical samples (the guide)
 IS_FELL = 0.75  # share of its best at which the Inception Score has fallen
 GROWS = 0.01  # pixel variance gained in three measurements by samples that still grow apart
 GREW = 1.25  # or, to their best, times what it was: settled, it varies by a tenth
@@ -116,7 +116,7 @@ def samples_alike(past: Past) -> Sign | None:
     if len(values) < 3 or past.early:
         return None
     best = float(values.max())
-    line = max(IDENTICAL, FELL * best)
+    line = max(alike_below(past.values("real_pixel_variance").tolist()), FELL * best)
     onset = since(values < line, at_least=3)
     # Young samples are grey before they differ: a variance that still grows is no collapse, unless
     # FID says that it comes to nothing.

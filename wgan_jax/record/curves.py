@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wgan_jax.bands import ALIKE
 from wgan_jax.history import Floats, History
 from wgan_jax.keys import BY_KEY
 
@@ -124,7 +125,7 @@ FID_LIMITS: Limits = (
     (400, "poor above 400", "bad"),
 )
 IS_LIMITS: Limits = ((2, "limited below 2", "warn"), (4, "good above 4", "good"))
-VARIANCE_LIMITS: Limits = ((0.1, "mode collapse below 0.1", "bad"),)
+VARIANCE_LIMITS: Limits = ((ALIKE, f"mode collapse below {ALIKE}", "bad"),)
 VARIANCE_BAND = (0.2, 0.5, "healthy")
 RATIO_LIMITS: Limits = (
     (1, "above 1: critic strong", "warn"),

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from wgan_jax.bands import alike_below
 from wgan_jax.history import Floats, History
 
 # Shares of a run at which its phases end: they scale with its length.
@@ -151,8 +152,8 @@ def _balance(history: History) -> Indicator:
 
 
 def _mode_collapse(history: History) -> Indicator:
-    rule = "the last PixVar is at least 0.1, or the largest yet, and at least half of the run's"
-    rule += " median"
+    rule = "the last PixVar is at least 0.1 (or half of the data's, where that is less), or the"
+    rule += " largest yet, and at least half of the run's median"
     meaning = (
         "PixVar falls to 0 as samples become alike (guide: 0.2-0.5 healthy, below 0.1 collapse)."
     )
@@ -162,7 +163,8 @@ def _mode_collapse(history: History) -> Indicator:
     last, usual = float(values[-1]), float(np.median(values))
     grows = len(values) > 1 and last > values[:-1].max()  # young samples are grey
     value = f"PixVar {last:.3f}, median {usual:.3f}"
-    passed = bool(last >= 0.1 or grows) and last >= usual / 2
+    least = alike_below(history.measured("real_pixel_variance")[1].tolist())
+    passed = bool(last >= least or grows) and last >= usual / 2
     return Indicator("Mode collapse", rule, value, passed, meaning)
 
 

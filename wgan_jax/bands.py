@@ -7,6 +7,7 @@ rest on what is seen over time.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 INCEPTION = "inception"
@@ -34,6 +35,7 @@ class Band:
 
 
 INF = math.inf
+ALIKE = 0.1  # PixVar of a mode collapse
 # Of two bands that meet, the first listed has the edge: as the guide has it (">400", "0.2-0.5",
 # "<0.01"), or where it leaves it open, the band of larger values.
 BANDS: tuple[Band, ...] = (
@@ -55,8 +57,8 @@ BANDS: tuple[Band, ...] = (
     Band("inception_score_mean", 0.0, 2.0, "limited", INCEPTION),
     Band("inception_score_mean", 4.0, INF, "good", INCEPTION),
     Band("pixel_variance", 0.2, 0.5, "healthy"),
-    Band("pixel_variance", 0.1, 0.2, "low"),
-    Band("pixel_variance", 0.0, 0.1, "mode collapse"),
+    Band("pixel_variance", ALIKE, 0.2, "low"),
+    Band("pixel_variance", 0.0, ALIKE, "mode collapse"),
     Band("pixel_variance", 0.5, INF, "high"),
     Band("d_loss", 0.69, 0.71, "healthy if it fluctuates", LOG_LOSS),
     Band("d_loss", 0.72, 0.75, "collapse if stuck", LOG_LOSS),
@@ -65,6 +67,15 @@ BANDS: tuple[Band, ...] = (
     Band("g_accuracy", 0.8, 0.95, "healthy", LOG_LOSS),
     Band("g_accuracy", 0.99, INF, "collapse", LOG_LOSS),
 )
+
+
+def alike_below(real: Sequence[float]) -> float:
+    """PixVar below which samples are nearly identical: the guide's 0.1, of natural images.
+
+    Or half of the data's own, where that was measured (`real`, the last counts) and is less: dark
+    images differ little.
+    """
+    return min(ALIKE, real[-1] / 2) if real else ALIKE
 
 
 def band(
