@@ -252,10 +252,10 @@ def test_two_calls_at_once_train_one_after_the_other(finished, tiny, tmp_path, m
     run, inside, most = training.Session.run, set[str](), []
 
     def counted(session: Any) -> None:
-        inside.add(session.place.name)
+        inside.add(session.workdir.name)
         most.append(len(inside))
         run(session)
-        inside.remove(session.place.name)
+        inside.remove(session.workdir.name)
 
     monkeypatch.setattr(training.Session, "run", counted)
     places = [tmp_path / name for name in "ab"]

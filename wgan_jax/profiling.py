@@ -45,9 +45,9 @@ class Traced:
     """A chunk program that traces a few of its own chunks, and then says what took the time."""
 
     def __init__(
-        self, program: jax.stages.Compiled, place: Path, say: Callable[[str], None]
+        self, program: jax.stages.Compiled, folder: Path, say: Callable[[str], None]
     ) -> None:
-        self.program, self.place, self.say = program, place, say
+        self.program, self.folder, self.say = program, folder, say
         self.chunks, self.rounds = 0, 0
 
     def __call__(self, *inputs: Any) -> Any:
@@ -56,7 +56,7 @@ class Traced:
             options = jax.profiler.ProfileOptions()
             options.python_tracer_level = 0  # the trace is of the device
             jax.profiler.start_trace(
-                self.place, create_perfetto_trace=True, profiler_options=options
+                self.folder, create_perfetto_trace=True, profiler_options=options
             )
         elif self.chunks == BEFORE + TRACED:
             self._tell()
@@ -75,7 +75,7 @@ class Traced:
     def _tell(self) -> None:
         jax.profiler.stop_trace()
         self.chunks = BEFORE + TRACED + 1
-        newest = max(self.place.rglob("*.xplane.pb"), key=lambda path: path.stat().st_mtime)
+        newest = max(self.folder.rglob("*.xplane.pb"), key=lambda path: path.stat().st_mtime)
         data = jax.profiler.ProfileData.from_file(str(newest))
         found = operations(data, _paths(self.program.as_text() or ""))
         self.say(f"{table(found, self.rounds)}\nThe trace is in {newest.parent}")

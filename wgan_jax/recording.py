@@ -72,12 +72,12 @@ class Recorder:
       told: what is said once in a run, and was: caveats of measurements, a log that is not written.
     """
 
-    def __init__(self, settings: Settings, place: Path, *, quiet: bool) -> None:
-        self.settings, self.place = settings, place
+    def __init__(self, settings: Settings, workdir: Path, *, quiet: bool) -> None:
+        self.settings, self.workdir = settings, workdir
         self.console = Console(settings.epochs, quiet=quiet)
         self.say = self.console.say
         self.told: set[str] = set()
-        self._lines = JsonLinesWriter(place / "metrics.jsonl")
+        self._lines = JsonLinesWriter(workdir / "metrics.jsonl")
         self._writer = MultiWriter([])
         self._waiting: Played | None = None
         self._drawn: tuple[NDArray[np.uint8], int] | None = None
@@ -101,15 +101,15 @@ class Recorder:
     def open(self, epoch: int) -> None:
         """Begin to write: the environment, an event, and the writers on threads of their own."""
         s = self.settings
-        environment.save(self.place, s.seed)
+        environment.save(self.workdir, s.seed)
         self.event("resumed" if epoch else "started", epoch)
-        if not claim.is_guarded(self.place):
+        if not claim.is_guarded(self.workdir):
             self.say(
-                f"Where {self.place} lies there are no file locks: see to it that no second "
+                f"Where {self.workdir} lies there are no file locks: see to it that no second "
                 "process trains in it."
             )
         if epoch:
-            self.say(f"Resuming {self.place} after {epoch} of {s.epochs} epochs.")
+            self.say(f"Resuming {self.workdir} after {epoch} of {s.epochs} epochs.")
         self._writer = MultiWriter([InBackground(lambda: self._lines), *self._mirrors()])
         self._writer.write_hparams(flat(s))
 
@@ -154,17 +154,17 @@ class Recorder:
 
     def event(self, event: str, epoch: int, **details: Any) -> None:
         """One line in `events.jsonl`."""
-        claim.append_event(self.place, event, epoch, **details)
+        claim.append_event(self.workdir, event, epoch, **details)
 
     def _save_pictures(self, images: NDArray[np.uint8], epoch: int) -> None:
-        path = samples.grid_path(self.place / "samples", epoch)
+        path = samples.grid_path(self.workdir / "samples", epoch)
         page = samples.save_grid(images, path, columns=8)
         self._writer.write_images(max(epoch - 1, 0), {"generated_images": page})
 
     def summarize(self, status: str) -> None:
         """The run's row in the experiment log: `running`, `stopped`, `failed` or `finished`."""
         ledger.write_summary(
-            self.place,
+            self.workdir,
             flat(self.settings),
             self.history,
             status=status,
@@ -193,12 +193,12 @@ class Recorder:
 
         self.flush()
         self.summarize(status)
-        grids = samples.grid_paths(self.place / "samples")
+        grids = samples.grid_paths(self.workdir / "samples")
         if grids:
-            samples.save_progress(grids, self.place / "samples" / "progress.gif")
-        paths = report(self.place)
+            samples.save_progress(grids, self.workdir / "samples" / "progress.gif")
+        paths = report(self.workdir)
         _, fid = self.history.measured("fid_score")
-        summary: dict[str, object] = {"verdict": self.word, "workdir": self.place.name}
+        summary: dict[str, object] = {"verdict": self.word, "workdir": self.workdir.name}
         if len(fid):
             summary["best_fid"] = float(fid.min())
         self._writer.write_summary(summary | {"report": paths[0]})
@@ -230,10 +230,10 @@ class Recorder:
             w = s.wandb
             mirror = wandb_mirror(
                 w.mode,
-                self.place.name,
+                self.workdir.name,
                 w.project,
                 w.entity,
-                self.place,
+                self.workdir,
                 self.say,
                 every=s.mirror_every,
             )
@@ -241,16 +241,16 @@ class Recorder:
         if s.tensorboard:
             from wgan_jax.record.tensorboard import tensorboard_mirror
 
-            found.append(tensorboard_mirror(self.place, self.say, every=s.mirror_every))
+            found.append(tensorboard_mirror(self.workdir, self.say, every=s.mirror_every))
         return found
 
 
 class Follower(Recorder):
     """Judges as the first process does, and leaves files, mirrors and console to it."""
 
-    def __init__(self, settings: Settings, place: Path, *, quiet: bool) -> None:
+    def __init__(self, settings: Settings, workdir: Path, *, quiet: bool) -> None:
         del quiet
-        super().__init__(settings, place, quiet=True)
+        super().__init__(settings, workdir, quiet=True)
 
     def open(self, epoch: int) -> None:
         pass

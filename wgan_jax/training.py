@@ -120,7 +120,7 @@ def train(
     if images is not None:
         data = dataclasses.replace(settings.data, name="arrays")
         settings = dataclasses.replace(settings, data=data)
-    place = expanded(workdir)
+    folder = expanded(workdir)
     devices.check_divides(settings.batch_size, devices.mesh(settings.devices))
     dataset = hosts.together(lambda: read_images(settings, images))
     hosts.check_same("The settings", repr(settings))
@@ -129,18 +129,18 @@ def train(
         held.enter_context(_TURN)
 
         def claim_it() -> None:
-            held.enter_context(claim.claimed(place))
-            claim.settle(place, settings, dataset.identity)
+            held.enter_context(claim.claimed(folder))
+            claim.settle(folder, settings, dataset.identity)
 
         hosts.by_first(claim_it)
-        hosts.together(lambda: claim.check_seen(place))
+        hosts.together(lambda: claim.check_seen(folder))
         held.enter_context(enough_memory("lower config.batch_size, or the networks' filters"))
         try:
-            with contextlib.closing(Session(settings, place, dataset, quiet, profile)) as session:
+            with contextlib.closing(Session(settings, folder, dataset, quiet, profile)) as session:
                 session.run()
         except KeyboardInterrupt:
             raise Interrupted(
-                f"{place} stopped at once. The same command goes on from the last checkpoint.",
+                f"{folder} stopped at once. The same command goes on from the last checkpoint.",
                 signal.SIGINT,
             ) from None
         return session.result()
@@ -169,18 +169,18 @@ class Session:
     """One process's part of a run. `run` has the order; the rest are its steps."""
 
     def __init__(
-        self, settings: Settings, place: Path, dataset: Dataset, quiet: bool, profile: bool
+        self, settings: Settings, workdir: Path, dataset: Dataset, quiet: bool, profile: bool
     ) -> None:
         use_compilation_cache()
         self.profile = profile
-        self.settings, self.place, self.dataset = settings, place, dataset
+        self.settings, self.workdir, self.dataset = settings, workdir, dataset
         self.game = new_game(settings, dataset.channels, devices.mesh(settings.devices))
         whole = devices.everywhere(self.game.mesh)
         self.key = jax.jit(root_key, static_argnums=0, out_shardings=whole)(settings.seed)
         recorder = Recorder if hosts.first() else Follower
-        self.record = recorder(settings, place, quiet=quiet)
+        self.record = recorder(settings, workdir, quiet=quiet)
         self.say = self.record.say
-        self.checkpoints = Checkpoints(place / "checkpoints", settings.keep_checkpoints, self.say)
+        self.checkpoints = Checkpoints(workdir / "checkpoints", settings.keep_checkpoints, self.say)
         self.evaluator: Evaluator | None = None
         self.ends = contextlib.ExitStack()  # what is to be closed, the last one opened first
         self.ends.callback(self.record.close)
@@ -205,8 +205,8 @@ class Session:
            whose process ended before has yet to be concluded.
         """
         trained = self.epoch >= self.settings.epochs
-        if trained and hosts.by_first(lambda: claim.ended(self.place)):
-            self.say(f"{self.place} is finished: all {self.epoch} epochs are trained.")
+        if trained and hosts.by_first(lambda: claim.ended(self.workdir)):
+            self.say(f"{self.workdir} is finished: all {self.epoch} epochs are trained.")
             return
         self.record.open(self.epoch)
         if not trained:
@@ -232,7 +232,9 @@ class Session:
 
     def result(self) -> Run:
         record = self.record
-        return Run(self.settings, self.place, self.game, self.state, record.history, record.verdict)
+        return Run(
+            self.settings, self.workdir, self.game, self.state, record.history, record.verdict
+        )
 
     def close(self) -> None:
         """End all threads; what is written by then is whole."""
@@ -252,7 +254,7 @@ class Session:
         if self.profile:
             from wgan_jax.profiling import Traced
 
-            traced = self.program = Traced(compiled, self.place / "profile", self.say)
+            traced = self.program = Traced(compiled, self.workdir / "profile", self.say)
             self.ends.callback(traced.close)
         self.draw = jax.jit(
             self._grid,
@@ -397,7 +399,7 @@ class Session:
         kept = self.checkpoints.epochs()
         saved = f"the last checkpoint is after {kept[-1]} epochs" if kept else "no checkpoint yet"
         what = reason.partition(" (")[0]  # the evidence stands in the record
-        raise RunFailed(f"{self.place} stopped: {what}; {saved}. {self._remedy()}")
+        raise RunFailed(f"{self.workdir} stopped: {what}; {saved}. {self._remedy()}")
 
     def _remedy(self) -> str:
         advice = "See report.html for advice" if self.sound else "Lower the learning rates"
@@ -433,7 +435,7 @@ class Session:
             self.state = self._at_rates(state, np.float32(back[0]["rate_factor"]))
 
     def _rollbacks(self) -> list[dict[str, Any]]:
-        events = hosts.by_first(lambda: claim.events(self.place))
+        events = hosts.by_first(lambda: claim.events(self.workdir))
         return [event for event in events if event["event"] == "rollback"]
 
     def _at_rates(self, state: GanState, factor: np.float32) -> GanState:
@@ -458,4 +460,4 @@ class Session:
         word = verdict.line()
         if not judged(self.record.history, verdict):
             word = f"too few to judge (losses are judged from {LEAST} on)"
-        self.say(f"Finished {self.epoch} epochs: {word}.\nAll is in {self.place}; see {names}.")
+        self.say(f"Finished {self.epoch} epochs: {word}.\nAll is in {self.workdir}; see {names}.")
