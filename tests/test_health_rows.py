@@ -166,6 +166,15 @@ def test_of_runs_appended_to_one_file_the_last_is_read(tmp_path: Path, runs: int
     assert "The run was taken up again at 0" in log.notes[0]
 
 
+@pytest.mark.parametrize(
+    ("every", "notes"), [(40, ("2 NaN in d_loss with numbers after",)), (3, ())]
+)
+def test_few_nan_amid_a_loss_are_said(tmp_path: Path, every: int, notes: tuple[str, ...]) -> None:
+    log = csv(tmp_path, "step,d_loss", [f"{i},{'nan' if i % every == 1 else 1}" for i in range(80)])
+    assert np.isfinite(log.history["d_loss"]).sum() == 80 - len(range(1, 80, every))
+    assert tuple(note[:34] for note in log.notes) == notes
+
+
 def test_steps_that_start_anew_without_an_epoch_are_counted(tmp_path: Path) -> None:
     log = csv(tmp_path, "batch,d_loss", [f"{i % 20},{i}" for i in range(100)])
     np.testing.assert_array_equal(log.history["d_loss"], np.arange(100))

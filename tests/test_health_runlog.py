@@ -61,6 +61,8 @@ def csv(tmp_path: Path, text: str) -> RunLog:
         ("Clip%", "clip_ratio"),
         ("train/clip_pct", "clip_ratio"),
         ("clip", None),
+        ("losses/d_loss", "d_loss"),
+        ("charts/FID", "fid_score"),
         ("D acc%", "d_accuracy"),
         ("clip_score", None),
         ("CLIP score", None),

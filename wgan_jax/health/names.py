@@ -22,6 +22,7 @@ _NOISE = frozenset(
     ("train", "training", "avg", "average", "mean", "total", "scalar", "scalars", "value")
 ) | {"metric", "metrics", "results"}
 _NOISE_IN_IS = _NOISE | {"score"}
+_GROUPS = frozenset(("losses", "charts", "stats"))  # TensorBoard's tags: losses/d_loss
 _IN_PERCENT = frozenset(("percent", "pct"))
 # Over what a value was averaged: Lightning's d_loss_step and d_loss_epoch, Keras's epoch_d_loss.
 _SPANS = frozenset(("step", "batch", "epoch"))
@@ -114,7 +115,8 @@ def guess(column: str) -> str | None:
     if _FLAG.fullmatch(column):
         return None
     words = frozenset(_words(column))
-    for noise in ((), _NOISE, _NOISE | _IN_PERCENT, _NOISE_IN_IS, _NOISE_IN_IS | _SPANS):
+    beside = _NOISE | _IN_PERCENT | _GROUPS
+    for noise in ((), _NOISE, beside, _NOISE_IN_IS, _NOISE_IN_IS | _SPANS):
         key = _LOOKUP.get(words.difference(noise))
         if key:
             return key

@@ -13,6 +13,7 @@ from wgan_jax.health.tables import Table
 
 ROW = "row"  # what is counted where no column does
 _MOST_EPOCHS = 2**53  # above it, floats skip whole numbers
+_FEW = 0.1  # share of NaN among a loss's rows: more are the log's way of leaving rows out
 _MOST_WITHOUT = 0.05  # share of the rows that a log goes on without losses, and nothing is said
 
 Columns = dict[str, Floats]
@@ -46,7 +47,7 @@ def in_order(table: Table, numbers: Columns, notes: list[str]) -> tuple[str, Int
     epochs, kept = epochs[order], kept[order]
     columns = {key: column[kept] for key, column in numbers.items()}
     _leave_out_infinities(columns, notes)
-    _mark_not_a_number(columns, {key: mask[kept] for key, mask in written.items()})
+    _mark_not_a_number(columns, {key: mask[kept] for key, mask in written.items()}, notes)
     epochs, columns = _merge(epochs, columns, notes)
     _note_ends(epochs, columns, notes)
     return unit, epochs, columns
@@ -124,18 +125,22 @@ def _leave_out_infinities(columns: Columns, notes: list[str]) -> None:
             )
 
 
-def _mark_not_a_number(columns: Columns, written_nan: _Masks) -> None:
+def _mark_not_a_number(columns: Columns, written_nan: _Masks, notes: list[str]) -> None:
     """A NaN that stays to the end of a loss is a divergence: it is marked as infinite.
 
     A history has NaN for "not measured", and logs write NaN for that too; but a loss that is not a
     number never becomes one again, so a NaN followed by numbers was a gap. One beside a number that
-    comes without the loss, as a rule, is a gap too: the row is that number's.
+    comes without the loss, as a rule, is a gap too: the row is that number's. Few gaps may be steps
+    that half precision skipped: they are said.
     """
     for key, mask in written_nan.items():
         if key not in columns:
             continue
         end = _end(columns[key])
-        lost = end + np.flatnonzero(mask[end:] & ~_of_others(columns, key)[end:])
+        own = mask & ~_of_others(columns, key)
+        gaps, lost = int(own[:end].sum()), end + np.flatnonzero(own[end:])
+        if 0 < gaps <= _FEW * end:
+            notes.append(f"{gaps} NaN in {key} with numbers after them: left out.")
         if len(lost):
             columns[key][lost[0]] = np.inf
 
