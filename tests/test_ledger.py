@@ -70,7 +70,7 @@ def test_a_run_becomes_a_row_in_both_tables(tmp_path: Path) -> None:
 
 
 def test_a_run_that_was_not_judged_is_not_called_stable(tmp_path: Path) -> None:
-    summarise(tmp_path / "a", judged=False)
+    summarise(tmp_path / "a", verdict="not judged")
     assert table(tmp_path)["a"]["stability"] == "not judged"
     assert "| – not judged |" in (tmp_path / ledger.PAGE).read_text()
 
@@ -381,12 +381,6 @@ def test_the_table_on_the_terminal_says_what_is_done_and_what_is_not_finished(
     assert [line.split()[3] for line in lines[2:4]] == ["400", "240"]
     assert "-2.68e-05" in lines[3]
     assert lines[4:] == ["Not finished: b, stopped after 240 of 10000."]
-
-
-def test_of_a_run_too_short_to_judge_the_log_says_so(tmp_path):
-    arguments = {"status": "finished", "verdict": "healthy", "judged": False}
-    summary = ledger.write_summary(tmp_path / "a", flat(Settings()), history(9), **arguments)
-    assert (summary["verdict"], summary["stability"]) == ("not judged", "not judged")
 
 
 def test_two_runs_stand_side_by_side_with_their_curves(

@@ -49,7 +49,7 @@ def test_a_run_that_learns_passes_all_that_was_measured() -> None:
     found = stability.indicators(history())
     assert [i.passed for i in found] == [True, True, None, True, True]
     assert stability.score(found) == (4, 4)
-    assert stability.overall("healthy", history(), judged=True) == "stable"
+    assert stability.overall("healthy", history()) == "stable"
 
 
 N = 1000
@@ -105,22 +105,22 @@ def test_pixel_variance_is_judged_where_it_was_measured() -> None:
 
 def test_the_word_is_the_judges_unless_over_two_indicators_fail() -> None:
     three = FAULTS["Monotonicity"] | FAULTS["Gradient signal"] | FAULTS["Wasserstein distance"]
-    assert stability.overall("failing", history(), judged=True) == "collapsed"
-    assert stability.overall("warning", history(), judged=True) == "unstable"
-    assert stability.overall("healthy", history(**FAULTS["Monotonicity"]), judged=True) == "stable"
-    assert stability.overall("healthy", history(**three), judged=True) == "unstable"
+    assert stability.overall("failing", history()) == "collapsed"
+    assert stability.overall("warning", history()) == "unstable"
+    assert stability.overall("healthy", history(**FAULTS["Monotonicity"])) == "stable"
+    assert stability.overall("healthy", history(**three)) == "unstable"
 
 
 def test_samples_that_are_alike_are_never_stable() -> None:
     alike = history(**FAULTS["Mode collapse"])
-    assert stability.overall("healthy", alike, judged=True) == "unstable"
+    assert stability.overall("healthy", alike) == "unstable"
 
 
 def test_a_run_too_short_to_be_judged_is_only_called_what_was_found() -> None:
     for made in (history(20), history(20, pixel_variance=np.full(20, 1e-3))):
-        assert stability.overall("healthy", made, judged=False) == "not judged"
-        assert stability.overall("warning", made, judged=False) == "unstable"
-        assert stability.overall("failing", made, judged=False) == "collapsed"
+        assert stability.overall("not judged", made) == "not judged"
+        assert stability.overall("warning", made) == "unstable"
+        assert stability.overall("failing", made) == "collapsed"
 
 
 def test_the_median_filter_removes_a_spike_and_keeps_an_edge() -> None:

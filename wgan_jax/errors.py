@@ -1,7 +1,11 @@
-"""How a command ends early: one line that says what is wrong and what to do, and an exit code."""
+"""How a command ends early: one line that says what is wrong and what to do, and an exit code.
+
+And how lines for a person are made: printable, on one line, not too long.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 
 LIMIT = 192  # characters of a line; with the "run.py: " before it, 200
@@ -47,6 +51,11 @@ class Interrupted(OneLine):
     def __init__(self, message: str, signum: int) -> None:
         super().__init__(message)
         self.signum = signum
+
+
+def to_stderr(text: str) -> None:
+    """For what is not the result, so that `--json` leaves one line on stdout."""
+    print(text, file=sys.stderr, flush=True)
 
 
 def printable(text: str) -> str:

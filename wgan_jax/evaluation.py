@@ -29,7 +29,7 @@ from wgan_jax.files import NOT_KEPT, cache_dir, if_writable
 from wgan_jax.gan.state import Game, GanState, Stream, Tree, root_key, to_uint8
 from wgan_jax.quality.compare import compare
 from wgan_jax.quality.encoders import Encoding, Wanted, build
-from wgan_jax.quality.pixels import PixelMoments, batch_moments
+from wgan_jax.quality.pixels import PixelMoments, batch_moments, pixel_variance
 from wgan_jax.quality.statistics import Collector, Statistics, load
 from wgan_jax.quality.weights import WeightsAbsent
 
@@ -94,7 +94,7 @@ class Evaluator:
         self._encoding: Encoding | None = None
         self._real: Statistics | None = None
         self._batch_size = game.settings.quality.batch_size
-        self._data_variance = _pixel_variance(dataset)
+        self._data_variance = _variance_of(dataset)
         self._find_encoder(dataset, say, dtype)
         self._key = np.asarray(jax.random.key_data(root_key(game.settings.seed)))
         self._sampler, self._program = self._programs()
@@ -289,12 +289,11 @@ def _chosen(data: DataSettings) -> dict[str, str]:
     return chosen
 
 
-def _pixel_variance(dataset: Dataset) -> float:
+def _variance_of(dataset: Dataset) -> float:
     """PixVar of the data, of images spread evenly over it: what that of samples is to be like."""
     n = len(dataset)
     chosen = [dataset.source[i] for i in np.linspace(0, n - 1, min(n, FEW)).astype(int).tolist()]
-    variance = np.stack(chosen).astype(np.float32).var(axis=0).mean()
-    return float(variance) / 127.5**2
+    return pixel_variance(np.stack(chosen))
 
 
 def real_statistics(

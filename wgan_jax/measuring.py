@@ -16,7 +16,7 @@ import numpy as np
 from wgan_jax.backend import use_compilation_cache
 from wgan_jax.config import DataSettings
 from wgan_jax.data.dataset import Dataset, load
-from wgan_jax.errors import UserError
+from wgan_jax.errors import UserError, to_stderr
 from wgan_jax.evaluation import Evaluator, Quality
 from wgan_jax.files import append_line, if_writable, replace_bytes
 from wgan_jax.gan.state import Stream, root_key
@@ -139,11 +139,6 @@ def load_images(data: DataSettings, image_size: int) -> Dataset:
     """`data.load`, with what it says while it prepares a dataset on stderr."""
     with contextlib.redirect_stdout(sys.stderr):
         return load(data, image_size)
-
-
-def to_stderr(text: str) -> None:
-    """For what is not the result, so that `--json` leaves one line on stdout."""
-    print(text, file=sys.stderr, flush=True)
 
 
 def as_json(quality: Quality) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from wgan_jax import hosts
 from wgan_jax.config import Settings, encoder_of, flat
-from wgan_jax.health.judge import Judge, judged, word
+from wgan_jax.health.judge import Judge, word
 from wgan_jax.history import History
 from wgan_jax.record import claim, environment, ledger, samples
 from wgan_jax.record.background import InBackground
@@ -168,8 +168,7 @@ class Recorder:
             flat(self.settings),
             self.history,
             status=status,
-            verdict=self.verdict.verdict,
-            judged=judged(self.history, self.verdict),
+            verdict=self.word,
             finding=self.verdict.line() if self.verdict.findings else "",
             encoder=self._encoder,
             say=self._say_once,

@@ -9,7 +9,7 @@ import numpy as np
 
 from wgan_jax.bands import ALIKE, alike_below, band
 from wgan_jax.files import replace_bytes
-from wgan_jax.health.judge import Verdict, judge, judged
+from wgan_jax.health.judge import Verdict, judge, word
 from wgan_jax.health.windows import LEAST, LEAST_SCORES
 from wgan_jax.history import History
 from wgan_jax.keys import BY_KEY, EXTRA_KEYS, QUALITY_KEYS
@@ -60,8 +60,8 @@ def _judge(run: Run) -> Verdict:
 
 def build(run: Run, verdict: Verdict) -> Page:
     """The report's content."""
-    word = stability.overall(verdict.verdict, run.history, judged=judged(run.history, verdict))
-    reason = _reason(word, run.history)
+    overall = stability.overall(word(run.history, verdict), run.history)
+    reason = _reason(overall, run.history)
     if verdict.findings:
         reason += f" Foremost: {verdict.causes[0]}, since epoch {verdict.onset_epoch:,}."
     tables = [
@@ -77,7 +77,7 @@ def build(run: Run, verdict: Verdict) -> Page:
         sections.events(run),
     ]
     kept = [table for table in tables if table.rows]
-    return Page(run.name, word, reason, list(sections.facts(run)), kept, list(_notes(run)))
+    return Page(run.name, overall, reason, list(sections.facts(run)), kept, list(_notes(run)))
 
 
 def _reason(word: str, history: History) -> str:

@@ -14,10 +14,9 @@ from PIL import Image
 
 from wgan_jax import decoding, devices
 from wgan_jax.backend import enough_memory, use_compilation_cache
-from wgan_jax.errors import UserError
+from wgan_jax.errors import UserError, to_stderr
 from wgan_jax.files import no_room
 from wgan_jax.gan.state import Game, GanState, Stream, root_key
-from wgan_jax.measuring import to_stderr
 from wgan_jax.record.samples import save_grid
 from wgan_jax.starting import open_run
 

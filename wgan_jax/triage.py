@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
 import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +15,7 @@ from pathlib import Path
 
 from wgan_jax.config import Settings, difference, encoder_of, flat
 from wgan_jax.diagnosis import examine
-from wgan_jax.errors import Interrupted, RunFailed, UserError
+from wgan_jax.errors import Interrupted, RunFailed, UserError, to_stderr
 from wgan_jax.files import make_folder, replace_bytes
 from wgan_jax.grid import Cell, Plan
 from wgan_jax.health import runlog
@@ -137,8 +136,7 @@ def _trained(plan: Plan, train: Trainer, abreast: int) -> Iterator[tuple[Cell, s
         return
     for number, cell in enumerate(left, len(plan.cells()) - len(left) + 1):
         reason, name = "", f"batch {cell[1]}, seed {cell[0]}"
-        said = f"training {name}: run {number} of {len(plan.cells())}"
-        print(said, file=sys.stderr, flush=True)
+        to_stderr(f"training {name}: run {number} of {len(plan.cells())}")
         try:
             train(plan.settings(*cell), plan.workdir(*cell))
         except RunFailed:  # of what, is in its folder, and the judge reads it there

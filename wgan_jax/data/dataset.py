@@ -156,11 +156,11 @@ def load(settings: DataSettings, image_size: int, room: int | None = None) -> Da
             "tfds:<name> (e.g. tfds:cifar10), folder:<path>, or images=... from Python."
         )
     if not settings.stream:
-        _refuse_black_and_black(found.name, found.images)
+        _refuse_zeros_and_ones(found.name, found.images)
     return replace(found, streamed=settings.stream, workers=settings.workers)
 
 
-def _refuse_black_and_black(name: str, images: NDArray[Any]) -> None:
+def _refuse_zeros_and_ones(name: str, images: NDArray[Any]) -> None:
     """Refuse what was written as 0 and 1, as the first images show: in 8 bits both are black."""
     if max((int(images[i].max()) for i in range(min(images.shape[0], 16))), default=0) == 1:
         raise UserError(
@@ -198,7 +198,7 @@ def from_array(
             f"images must be [n, {image_size}, {image_size}, 1 or 3], got {shape}: "
             f"{_reshaping(shape)}."
         )
-    _refuse_black_and_black("The array", images)
+    _refuse_zeros_and_ones("The array", images)
     if settings and settings.classes:
         raise UserError(
             f"config.data.classes = {settings.classes!r} does not go with images=...: choose the "

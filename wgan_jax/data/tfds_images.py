@@ -5,11 +5,9 @@ from __future__ import annotations
 import importlib.util
 import io
 import os
-import sys
 import threading
 import urllib.error
 import urllib.request
-from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -20,7 +18,7 @@ from PIL import Image
 
 from wgan_jax.data.folder import squared
 from wgan_jax.data.sources import Images, digest, edges, unreadable
-from wgan_jax.errors import UserError, first_line
+from wgan_jax.errors import UserError, first_line, to_stderr
 from wgan_jax.files import NOT_KEPT, cache_dir, if_writable, replace_bytes
 
 _PATIENCE = 5.0  # seconds to wait for a sign of the server before giving up
@@ -114,7 +112,7 @@ def _of_labels(builder: Any, split: str, wanted: set[int], content: str) -> NDAr
     kept = np.flatnonzero(np.isin(labels, list(wanted)))
     content_of_file = io.BytesIO()
     np.save(content_of_file, kept)
-    with if_writable(partial(print, file=sys.stderr), f"these classes' records are {NOT_KEPT}"):
+    with if_writable(to_stderr, f"these classes' records are {NOT_KEPT}"):
         replace_bytes(path, content_of_file.getvalue())
     return kept
 

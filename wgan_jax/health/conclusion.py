@@ -58,6 +58,11 @@ class Rate:
     high: float
     unjudged: int = 0
 
+    @property
+    def always(self) -> bool:
+        """Whether every run worked."""
+        return self.worked == self.runs
+
 
 @dataclass(frozen=True)
 class Conclusion:
@@ -82,7 +87,7 @@ class Conclusion:
     @property
     def working(self) -> tuple[int, ...]:
         """Batch sizes with which every run worked, ascending."""
-        return tuple(rate.batch_size for rate in self.rates if rate.worked == rate.runs)
+        return tuple(rate.batch_size for rate in self.rates if rate.always)
 
     @property
     def unjudged(self) -> int:
@@ -110,7 +115,7 @@ def conclude(outcomes: Sequence[Outcome]) -> Conclusion:
     good_seeds = tuple(seed for seed, row in by_seed.items() if all(row))
     good_batch = None
     for rate in rates:
-        if rate.worked < rate.runs:
+        if not rate.always:
             break
         good_batch = rate.batch_size
     cause, text, p_value = _pattern(outcomes, rates, good_seeds)
@@ -141,7 +146,7 @@ def _pattern(
         return "everything", text, 1.0
     split, p_batch = batch_effect(rates)
     p_seed = seed_effect(outcomes)
-    working = [rate.batch_size for rate in rates if rate.worked == rate.runs]
+    working = [rate.batch_size for rate in rates if rate.always]
     always = ", ".join(map(str, working))
     if all(rate.worked in (0, rate.runs) for rate in rates):
         if working == [rate.batch_size for rate in rates[: len(working)]]:

@@ -68,9 +68,7 @@ _PHRASES: dict[str, tuple[str, ...]] = {
     "recall": ("recall",),
     "epoch_time": ("epoch time",),
     **{
-        f"{ours}_accuracy": tuple(
-            f"{word} {what}" for word in words for what in ("accuracy", "acc")
-        )
+        f"{ours}_accuracy": tuple(f"{word} {what}" for word in words for what in _ACCURACY)
         for ours, words in (("d", D_WORDS), ("g", G_WORDS))
     },
     **{

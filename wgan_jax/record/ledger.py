@@ -63,7 +63,6 @@ def write_summary(
     *,
     status: str,
     verdict: str,
-    judged: bool = True,
     finding: str = "",
     encoder: str = "",
     say: Callable[[str], None] | None = None,
@@ -78,8 +77,7 @@ def write_summary(
       settings: dotted name -> value.
       history: what was measured so far.
       status: running, stopped, failed or finished.
-      verdict: healthy, warning or failing.
-      judged: whether there is enough to judge.
+      verdict: healthy, warning, failing or not judged.
       finding: one line on what is wrong; empty: nothing.
       encoder: what FID and IS were measured with; empty: they were not.
       say: is told where the log cannot be written, which raises without it.
@@ -95,8 +93,8 @@ def write_summary(
             "status": status,
             **{column: settings.get(name) for column, name in SETTINGS.items()},
             **_measured(history),
-            "verdict": verdict if judged else "not judged",
-            "stability": overall(verdict, history, judged=judged),
+            "verdict": verdict,
+            "stability": overall(verdict, history),
             "encoder": encoder or before.get("encoder", ""),  # measured before the run was resumed
             "finding": finding,
             "notes": before.get("notes", ""),

@@ -232,21 +232,17 @@ def window_for(n: int, window: int = WINDOW) -> int:
     return min(window, max(1, (n // 5 - 1) | 1))
 
 
-def overall(level: str, history: History, *, judged: bool) -> str:
+def overall(verdict: str, history: History) -> str:
     """The one word of the report and the log: stable, unstable, collapsed or not judged.
 
     Args:
-      level: what the judge says: healthy, warning or failing.
+      verdict: what the judge says: healthy, warning, failing or not judged.
       history: a run the judge calls healthy is unstable where over two indicators fail, or that of
         mode collapse alone.
-      judged: whether there is enough to judge; if not, healthy says nothing.
     """
-    if level == "failing":
-        return "collapsed"
-    if level == "warning":
-        return "unstable"
-    if not judged:
-        return "not judged"
+    words = {"failing": "collapsed", "warning": "unstable", "not judged": "not judged"}
+    if verdict in words:
+        return words[verdict]
     passed, measured = score(indicators(history))
     alike = _mode_collapse(history).passed is False
     return "unstable" if alike or measured - passed > 2 else "stable"
