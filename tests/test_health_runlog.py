@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.made_up_losses import healthy_hinge, healthy_wgan, history
+from wgan_jax import diagnosis
 from wgan_jax.errors import UserError
 from wgan_jax.health.names import columns_of, guess, parse_map, unit_of
 from wgan_jax.health.runlog import RunLog, guess_objective, read
@@ -510,7 +511,7 @@ def test_a_run_folder_of_this_project_says_all_there_is_to_know(tmp_path: Path) 
     write(tmp_path / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
     config = {"objective": "wgan", "clip": 0.01, "epochs": 50, "seed": 1}
     write(tmp_path / "config.json", json.dumps(config))
-    log = read(tmp_path)
+    log = diagnosis.read(tmp_path)
     assert (log.objective, log.guessed, log.encoder) == ("wgan", False, "digits")
     assert (log.clip, log.total_epochs) == (0.01, 50)
     assert len(log.history) == 3

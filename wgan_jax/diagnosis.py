@@ -12,11 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from wgan_jax.errors import UserError, printable, shorten
+from wgan_jax.health import runlog
 from wgan_jax.health.judge import NOT_JUDGED, Verdict, judge, word
-from wgan_jax.health.names import OF_SAMPLES
-from wgan_jax.health.runlog import OBJECTIVES, SUFFIXES, RunLog, is_run, read
+from wgan_jax.health.names import KNOWN, OF_SAMPLES
+from wgan_jax.health.runlog import OBJECTIVES, SUFFIXES, RunLog, guess_objective, is_run, is_workdir
 from wgan_jax.health.windows import COUNT, FINE, LEAST, LEAST_SCORES, PLAIN
-from wgan_jax.record import ledger
+from wgan_jax.history import History
+from wgan_jax.record import ledger, workdir
 
 WIDTH = 80
 BESIDE_RUNS = (ledger.TABLE, ledger.CONCLUSION)  # tables of our own, and no run's log
@@ -58,6 +60,34 @@ def diagnose(
         print("\n".join(as_line(log, verdict) for log, verdict in found))
     else:
         print(as_table(found))
+
+
+def read(
+    path: Path, *, columns: Mapping[str, str] | None = None, objective: str | None = None
+) -> RunLog:
+    """The log of a run of this project, from its folder, or of any other; arguments as above.
+
+    Raises:
+      UserError: there is no such log, or nothing in it can be judged.
+    """
+    if not is_workdir(path):
+        return runlog.read(path, columns=columns, objective=objective)
+    run = workdir.read(path)
+    history = History()
+    kept = KNOWN.intersection(run.history.keys())
+    history.extend(run.history.epochs, {key: run.history[key] for key in sorted(kept)})
+    said = objective or run.config.get("objective")
+    return RunLog(
+        path,
+        history,
+        columns={},
+        objective=said or guess_objective(history),
+        guessed=said is None,
+        encoder=run.latest.get("encoder"),
+        clip=run.config.get("clip"),
+        total_epochs=run.config.get("epochs"),
+        notes=tuple(run.faults),
+    )
 
 
 def examine(log: RunLog) -> Verdict:

@@ -61,7 +61,7 @@ def absolute(path: Path) -> Path:
 def as_object(data: bytes) -> dict[str, Any] | None:
     """The JSON object in a file's bytes; None where they hold another thing, or are damaged."""
     try:
-        found = json.loads(data)
+        found = json.loads(data.decode("utf-8-sig"))  # of bytes, json would guess UTF-16 too
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None

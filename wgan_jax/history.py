@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from wgan_jax.files import as_object
 
 Floats = NDArray[np.float64]
 
@@ -25,11 +26,7 @@ _BATCH = 4096  # rows of a file held at a time
 
 def parsed(line: bytes) -> dict[str, Any] | None:
     """The object in a line of JSON lines; None if it holds another thing or was cut short."""
-    try:
-        found = json.loads(line.decode("utf-8-sig")) if line.endswith(b"\n") else None
-    except (ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) else None
+    return as_object(line) if line.endswith(b"\n") else None
 
 
 def epoch_of(row: Mapping[str, object]) -> int | None:

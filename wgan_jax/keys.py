@@ -73,6 +73,17 @@ METRICS: tuple[Metric, ...] = (
 
 BY_KEY: dict[str, Metric] = {metric.key: metric for metric in METRICS}
 
+
+def shown(key: str, value: float) -> str:
+    """A value of a charted metric in the metric's format."""
+    return format(value, BY_KEY[key].format)
+
+
+def encoder_mark(encoder: str | None) -> str:
+    """What follows the names of FID, IS and KID: `[digits]`; nothing for Inception's, the usual."""
+    return f"[{encoder}]" if encoder not in ("inception", "none", "", None) else ""
+
+
 # What the device measures in every round, in the order in which it is stacked.
 ROUND_KEYS: tuple[str, ...] = tuple(
     metric.key for metric in METRICS if metric.group in ("losses", "weights", "stability")

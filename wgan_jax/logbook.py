@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from wgan_jax.errors import UserError, printable, shorten
+from wgan_jax.keys import encoder_mark
 from wgan_jax.record import ledger
 from wgan_jax.record.workdir import read
 
@@ -54,7 +55,7 @@ def show(folder: Path, sort: str = "date", reverse: bool = False) -> str:
     unfinished = [_standing(row) for row in rows if row.get("status") not in ("finished", None)]
     if unfinished:
         lines += textwrap.wrap(f"Not finished: {'; '.join(unfinished)}.", len(lines[0]))
-    others = sorted({str(row.get("encoder")) for row in rows} - {"inception", "none", "", "None"})
+    others = sorted({str(row["encoder"]) for row in rows if encoder_mark(row.get("encoder"))})
     if others:
         lines.append(f"FID and IS by {', '.join(others)} do not compare with Inception's.")
     named = map(printable, damaged)

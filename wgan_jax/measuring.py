@@ -20,6 +20,7 @@ from wgan_jax.errors import UserError, to_stderr
 from wgan_jax.evaluation import Evaluator, Quality
 from wgan_jax.files import append_line, if_writable, replace_bytes
 from wgan_jax.gan.state import Stream, root_key
+from wgan_jax.keys import encoder_mark
 from wgan_jax.quality.encoders import ENCODERS
 from wgan_jax.record import claim
 from wgan_jax.record.samples import save_grid
@@ -161,7 +162,7 @@ def table(quality: Quality) -> str:
 
 
 def _lines(quality: Quality) -> Iterator[str]:
-    mark = "" if quality.encoder in ("inception", "none") else f"[{quality.encoder}]"
+    mark = encoder_mark(quality.encoder)
     for key, name, spec in LINES:
         if key in quality.values:
             text = format(quality.values[key], spec)

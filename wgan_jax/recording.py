@@ -14,6 +14,7 @@ from wgan_jax import hosts
 from wgan_jax.config import Settings, encoder_of, flat
 from wgan_jax.health.judge import Judge, word
 from wgan_jax.history import History
+from wgan_jax.keys import encoder_mark
 from wgan_jax.record import claim, environment, ledger, samples
 from wgan_jax.record.background import InBackground
 from wgan_jax.record.console import Console, classes_line, epoch_block, quality_line
@@ -93,7 +94,7 @@ class Recorder:
         self.judge = Judge(
             s.objective,
             encoder=encoder_of(s),
-            clip=s.clip if s.objective == "wgan" else None,
+            clip=s.clip,
             total_epochs=s.epochs,
         )
         self.verdict = self.judge.update(self.history)
@@ -276,8 +277,8 @@ def quality_block(quality: Quality, caveats: Sequence[str], where: str) -> str:
       caveats: what a reader does not know yet.
       where: the epoch, if it has no block of its own above.
     """
-    own = quality.encoder not in ("inception", "none")  # whose ceiling nobody knows by heart
-    real = quality.real.get("inception_score_mean") if own else None
+    # The ceiling of Inception's scores is known; that of another encoder is printed beside them.
+    real = quality.real.get("inception_score_mean") if encoder_mark(quality.encoder) else None
     lines = ["", f"  Computing quality metrics{where}..."]
     lines.append(quality_line(quality.values, quality.encoder, real))
     if quality.class_shares:

@@ -12,7 +12,7 @@ from wgan_jax.files import replace_bytes
 from wgan_jax.health.judge import Verdict, judge, word
 from wgan_jax.health.windows import LEAST, LEAST_SCORES
 from wgan_jax.history import History
-from wgan_jax.keys import BY_KEY, EXTRA_KEYS, QUALITY_KEYS
+from wgan_jax.keys import BY_KEY, EXTRA_KEYS, QUALITY_KEYS, encoder_mark
 from wgan_jax.record import curves, sections, stability
 from wgan_jax.record.figures import dashboard
 from wgan_jax.record.pages import Page, Row, Section, markdown, show
@@ -48,12 +48,11 @@ def report(workdir: Path) -> tuple[Path, ...]:
 
 def _judge(run: Run) -> Verdict:
     """The judge's verdict on what was measured, as the training loop would give it."""
-    objective = run.config.get("objective")
     return judge(
         run.history,
-        objective,
+        run.config.get("objective"),
         encoder=sections.encoder_of(run) or None,
-        clip=run.config.get("clip") if objective == "wgan" else None,
+        clip=run.config.get("clip"),
         total_epochs=run.config.get("epochs"),
     )
 
@@ -119,7 +118,7 @@ def _quality(run: Run) -> Section:
         last = show(key, float(values[-1]))
         rows.append((symbol, last, f"{epochs[-1]:,}", best or "–", named.name if named else "–"))
     note = ""
-    if rows and sections.encoder_mark(run):
+    if rows and encoder_mark(encoder):
         note = f"FID and IS are measured with the {encoder} encoder: they compare runs with each "
         note += "other, not with published numbers, and Inception's bands do not hold."
     header = ("Metric", "Last", "Measured at epoch", "Best", "Band")

@@ -14,14 +14,14 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from wgan_jax.config import Settings, difference, encoder_of, flat
-from wgan_jax.diagnosis import examine
+from wgan_jax.diagnosis import examine, read
 from wgan_jax.errors import Interrupted, RunFailed, UserError, to_stderr
 from wgan_jax.files import make_folder, replace_bytes
 from wgan_jax.grid import Cell, Plan
-from wgan_jax.health import runlog
 from wgan_jax.health.conclusion import Conclusion, Outcome, conclude, scaled_rate
 from wgan_jax.health.judge import NOT_JUDGED
 from wgan_jax.health.windows import LEAST
+from wgan_jax.keys import encoder_mark
 from wgan_jax.record import claim, ledger
 from wgan_jax.side_by_side import log_of, side_by_side
 
@@ -105,9 +105,8 @@ def _prepared(plan: Plan) -> int:
 
 
 def _title(settings: Settings) -> str:
-    """The heading of the best FIDs; those of another encoder than Inception carry its name."""
-    encoder = encoder_of(settings)
-    return "best FID" if encoder in ("inception", "none") else f"best FID[{encoder}]"
+    """The heading of the best FIDs."""
+    return f"best FID{encoder_mark(encoder_of(settings))}"
 
 
 def _ended(workdir: Path, epochs: int) -> bool:
@@ -166,7 +165,7 @@ def _outcome(plan: Plan, cell: Cell, reason: str, width: int) -> tuple[Outcome, 
     if reason:
         line = f"{size:>7}  {seed:>5}  {'not ended':<10}  {'-':>{width}}  {reason}"
         return Outcome(seed, size, worked=False, judged=False), line
-    log = runlog.read(plan.workdir(seed, size))
+    log = read(plan.workdir(seed, size))
     verdict = examine(log)
     failed = verdict.verdict == "failing"
     # Not as the judge has it: of a short run neither warnings nor a few FIDs say that it worked.

@@ -7,6 +7,8 @@ a fresh judge, and gives the same verdict as any number of updates on the way th
 
 from __future__ import annotations
 
+from functools import partial
+
 from wgan_jax.health.past import Past
 from wgan_jax.health.rules import RULES
 from wgan_jax.health.verdict import Finding, Level, Verdict
@@ -24,7 +26,7 @@ class Judge:
     Args:
       objective: "wgan", "wgan_gp", "nsgan", "hinge", "lsgan"; None if not known.
       encoder: what FID is measured with; Inception's bands are used for "inception" only.
-      clip: the critic's clip threshold; None where nothing is clipped or it is not known.
+      clip: the critic's clip threshold, which counts for "wgan" only; None if not known.
       total_epochs: how long the run is meant to be; None if not known.
     """
 
@@ -36,14 +38,10 @@ class Judge:
         clip: float | None = None,
         total_epochs: int | None = None,
     ) -> None:
-        self._objective = objective
-        self._encoder, self._clip, self._total = encoder, clip, total_epochs
-        self._past = self._fresh()
-
-    def _fresh(self) -> Past:
-        return Past(
-            self._objective, encoder=self._encoder, clip=self._clip, total_epochs=self._total
+        self._fresh = partial(
+            Past, objective, encoder=encoder, clip=clip, total_epochs=total_epochs
         )
+        self._past = self._fresh()
 
     def update(self, history: History) -> Verdict:
         """The verdict on all of `history`, of which only the rows since the last call are read.

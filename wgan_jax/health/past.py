@@ -37,7 +37,7 @@ class Past:
     Attributes:
       objective: "wgan", "wgan_gp", "nsgan", "hinge", "lsgan" or None (unknown).
       encoder: what FID was measured with; the bands hold for "inception" only.
-      clip: the clip threshold, None where nothing is clipped or it is not known.
+      clip: the clip threshold; None where the objective clips nothing, or it is not known.
       total_epochs: planned length of the run, None if not known.
       epoch: the newest epoch; -1 before the first.
     """
@@ -51,7 +51,8 @@ class Past:
         total_epochs: int | None = None,
     ) -> None:
         self.objective, self.encoder = objective, encoder
-        self.clip, self.total_epochs = clip, total_epochs
+        self.clip = clip if objective in (None, "wgan") else None
+        self.total_epochs = total_epochs
         self.epoch, self.rows = -1, 0
         self.nonfinite: dict[str, int] = {}
         self._tracks: dict[str, Track] = {}

@@ -1,22 +1,19 @@
 """Reads what others write: the log of any GAN's run as a `History`.
 
-Files of any of the formats in `tables`, TensorBoard's events, and run folders of this project. What
-is doubtful about a log is put right where there is one right way, and said in `notes`.
+Files of any of the formats in `tables`, and TensorBoard's events; a run folder of this project is
+read by `record.workdir`. What is doubtful about a log is put right where there is one right way,
+and said in `notes`.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from wgan_jax.errors import UserError, shorten
-from wgan_jax.files import as_object
 from wgan_jax.health import events, tables
 from wgan_jax.health.labels import of_one_run
 from wgan_jax.health.names import COARSE, OF_SAMPLES, have_gradient_penalty, unread
@@ -43,7 +40,7 @@ class RunLog:
       objective: as the log or the user says, or guessed; None if it cannot be told.
       guessed: whether the objective is a guess.
       encoder: what FID was measured with, None if the log does not say.
-      clip: clip threshold, None where not known.
+      clip: clip threshold, None where not known; only `wgan` clips by it.
       total_epochs: planned length, None where not known.
       unit: what its epochs are: "epoch", "step", ..., as its axis says, or "row".
       notes: what was doubtful, one line each.
@@ -64,7 +61,7 @@ class RunLog:
 def read(
     path: Path, *, columns: Mapping[str, str] | None = None, objective: str | None = None
 ) -> RunLog:
-    """The log at `path`: a file, a run folder of this project, or a folder of TensorBoard events.
+    """The log at `path`: a file, or a folder of TensorBoard events.
 
     Args:
       columns: key -> column, where names cannot be guessed.
@@ -75,8 +72,6 @@ def read(
     """
     if not path.exists():
         raise UserError(f"{path} does not exist: check the path.")
-    if is_workdir(path):
-        return _read_workdir(path, objective)
     room = events if events.files(path) else tables
     if path.is_dir() and room is tables:
         raise UserError(f"{path} holds neither metrics.jsonl nor events: it is no run folder.")
@@ -96,45 +91,6 @@ def is_run(folder: Path) -> bool:
 def is_workdir(path: Path) -> bool:
     """Whether a folder holds a run of this project."""
     return (path / "metrics.jsonl").is_file()
-
-
-def _read_workdir(path: Path, objective: str | None) -> RunLog:
-    log = read(path / "metrics.jsonl")
-    config: dict[str, Any] = {}
-    if (path / "config.json").is_file():
-        config = _config(path / "config.json")
-    known = objective or config.get("objective")
-    return RunLog(
-        path,
-        log.history,
-        log.columns,
-        known or log.objective,
-        guessed=known is None,
-        encoder=_encoder(path / "metrics.jsonl"),
-        clip=config.get("clip") if known == "wgan" else None,
-        total_epochs=config.get("epochs"),
-        notes=log.notes,
-    )
-
-
-def _config(path: Path) -> dict[str, Any]:
-    """What a run folder's settings say of how to judge it."""
-    found = as_object(path.read_bytes())
-    if found is None:
-        raise UserError(f"{path} is damaged: mend it, or give metrics.jsonl alone.")
-    wanted: dict[str, type | tuple[type, ...]]
-    wanted = {"objective": str, "clip": (int, float), "epochs": int}
-    return {k: found[k] for k, kind in wanted.items() if isinstance(found.get(k), kind)}
-
-
-def _encoder(path: Path) -> str | None:
-    """The encoder named in the newest line that names one."""
-    named = None
-    with path.open(encoding="utf-8") as lines:
-        for line in lines:
-            with contextlib.suppress(ValueError, AttributeError):
-                named = json.loads(line).get("encoder", named) if '"encoder"' in line else named
-    return str(named) if named else None
 
 
 def _history(path: Path, table: Table) -> tuple[History, str, list[str]]:

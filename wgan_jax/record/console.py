@@ -8,6 +8,8 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any, TextIO
 
+from wgan_jax.keys import BY_KEY, encoder_mark, shown
+
 WIDTH = 75
 _THICK, _THIN = "═" * WIDTH, "─" * WIDTH
 
@@ -20,23 +22,17 @@ def epoch_block(epoch: int, epochs: int, row: Mapping[str, float]) -> str:
       epochs: epochs of the whole run.
       row: the round's values by the keys of `wgan_jax.keys`; `clip_ratio` is a share.
     """
-    v = dict(row)
-    return "\n".join(
-        (
-            _THICK,
-            f"Epoch {epoch}/{epochs} [{seconds(v['epoch_time'])}]",
-            _THIN,
-            f"  Losses     │ D: {v['d_loss']:.4f} (R:{v['d_loss_real']:.4f} "
-            f"F:{v['d_loss_fake']:.4f})  G: {v['g_loss']:.3f}  "
-            f"W-dist: {v['wasserstein_distance']:.2f}",
-            f"  Weights    │ Critic μ:{v['critic_weight_mean']:.4f} "
-            f"σ:{v['critic_weight_std']:.4f}  Gen μ:{v['generator_weight_mean']:.4f} "
-            f"σ:{v['generator_weight_std']:.4f}",
-            f"  Stability  │ D/G Ratio: {v['dg_ratio']:.4f}  Clip%: {v['clip_ratio']:.1%}  "
-            f"Var: {v['loss_variance']:.6f}",
-            _THICK,
-        )
-    )
+    v = {key: shown(key, value) for key, value in row.items() if key in BY_KEY}
+    return f"""\
+{_THICK}
+Epoch {epoch}/{epochs} [{seconds(row["epoch_time"])}]
+{_THIN}
+  Losses     │ D: {v["d_loss"]} (R:{v["d_loss_real"]} F:{v["d_loss_fake"]})  \
+G: {v["g_loss"]}  W-dist: {v["wasserstein_distance"]}
+  Weights    │ Critic μ:{v["critic_weight_mean"]} σ:{v["critic_weight_std"]}  \
+Gen μ:{v["generator_weight_mean"]} σ:{v["generator_weight_std"]}
+  Stability  │ D/G Ratio: {v["dg_ratio"]}  Clip%: {v["clip_ratio"]}  Var: {v["loss_variance"]}
+{_THICK}"""
 
 
 def quality_line(values: Mapping[str, float], encoder: str, real_score: float | None = None) -> str:
@@ -48,16 +44,17 @@ def quality_line(values: Mapping[str, float], encoder: str, real_score: float | 
       real_score: the Inception Score of the real images by that encoder, the ceiling, if it is to
         be printed beside.
     """
-    name = "" if encoder == "inception" else f"[{encoder}]"
+    name = encoder_mark(encoder)
     parts = []
     if "fid_score" in values:
-        parts.append(f"FID{name}: {values['fid_score']:.1f}")
+        parts.append(f"FID{name}: {shown('fid_score', values['fid_score'])}")
     if "inception_score_mean" in values:
-        mean, spread = values["inception_score_mean"], values["inception_score_std"]
+        keys = ("inception_score_mean", "inception_score_std")
+        mean, spread = (shown(key, values[key]) for key in keys)
         ceiling = "" if real_score is None else f" (real: {real_score:.2f})"
-        parts.append(f"IS{name}: {mean:.2f}±{spread:.2f}{ceiling}")
+        parts.append(f"IS{name}: {mean}±{spread}{ceiling}")
     if "pixel_variance" in values:
-        parts.append(f"PixVar: {values['pixel_variance']:.4f}")
+        parts.append(f"PixVar: {shown('pixel_variance', values['pixel_variance'])}")
     return "  Quality    │ " + ("  ".join(parts) or "not measured")
 
 

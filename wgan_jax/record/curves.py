@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from wgan_jax.bands import ALIKE
 from wgan_jax.history import Floats, History
-from wgan_jax.keys import BY_KEY
+from wgan_jax.keys import BY_KEY, encoder_mark
 
 POINTS = 600  # at most so many points a curve; shorter runs are shown whole
 DIGITS = 5  # significant digits kept
@@ -44,7 +44,7 @@ def charts(history: History, encoder: str) -> dict[str, Any]:
             continue
         unit, style = chart.unit, chart.style
         if chart.inception and encoder != "inception":
-            unit = unit if encoder in ("none", "") else f"by {encoder}; {unit}"
+            unit = f"by {encoder}; {unit}" if encoder_mark(encoder) else unit
             style = {name: value for name, value in style.items() if name != "limits"}
         found.append({"title": chart.title, "unit": unit, "series": series, **style})
     return {"x": [int(history.epochs[end - 1]) for end in edges[1:]], "charts": found}

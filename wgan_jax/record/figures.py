@@ -17,6 +17,7 @@ from wgan_jax.errors import printable
 from wgan_jax.files import replace_bytes
 from wgan_jax.history import History
 from wgan_jax.keys import BY_KEY
+from wgan_jax.record import pages
 from wgan_jax.record.panels import (
     BAD,
     CRITIC,
@@ -26,7 +27,7 @@ from wgan_jax.record.panels import (
     INK,
     MANY,
     QUIET,
-    WARN,
+    TONES,
     curve,
     dress,
     finish,
@@ -34,7 +35,6 @@ from wgan_jax.record.panels import (
 )  # fmt: skip
 from wgan_jax.record.stability import WINDOW, median_filter
 
-VERDICT_COLOURS = {"stable": GOOD, "unstable": WARN, "not judged": QUIET}
 COMPARED = (CRITIC, GENERATOR, GOOD, FAKE, BAD, QUIET)
 
 
@@ -63,7 +63,7 @@ def dashboard(
     thick = f", thick lines: running median of {WINDOW}" if len(history) > MANY else ""
     epochs = f"{len(history):,} epochs{thick}"
     figure.text(0.055, 0.965, _plain(name), fontsize=20, weight="bold", color=INK, va="center")
-    colour = VERDICT_COLOURS.get(verdict, BAD)
+    colour = TONES[pages.TONES.get(verdict, "bad")]
     box = {"boxstyle": "round,pad=0.4", "facecolor": colour, "edgecolor": "none"}
     figure.text(
         0.985, 0.965, verdict, fontsize=15, weight="bold", color="white", bbox=box,

@@ -23,6 +23,7 @@ import numpy as np
 from wgan_jax.errors import UserError
 from wgan_jax.files import absolute, locked, read_object, replace_bytes
 from wgan_jax.history import History
+from wgan_jax.keys import encoder_mark
 from wgan_jax.record import pages
 from wgan_jax.record.stability import at_the_end, overall
 from wgan_jax.record.writers import to_json
@@ -31,12 +32,6 @@ SUMMARY, PAGE, TABLE = "summary.json", "EXPERIMENTS.md", "experiments.csv"
 CONCLUSION = "triage.json"  # lies beside the runs of a grid
 PATIENCE = 3.0  # seconds to wait for another process that writes the same
 RENDER_EVERY = 30.0  # seconds between two renderings for runs that are not at their end
-MARKS = {
-    "stable": "✅ stable",
-    "unstable": "⚠️ unstable",
-    "collapsed": "❌ collapsed",
-    "not judged": "– not judged",
-}
 
 # Column -> setting it comes from.
 SETTINGS = {
@@ -221,11 +216,12 @@ def _page(rows: list[dict[str, Any]], damaged: list[str]) -> str:
 def _row(row: Mapping[str, Any]) -> pages.Row:
     done, epochs = row.get("done"), row.get("epochs")
     link = f"[View]({row['wandb']})" if row.get("wandb") else "–"
-    stability = MARKS.get(str(row.get("stability")), "–")
+    word = str(row.get("stability"))
+    stability = f"{pages.SIGNS[word]} {word}" if word in pages.SIGNS else "–"
     if row.get("status") not in ("finished", None):
         stability += f" ({row['status']})"
     fid = cell(row, "fid")
-    if row.get("encoder") not in ("inception", "", None) and fid != "–":
+    if encoder_mark(row.get("encoder")) and fid != "–":
         fid += f" ({row['encoder']})"
     return (
         str(row["run"]), str(row.get("date") or "–")[:10], link, cell(row, "batch"),

@@ -9,6 +9,10 @@ from wgan_jax.keys import BY_KEY
 
 Row = tuple[str, ...]
 
+# The words of `stability.overall`: the sign before each in text, and the tone of its colour.
+SIGNS = {"stable": "✅", "unstable": "⚠️", "collapsed": "❌", "not judged": "–"}
+TONES = {"stable": "good", "unstable": "warn", "collapsed": "bad", "not judged": "quiet"}
+
 
 @dataclass(frozen=True)
 class Section:
@@ -66,8 +70,8 @@ def show(key: str, value: float | None) -> str:
 
 def markdown(page: Page) -> str:
     """The page as Markdown with pipe tables; cells are escaped."""
-    mark = {"stable": "✅", "unstable": "⚠️", "not judged": "–"}.get(page.verdict, "❌")
-    parts = [f"# {_cell(page.name)}", f"**{mark} {page.verdict}**: {_cell(page.reason)}"]
+    sign = SIGNS.get(page.verdict, "❌")
+    parts = [f"# {_cell(page.name)}", f"**{sign} {page.verdict}**: {_cell(page.reason)}"]
     for section in page.sections:
         parts.append(f"## {section.title}")
         if section.note:

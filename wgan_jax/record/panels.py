@@ -15,7 +15,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from wgan_jax.history import Floats, History
-from wgan_jax.keys import BY_KEY
+from wgan_jax.keys import BY_KEY, encoder_mark
 from wgan_jax.record import curves
 from wgan_jax.record.stability import median_filter, window_for
 
@@ -33,7 +33,7 @@ HALO = [withStroke(linewidth=2.5, foreground="white")]  # keeps words legible ov
 def panels(encoder: str) -> list[tuple[str, str, Panel]]:
     """(title, unit, what draws it), row by row; the bands of FID and IS hold for Inception."""
     inception = encoder == "inception"
-    by = "" if encoder in ("inception", "none", "") else f"by {encoder}; "
+    by = f"by {encoder}; " if encoder_mark(encoder) else ""
     return [
         ("Critic loss", "D = ½ (R + F)", _critic_loss),
         ("Generator loss", "G = −mean f(G(z))", _generator_loss),

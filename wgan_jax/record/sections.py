@@ -10,7 +10,7 @@ import numpy as np
 
 from wgan_jax.config import describe
 from wgan_jax.history import History
-from wgan_jax.keys import BY_KEY, METRICS
+from wgan_jax.keys import BY_KEY, METRICS, encoder_mark
 from wgan_jax.record import stability
 from wgan_jax.record.ledger import SETTINGS, cell
 from wgan_jax.record.pages import Row, Section, show
@@ -30,7 +30,7 @@ def facts(run: Run) -> Iterator[tuple[str, str]]:
             yield f"{BY_KEY[key].symbol} (median)", show(key, value)
     _, fid = history.measured("fid_score")
     if len(fid):
-        yield f"Best FID{encoder_mark(run)}", show("fid_score", float(fid.min()))
+        yield f"Best FID{encoder_mark(encoder_of(run))}", show("fid_score", float(fid.min()))
     for key in ("inception_score_mean", "pixel_variance"):
         _, values = history.measured(key)
         if len(values):
@@ -43,10 +43,6 @@ def facts(run: Run) -> Iterator[tuple[str, str]]:
 def encoder_of(run: Run) -> str:
     """What the samples were last measured with; empty: they were not."""
     return str(run.latest.get("encoder", ""))
-
-
-def encoder_mark(run: Run) -> str:
-    return "" if encoder_of(run) in ("inception", "none", "") else f" ({encoder_of(run)})"
 
 
 def indicators(history: History) -> Section:

@@ -9,14 +9,12 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from wgan_jax.record.pages import Page, Section
+from wgan_jax.record.pages import TONES, Page, Section
 from wgan_jax.record.samples import epoch_of, evenly
 
 PARTS = Path(__file__).parent / "html"
 MAX_GRIDS = 40
 MAX_GRID_BYTES = 6_000_000  # of all embedded grids together
-
-TITLE_MARK = {"stable": "good", "unstable": "warn", "not judged": "quiet"}
 
 
 def webpage(page: Page, charts: dict[str, Any], grids: Sequence[Path]) -> str:
@@ -32,7 +30,7 @@ def webpage(page: Page, charts: dict[str, Any], grids: Sequence[Path]) -> str:
     values = {
         "title": escape(page.name),
         "verdict": escape(page.verdict),
-        "tone": TITLE_MARK.get(page.verdict, "bad"),
+        "tone": TONES.get(page.verdict, "bad"),
         "reason": escape(page.reason),
         "facts": "".join(_fact(name, value) for name, value in page.facts),
         "samples": _samples(pictures, len(grids)),
