@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.rounds import EXPERIMENTS
-from wgan_jax import experiment, training
+from wgan_jax import experiment, loop, training
 from wgan_jax.config import Settings
 from wgan_jax.data.digits import read_labelled
-from wgan_jax.training import Session
+from wgan_jax.loop import Session
 
 PARTS = 10  # of a run, whose ratios show how far figures of ten seconds spread
 
@@ -90,7 +90,7 @@ def measure(torch: str) -> dict[str, Any]:
 def compared(settings: Settings) -> dict[str, Any]:
     """The run's time over that of its chunks alone: of the whole run, and of parts of it."""
     # Twice the length: the loop takes both turns of a chunk for one.
-    with mock.patch.object(training, "CHUNK_SECONDS", 2 * training.CHUNK_SECONDS):
+    with mock.patch.object(loop, "CHUNK_SECONDS", 2 * loop.CHUNK_SECONDS):
         run = played(settings, pictures(settings))
     # The first chunk is one round, to learn how long rounds are; the last has none after it.
     pairs = np.array([run.within[1:], run.alone[1:-1]])

@@ -12,7 +12,7 @@ from benchmarks import gpu, host, page, quality, roofline
 from benchmarks.contest import Entrant, GaveUp, contest, summary
 from benchmarks.rounds import EXPERIMENTS, check_sizes
 from tests import plain_conv
-from wgan_jax import experiment, training
+from wgan_jax import experiment, loop
 from wgan_jax.gan import networks
 
 SLEEPER = """
@@ -227,7 +227,7 @@ def test_the_page_has_every_part(tmp_path, monkeypatch):
 
 
 def test_every_chunk_is_played_alone_and_within_the_run(monkeypatch):
-    monkeypatch.setattr(training, "CHUNK_SECONDS", 0.01)
+    monkeypatch.setattr(loop, "CHUNK_SECONDS", 0.01)
     settings = experiment.read(EXPERIMENTS / "digits_wgan.py")
     off = dataclasses.replace(settings.wandb, mode="disabled")
     settings = dataclasses.replace(settings, epochs=12, quality_every=0, wandb=off)

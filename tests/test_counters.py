@@ -8,7 +8,8 @@ import pytest
 
 from wgan_jax.data.digits import read_labelled
 from wgan_jax.gan.rounds import CHUNK, Chunk
-from wgan_jax.training import Session, train
+from wgan_jax.loop import Session
+from wgan_jax.training import train
 
 COMPILED = "/jax/core/compile/backend_compile_duration"
 

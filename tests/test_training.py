@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from tests.small_runs import STREAMED, lines, power_cut, same_bits
-from wgan_jax import train, training
+from wgan_jax import loop, train, training
 from wgan_jax.config import resolve
 from wgan_jax.errors import Interrupted, UserError
 from wgan_jax.health import judge
@@ -76,7 +76,7 @@ def test_the_same_seed_is_the_same_run(finished, tiny, tmp_path):
 
 def test_stopped_and_resumed_is_the_same_run(finished, tiny, tmp_path, monkeypatch):
     """Stopped after 1, 2 and 5 epochs, between them in chunks of one round."""
-    monkeypatch.setattr(training, "CHUNK_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "CHUNK_SECONDS", 0.0)
     for stop in (1, 2, 5):
         with pytest.raises(Interrupted), stopping_after(stop, monkeypatch):
             train(tiny, tmp_path / "run", quiet=True)
@@ -96,7 +96,7 @@ class stopping_after:
         self.epochs, self.monkeypatch = epochs, monkeypatch
 
     def __enter__(self) -> None:
-        fetch = training.Session._fetch
+        fetch = loop.Session._fetch
 
         def fetch_and_stop(session: Any, *args: Any) -> Any:
             played = fetch(session, *args)
@@ -104,8 +104,8 @@ class stopping_after:
                 os.kill(os.getpid(), signal.SIGTERM)
             return played
 
-        self.monkeypatch.setattr(training.Session, "_fetch", fetch_and_stop)
-        self.undo = lambda: self.monkeypatch.setattr(training.Session, "_fetch", fetch)
+        self.monkeypatch.setattr(loop.Session, "_fetch", fetch_and_stop)
+        self.undo = lambda: self.monkeypatch.setattr(loop.Session, "_fetch", fetch)
 
     def __exit__(self, *_: object) -> None:
         self.undo()
@@ -119,9 +119,9 @@ def test_a_crash_between_checkpoints_is_the_same_run(finished, tiny, tmp_path, m
             session.record.record()
             raise OSError("power cut")
 
-    monkeypatch.setattr(training, "CHUNK_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "CHUNK_SECONDS", 0.0)
     with monkeypatch.context() as patched:
-        patched.setattr(training.Session, "_at_boundaries", crash_after(3, crash))
+        patched.setattr(loop.Session, "_at_boundaries", crash_after(3, crash))
         with pytest.raises(OSError, match="power cut"):
             train(tiny, tmp_path / "run", quiet=True)
     resumed = train(tiny, tmp_path / "run", quiet=True)
@@ -131,7 +131,7 @@ def test_a_crash_between_checkpoints_is_the_same_run(finished, tiny, tmp_path, m
 
 
 def crash_after(epochs: int, crash: Any) -> Any:
-    real = training.Session._at_boundaries
+    real = loop.Session._at_boundaries
 
     def at_boundaries(session: Any, played: Any) -> None:
         if session.epoch > epochs:
@@ -167,7 +167,7 @@ def named(workdir: Path) -> list[str]:
 
 @pytest.mark.parametrize("moment", ["conclude", "event"])
 def test_a_run_that_ended_before_its_conclusion_is_concluded(moment, tiny, tmp_path, monkeypatch):
-    real = training.Recorder.event
+    real = loop.Recorder.event
 
     def event(record: Any, name: str, *arguments: Any, **details: Any) -> None:
         if name == "finished":
@@ -175,7 +175,7 @@ def test_a_run_that_ended_before_its_conclusion_is_concluded(moment, tiny, tmp_p
         real(record, name, *arguments, **details)
 
     with monkeypatch.context() as patched:
-        patched.setattr(training.Recorder, moment, event if moment == "event" else power_cut)
+        patched.setattr(loop.Recorder, moment, event if moment == "event" else power_cut)
         with pytest.raises(OSError, match="power cut"):
             train(tiny, tmp_path / "run", quiet=True)
     assert named(tmp_path / "run") == ["started"]
@@ -187,13 +187,13 @@ def test_a_run_that_ended_before_its_conclusion_is_concluded(moment, tiny, tmp_p
 
 
 def test_a_signal_does_not_disturb_the_conclusion(tiny, tmp_path, monkeypatch):
-    conclude = training.Recorder.conclude
+    conclude = loop.Recorder.conclude
 
     def disturbed(record: Any, status: str) -> Any:
         os.kill(os.getpid(), signal.SIGINT)
         return conclude(record, status)
 
-    monkeypatch.setattr(training.Recorder, "conclude", disturbed)
+    monkeypatch.setattr(loop.Recorder, "conclude", disturbed)
     train(tiny, tmp_path / "run", quiet=True)
     assert named(tmp_path / "run") == ["started", "finished"]
 
@@ -202,7 +202,7 @@ def test_a_signal_does_not_disturb_the_conclusion(tiny, tmp_path, monkeypatch):
 def test_a_measurement_is_left_for_a_signal_where_it_takes_long(
     patience, measured_then, finished, tiny, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(training, "PATIENCE", patience)
+    monkeypatch.setattr(loop, "PATIENCE", patience)
     config = tiny | {"quality_every": 3, "quality": {"encoder": "none", "n": 16}}
     with pytest.raises(Interrupted), stopping_after(3, monkeypatch):
         train(config, tmp_path, quiet=True)
@@ -216,7 +216,7 @@ def test_a_signal_during_the_last_measurement_leaves_it_to_the_next_start(
 ):
     config = tiny | {"quality_every": 3, "quality": {"encoder": "none", "n": 16}}
     with monkeypatch.context() as patched:
-        patched.setattr(training, "PATIENCE", -1.0)
+        patched.setattr(loop, "PATIENCE", -1.0)
         with pytest.raises(Interrupted, match="after 6 of 6"), stopping_after(6, patched):
             train(config, tmp_path, quiet=True)
     assert (named(tmp_path)[-1], measured(tmp_path)) == ("stopped", [2])
@@ -234,7 +234,7 @@ def test_what_ctrl_c_says_is_true_at_any_moment(tiny, tmp_path, monkeypatch):
     def second(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(training.Session, "_act_on_verdict", second)
+    monkeypatch.setattr(loop.Session, "_act_on_verdict", second)
     with pytest.raises(Interrupted, match="stopped at once") as caught:
         train(tiny, tmp_path / "run", quiet=True)
     assert caught.value.signum == signal.SIGINT
@@ -249,7 +249,7 @@ def test_a_log_that_cannot_be_written_is_said_once(tiny, tmp_path, capsys):
 
 
 def test_two_calls_at_once_train_one_after_the_other(finished, tiny, tmp_path, monkeypatch):
-    run, inside, most = training.Session.run, set[str](), []
+    run, inside, most = loop.Session.run, set[str](), []
 
     def counted(session: Any) -> None:
         inside.add(session.workdir.name)
@@ -257,7 +257,7 @@ def test_two_calls_at_once_train_one_after_the_other(finished, tiny, tmp_path, m
         run(session)
         inside.remove(session.workdir.name)
 
-    monkeypatch.setattr(training.Session, "run", counted)
+    monkeypatch.setattr(loop.Session, "run", counted)
     places = [tmp_path / name for name in "ab"]
     threads = [
         threading.Thread(target=train, args=(tiny, p), kwargs={"quiet": True}) for p in places
@@ -389,9 +389,9 @@ def test_a_measurement_stands_under_its_epochs_block_or_names_the_epoch(tiny, tm
 def test_init_from_takes_weights_and_nothing_else(finished, tiny, tmp_path, monkeypatch):
     config = tiny | {"epochs": 1, "init_from": str(finished.workdir)}
     session_states = []
-    open_ = training.Session._open
+    open_ = loop.Session._open
     monkeypatch.setattr(
-        training.Session,
+        loop.Session,
         "_open",
         lambda s: (session_states.append(jax.device_get(s.state)), open_(s)),
     )
@@ -537,14 +537,14 @@ def test_a_streamed_run_has_the_bits_of_a_resident_one(finished, tiny, tmp_path)
 
 def test_pictures_that_vanish_while_they_are_streamed_end_the_run(tiny, tmp_path, monkeypatch):
     """And they are missed at the next start."""
-    to_play = training.Session._rounds_to_play
+    to_play = loop.Session._rounds_to_play
 
     def remove(session: Any, most: int) -> int:
         for picture in pictures.glob("*") if session.epoch == 3 else ():
             picture.unlink()
         return to_play(session, most)
 
-    monkeypatch.setattr(training.Session, "_rounds_to_play", remove)
+    monkeypatch.setattr(loop.Session, "_rounds_to_play", remove)
     pictures = tmp_path / "pictures"
     pictures.mkdir()
     for i in range(40):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.small_runs import STREAMED, lines, power_cut, same_bits
-from wgan_jax import train, training
+from wgan_jax import loop, train
 from wgan_jax.errors import RunFailed
 from wgan_jax.feeding import Resident
 from wgan_jax.health.judge import Finding, Judge, Verdict
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # orbax's ev
 
 def poisoned(monkeypatch: pytest.MonkeyPatch, epoch: int, times: int = 1) -> None:
     """NaN in the generator's weights before the chunk that plays this epoch."""
-    to_play, left = training.Session._rounds_to_play, [times]
+    to_play, left = loop.Session._rounds_to_play, [times]
 
     def poison(session: Any, most: int) -> Any:
         if session.epoch == epoch and left[0]:
@@ -34,7 +34,7 @@ def poisoned(monkeypatch: pytest.MonkeyPatch, epoch: int, times: int = 1) -> Non
             session.state = session.state.replace(generator=generator)
         return to_play(session, most)
 
-    monkeypatch.setattr(training.Session, "_rounds_to_play", poison)
+    monkeypatch.setattr(loop.Session, "_rounds_to_play", poison)
 
 
 def test_non_finite_losses_stop_the_run_and_name_the_epoch(tiny, tmp_path, monkeypatch):
@@ -58,7 +58,7 @@ def test_a_failed_run_goes_on_from_its_last_good_checkpoint(finished, tiny, tmp_
 
 def test_rollback_goes_back_lowers_the_rates_and_records_it(tiny, tmp_path, monkeypatch):
     poisoned(monkeypatch, 4)
-    monkeypatch.setattr(training, "CHUNK_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "CHUNK_SECONDS", 0.0)
     run = train(tiny | {"on_failure": "rollback"}, tmp_path, quiet=True)
     assert int(run.state.epoch) == 6
     assert float(run.state.rate_factor) == 0.5
@@ -80,7 +80,7 @@ def started_once() -> Any:
 @pytest.mark.parametrize("left", ["drop_after", "nothing"])
 def test_a_rollback_outlives_the_process(left, tiny, tmp_path, monkeypatch):
     """Ended in the midst of it, with a checkpoint from before still there, and right after it."""
-    monkeypatch.setattr(training, "CHUNK_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "CHUNK_SECONDS", 0.0)
     config = tiny | {"on_failure": "rollback", "checkpoint_every": 1, "max_rollbacks": 1}
     with monkeypatch.context() as patched:
         failing_after(patched, 4)
@@ -88,12 +88,12 @@ def test_a_rollback_outlives_the_process(left, tiny, tmp_path, monkeypatch):
     with monkeypatch.context() as patched:
         failing_after(patched, 4)
         if left == "drop_after":
-            patched.setattr(training.Checkpoints, "drop_after", power_cut)
+            patched.setattr(loop.Checkpoints, "drop_after", power_cut)
         else:
             patched.setattr(Resident, "start", started_once())
         with pytest.raises(OSError, match="power cut"):
             train(config, tmp_path / "run", quiet=True)
-        newest = training.Checkpoints(tmp_path / "run" / "checkpoints").epochs()[-1]
+        newest = loop.Checkpoints(tmp_path / "run" / "checkpoints").epochs()[-1]
         assert newest == {"drop_after": 4, "nothing": 3}[left]
     resumed = train(config, tmp_path / "run", quiet=True)
     assert float(resumed.state.rate_factor) == 0.5
@@ -104,7 +104,7 @@ def test_a_rollback_outlives_the_process(left, tiny, tmp_path, monkeypatch):
 def test_a_rollback_to_the_start_takes_its_weights_from_there(
     finished, tiny, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(training, "CHUNK_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "CHUNK_SECONDS", 0.0)
     states: list[Any] = []
     monkeypatch.setattr(Resident, "start", lambda _, state: states.append(jax.device_get(state)))
     poisoned(monkeypatch, 1)
@@ -117,7 +117,7 @@ def test_a_rollback_to_the_start_takes_its_weights_from_there(
 
 def test_rollbacks_come_to_an_end(tiny, tmp_path, monkeypatch):
     poisoned(monkeypatch, 4, times=100)
-    monkeypatch.setattr(training, "CHUNK_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "CHUNK_SECONDS", 0.0)
     with pytest.raises(RunFailed, match="Lower the learning rates: 2 rollbacks did not help"):
         train(tiny | {"on_failure": "rollback", "max_rollbacks": 2}, tmp_path, quiet=True)
     assert [e["event"] for e in events(tmp_path)].count("rollback") == 2
@@ -138,7 +138,7 @@ def failing_after(monkeypatch: pytest.MonkeyPatch, epochs: int) -> None:
         return FAILING if judge in accused else Verdict.of([])
 
     monkeypatch.setattr(Judge, "update", update)
-    monkeypatch.setattr(training, "CHUNK_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "CHUNK_SECONDS", 0.0)
 
 
 def test_a_failing_run_is_stopped_where_asked_for_and_keeps_its_report(
@@ -177,7 +177,7 @@ def test_by_default_a_failing_run_goes_on(finished, tiny, tmp_path, monkeypatch)
 
 def test_a_streamed_run_rolls_back(tiny, tmp_path, monkeypatch):
     poisoned(monkeypatch, 4)
-    monkeypatch.setattr(training, "CHUNK_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "CHUNK_SECONDS", 0.0)
     config = tiny | {"on_failure": "rollback", "data": STREAMED}
     run = train(config, tmp_path, quiet=True)
     assert int(run.state.epoch) == 6
@@ -191,7 +191,7 @@ def test_a_streamed_run_rolls_back(tiny, tmp_path, monkeypatch):
 
 
 def test_a_best_that_was_marked_and_never_whole_is_found_again(tiny, tmp_path, monkeypatch):
-    mark_best = training.Checkpoints.mark_best
+    mark_best = loop.Checkpoints.mark_best
 
     def cut(*arguments: Any) -> None:
         mark_best(*arguments)
@@ -200,11 +200,11 @@ def test_a_best_that_was_marked_and_never_whole_is_found_again(tiny, tmp_path, m
     few = {"epochs": 3, "checkpoint_every": 0, "keep_checkpoints": 1, "sample_every": 0}
     config = tiny | few | {"quality_every": 2, "quality": {"n": 64, "batch_size": 64}}
     with monkeypatch.context() as patched:
-        patched.setattr(training.Checkpoints, "mark_best", cut)
-        patched.setattr(training.Checkpoints, "save", lambda *_, **__: None)  # not yet whole
+        patched.setattr(loop.Checkpoints, "mark_best", cut)
+        patched.setattr(loop.Checkpoints, "save", lambda *_, **__: None)  # not yet whole
         with pytest.raises(OSError, match="power cut"):
             train(config, tmp_path, quiet=True)
     train(config, tmp_path, quiet=True)
     marks = json.loads((tmp_path / "checkpoints" / "marks.json").read_text())
     assert marks["best"]["epoch"] in (2, 3)
-    assert training.Checkpoints(tmp_path / "checkpoints").epochs() == [2, 3]
+    assert loop.Checkpoints(tmp_path / "checkpoints").epochs() == [2, 3]

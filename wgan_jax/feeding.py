@@ -1,4 +1,4 @@
-"""What the device is given to train on: the whole dataset once, or blocks of it as it goes."""
+"""A run's images, and how the device is given them: all at once, or in blocks as it goes."""
 
 from __future__ import annotations
 
@@ -9,14 +9,31 @@ from typing import Protocol
 import jax
 import numpy as np
 from jax import Array
+from numpy.typing import NDArray
 
 from wgan_jax import devices
-from wgan_jax.config import critic_updates
-from wgan_jax.data.dataset import Dataset
+from wgan_jax.config import Settings, critic_updates
+from wgan_jax.data.dataset import Dataset, from_array, load
+from wgan_jax.errors import UserError
 from wgan_jax.gan import state as gan
 from wgan_jax.gan.rounds import CHUNK, Block
 
 BLOCK_BYTES = 128 * 2**20  # of images in a block; two of them lie on the devices at a time
+
+
+def read_images(settings: Settings, images: NDArray[np.uint8] | None = None) -> Dataset:
+    """The run's images, at least one batch of them. Raises UserError."""
+    if images is not None:
+        dataset = from_array(images, settings.image_size, settings.data)
+    else:
+        room = devices.memory(devices.mesh(settings.devices))
+        dataset = load(settings.data, settings.image_size, room)
+    if len(dataset) < settings.batch_size:
+        raise UserError(
+            f"config.batch_size = {settings.batch_size} is larger than the dataset: "
+            f"{dataset.name} has {len(dataset)} images. Set it to that or less."
+        )
+    return dataset
 
 
 class Feed(Protocol):

@@ -92,7 +92,7 @@ def _prepared(plan: Plan) -> int:
     import jax
 
     from wgan_jax import devices
-    from wgan_jax.training import read_images
+    from wgan_jax.feeding import read_images
 
     largest = plan.settings(plan.seeds[0], max(plan.batch_sizes))
     read_images(largest)

@@ -20,7 +20,7 @@ from jax import Array
 
 from tests.conftest import TINY
 from tests.faults.harness import LOST, Bench, Fault, Result, same
-from wgan_jax import train, training
+from wgan_jax import loop, train
 from wgan_jax.errors import RunFailed
 from wgan_jax.gan.rounds import chunk_program
 from wgan_jax.record.checkpoints import Checkpoints
@@ -65,7 +65,7 @@ def not_finite(poison: Poison) -> Fault:
         workdir = bench.place / f"{poison.__name__}{seed}"
         # Chunks of one round begin anywhere; longer ones where a checkpoint is due.
         seconds, begin = rng.choice([(0.0, rng.randrange(12)), (10.0, rng.choice([1, 3, 6, 9]))])
-        to_play = training.Session._rounds_to_play
+        to_play = loop.Session._rounds_to_play
 
         def rounds_to_play(session: Any, *most: Any) -> Any:
             if session.epoch == begin:
@@ -73,8 +73,8 @@ def not_finite(poison: Poison) -> Fault:
             return to_play(session, *most)
 
         with (
-            patch.object(training, "CHUNK_SECONDS", seconds),
-            patch.object(training.Session, "_rounds_to_play", rounds_to_play),
+            patch.object(loop, "CHUNK_SECONDS", seconds),
+            patch.object(loop.Session, "_rounds_to_play", rounds_to_play),
         ):
             said = _failure(workdir)
         if not re.search(rf"is nan at epoch {begin}; ", said) or not _whole_before(workdir, begin):
