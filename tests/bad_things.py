@@ -156,7 +156,7 @@ def _logs(place: Path) -> None:
         "huge.json": b'{"d_loss": [' + b"9" * 5000 + b", 1]}",
         "broken.jsonl": b'{"d_loss": 1}\n{"d_loss": \n{"d_loss": 2}\n',
         "strings.jsonl": b'"a"\n"b"\n',
-        "nested.jsonl": b'{"d_loss": {"a": 1}}\n{"d_loss": {"a": 2}}\n',
+        "nested.jsonl": b'{"d_loss": {"x": 1}}\n{"d_loss": {"x": 2}}\n',
     }.items():
         (place / name).write_bytes(content)
 

@@ -245,6 +245,20 @@ def test_only_what_has_a_number_is_called_measured(
     assert "measured: d_loss, g_loss note:" in said
 
 
+def test_damage_in_a_run_folder_is_left_out_and_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As the report does it: one torn line ends no diagnosis, nor that of a grid."""
+    rows = [json.dumps({"epoch": i, "d_loss": -1.0 - i, "g_loss": 0.5}) for i in range(4)]
+    (tmp_path / "metrics.jsonl").write_text("\n".join([*rows[:2], '{"epo', *rows[2:], ""]))
+    (tmp_path / "config.json").write_text("{")
+    assert run.main(["diagnose", str(tmp_path)]) == 0
+    text = " ".join(" ".join(lines_of(capsys)).split())
+    assert "4 rows" in text
+    assert "metrics.jsonl has 1 damaged line" in text
+    assert "config.json is damaged" in text
+
+
 def test_of_many_columns_those_of_samples_are_named_and_the_rest_is_counted(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -78,6 +78,12 @@ def test_a_line_without_an_axis_belongs_to_the_last() -> None:
     assert columns == ["epoch", "batch", "Loss_D", "FID"]
 
 
+def test_a_setting_printed_before_the_run_is_no_time_axis(tmp_path: Path) -> None:
+    lines = [f"[{i // 5}/4][{i % 5}/5] Loss_D: {i}" for i in range(20)]
+    log = log_of(tmp_path, "\n".join(["Namespace(niter=4, epochs=4, lr=0.0002)", *lines]))
+    assert (log.columns["epoch"], log.columns["coarse"]) == ("batch", "epoch")
+
+
 def test_a_loss_printed_as_nan_to_the_end_is_lost(tmp_path: Path) -> None:
     text = "".join(f"iter {i}: d_loss {'nan' if i > 2 else 1} g_loss nan\n" for i in range(5))
     log = log_of(tmp_path, text)
@@ -101,6 +107,25 @@ def test_whole_numbers_are_printed_with_commas_too() -> None:
         {"step": "9500", "d_loss": "1234.5", "g_loss": "0.5"},
         {"step": "12000000", "fid": "7"},
     ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "epoch {e} train d_loss 1 g_loss 2\nepoch {e} val d_loss 8 g_loss 9 FID 3{e}\n",
+        "epoch {e}\nTrain: d_loss: 1 g_loss: 2\nValid: d_loss: 8, g_loss: 9, FID: 3{e}\n",
+        "epoch {e} d_loss: 1 g_loss: 2 | val: d_loss: 8 g_loss: 9 FID: 3{e}\n",
+        "[epoch {e}] [val] d_loss: 8 g_loss: 9 [train] d_loss: 1 g_loss: 2 fid: 3{e}\n",
+        "/home/test/gan.py:3] epoch {e} d_loss=1 g_loss=2\n[eval] fid=3{e}\n",
+        "10:00:00 - test - INFO - epoch {e} d_loss=1 g_loss=2\nval | fid=3{e} d_loss=9\n",
+    ],
+)
+def test_losses_of_held_out_data_are_none_of_the_training(tmp_path: Path, text: str) -> None:
+    log = log_of(tmp_path, "".join(text.format(e=e) for e in range(3)))
+    np.testing.assert_array_equal(log.history.epochs, [0, 1, 2])
+    np.testing.assert_array_equal(log.history["d_loss"], 1)
+    np.testing.assert_array_equal(log.history["g_loss"], 2)
+    np.testing.assert_array_equal(log.history["fid_score"], [30, 31, 32])
 
 
 def test_of_a_decimal_comma_the_front_is_not_taken_for_all(tmp_path: Path) -> None:
@@ -144,6 +169,58 @@ def test_letters_alone_are_losses_only_together(tmp_path: Path) -> None:
     assert log.columns == {"d_loss": "d_loss", "epoch": "step"}
 
 
+# (a line as another codebase prints it, D's and G's columns)
+NETWORKS_ALONE = {
+    "(epoch: 1, iters: 100, time: 0.2, data: 0.1) G_GAN: 2 G_L1: 9 D_real: 0.5 D_fake: 1.5": (
+        "D_real", "G_GAN"),
+    "(epoch: 1, iters: 100, time: 0.2) D_A: 1 G_A: 2 cycle_A: 3 idt_A: 4 D_B: 5 G_B: 6": (
+        "D_A", "G_A"),
+    ">1, 3/9, d1=0.5, d2=1.5 g=2": ("d1", "g"),
+    ">1, d1[0.5] d2[1.5] g[2]": ("d1", "g"),
+    "d: 1; g: 2; r1: 0.1; path: 0.2; mean path: 0.3:   0%|   | 3/9 [00:10<00:20]": ("d", "g"),
+    "Gen. (2) | Discrim. (1):  10%|#  | 3/9 [00:10<00:20,  2.41it/s]": ("Discrim.", "Gen."),
+    "tick 3  kimg 8.0  loss/reg: G ( 2  0.1) D ( 1  0.2)  time 1h 02m": ("D", "G"),
+    "<epoch: 3, iter: 1,000> l_g_pix: 9 l_g_gan: 2 l_d_real: 0.5 l_d_fake: 1.5 D_real: -8": (
+        "l_d_real", "l_g_gan"),
+    "[Epoch 1/9] [Batch 3/9] [D loss: 1] [G loss: 8, adv: 2, cycle: 3] ETA: 1:00": (
+        "D loss", "adv"),
+    "Discriminator: 1 Generator: 2": ("Discriminator", "Generator"),
+    "epoch 3 D loss：1 G loss：2": ("D loss", "G loss"),
+    'INFO {"epoch": 3, "d_loss": 1, "g_loss": 2}': ("d_loss", "g_loss"),
+    "d_loss: tf.Tensor(1.0, shape=(), dtype=float32) g_loss: "
+    "<tf.Tensor: shape=(), dtype=float32, numpy=2.0>": ("d_loss", "g_loss"),
+    "iter 3\ttime\t0.2\ttrain disc cost\t1\ttrain gen cost\t2": (
+        "train disc cost", "train gen cost"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("line", NETWORKS_ALONE)
+def test_losses_are_told_by_their_networks(tmp_path: Path, line: str) -> None:
+    log = log_of(tmp_path, f"{line}\n{line}\n")
+    d, g = NETWORKS_ALONE[line]
+    assert (log.columns.get("d_loss", log.columns.get("d_loss_real")), log.columns["g_loss"]) == (
+        d, g
+    )  # fmt: skip
+    assert set(log.history["d_loss"]) == {1.0}
+    assert set(log.history["g_loss"]) == {2.0}
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["D_real: 0.9 D_fake: 0.1", "G: 2", "D(x): 0.9 D(G(z)): 0.1 G: 2", "d_lr: 1 g_lr: 2 G: 3",
+     "cycle_loss: 1 G: 2", "D_x=1 G_x=2"],
+)  # fmt: skip
+def test_one_network_alone_tells_no_losses(tmp_path: Path, line: str) -> None:
+    with pytest.raises(UserError, match="no column for d_loss"):
+        log_of(tmp_path, f"{line}\n{line}\n")
+
+
+def test_scores_of_networks_are_no_losses_beside_losses(tmp_path: Path) -> None:
+    log = log_of(tmp_path, "D_loss: 1 G_loss: 2\nD: 0.9 G: 0.1\n" * 3)
+    assert log.columns == {"d_loss": "D_loss", "g_loss": "G_loss"}
+    assert len(log.history) == 3
+
+
 def test_words_within_json_are_no_printed_lines(tmp_path: Path) -> None:
     text = '{"said": "epoch 3 d_loss: 9", "step": 0, "d_loss": 1}\n{"step": 1, "d_loss": 2}\n'
     np.testing.assert_array_equal(log_of(tmp_path, text).history["d_loss"], [1, 2])
@@ -155,11 +232,12 @@ def test_words_within_json_are_no_printed_lines(tmp_path: Path) -> None:
         "# step  d_loss g_loss\n",
         "step d_loss   g_loss\n",
         "# GAN, seed 1\n# step D_loss lossG\n",
+        "   d_loss   g_loss\n",  # a frame of pandas has no name for its index
     ],
 )
 def test_tables_between_spaces_are_read(tmp_path: Path, head: str) -> None:
     log = log_of(tmp_path, head + "0   0.5  1.5\n\n# resumed\n 10 0.25 nan\n20  1\n")
-    np.testing.assert_array_equal(log.history.epochs, [0, 10, 20])
+    np.testing.assert_array_equal(log.history.epochs, [0, 10, 20] if "step" in head else range(3))
     np.testing.assert_array_equal(log.history["d_loss"], [0.5, 0.25, 1])
     assert log.history["g_loss"][0] == 1.5
 

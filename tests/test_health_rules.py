@@ -187,6 +187,16 @@ def test_a_score_gap_lost_in_wandering_scores_is_a_lost_critic() -> None:
     assert (finding.cause, finding.onset_epoch) == ("critic lost", 500)
 
 
+@pytest.mark.parametrize("rows", [200, 1000])
+def test_a_loss_that_fell_to_nothing_is_an_overpowered_critics(rows: int) -> None:
+    d = np.exp(np.linspace(0, -16, rows)) * np.random.default_rng(1).uniform(0.5, 1.5, rows)
+    for objective, columns in ((None, {}), ("lsgan", {"g_loss": np.full(rows, 0.004)})):
+        verdict = judge(history(d_loss=d, **columns), objective)
+        assert verdict.verdict == "failing"
+        assert "critic overpowered" in verdict.causes
+        assert "dead critic" not in verdict.causes
+
+
 def test_a_hinge_critic_that_rests_at_chance_has_learned_nothing() -> None:
     columns = {"d_loss": 2 + 0.005 * noise(ROWS), "g_loss": 0.01 * noise(ROWS, 1)}
     assert judge(history(**columns), "hinge").causes == ("dead critic",)

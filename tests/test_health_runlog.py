@@ -210,6 +210,28 @@ def test_the_log_within_json_is_what_most_columns_are_known_of(
     np.testing.assert_array_equal(log.history["g_loss"], [-0.5, 0.5])
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "run_id,key,value,step,timestamp\na,D/loss,1,0,9\na,G/loss,2,0,9\na,D/loss,3,5,9\na,G/loss,,5,9\n",
+        "step;tag;value\n0;Loss/D;1\n0;Loss/G;2\n5;Loss/D;3\n",
+    ],
+)
+def test_a_table_with_a_row_for_each_number_is_read(tmp_path: Path, text: str) -> None:
+    log = csv(tmp_path, text)
+    np.testing.assert_array_equal(log.history.epochs, [0, 5])
+    np.testing.assert_array_equal(log.history["d_loss"], [1, 3])
+    np.testing.assert_array_equal(log.history["g_loss"], [2, np.nan])
+
+
+def test_what_tensorboard_exports_is_called_as_its_file(tmp_path: Path) -> None:
+    path = write(tmp_path / "run-.-tag-Loss_D.csv", "Wall time,Step,Value\n9.5,0,1\n9.6,50,2\n")
+    log = read(path)
+    np.testing.assert_array_equal(log.history.epochs, [0, 50])
+    np.testing.assert_array_equal(log.history["d_loss"], [1, 2])
+    assert read(path, columns={"d_loss": "Value"}).columns["d_loss"] == "Value"
+
+
 def test_columns_of_each_network_are_one_log(tmp_path: Path) -> None:
     value = {"D": {"loss": [1, 2]}, "G": {"loss": [3, 4]}}
     log = read(write(tmp_path / "log.json", json.dumps(value)))
@@ -282,6 +304,14 @@ def test_of_an_exported_chart_the_first_run_is_read_and_the_others_named(tmp_pat
     assert log.notes == ("Not read, unless --map KEY=COLUMN says so: b - d_loss.",)
 
 
+def test_what_else_teaches_a_generator_is_said(tmp_path: Path) -> None:
+    text = "(epoch: 1, iters: {}) G_GAN: 2 G_L1: 9 D_real: 0.5 D_fake: 0.5\n"
+    log = read(write(tmp_path / "loss_log.txt", "".join(map(text.format, range(3)))))
+    assert any("more than its critic (G_L1)" in note for note in log.notes)
+    log = csv(tmp_path, "step,d_loss,pixel_variance,val_l1\n0,1,0.2,3\n1,1,0.2,3\n")
+    assert not any("more than its critic" in note for note in log.notes)
+
+
 @pytest.mark.parametrize("placeholder", ["0", "-1", "0.0"])
 def test_a_fid_of_nothing_is_no_measurement(tmp_path: Path, placeholder: str) -> None:
     log = csv(tmp_path, f"step,d_loss,fid\n0,1,{placeholder}\n1,1,50\n2,1,{placeholder}\n")
@@ -313,6 +343,19 @@ def test_accuracies_and_clip_are_shares_however_they_are_written(
     np.testing.assert_allclose(log.history["clip_ratio"], [0.4, 1])
     assert len(log.notes) == notes
     assert all("taken as percent" in note for note in log.notes)
+
+
+def test_losses_written_as_their_difference_from_1_are_turned_back(tmp_path: Path) -> None:
+    text = "".join(
+        f"{i} [D loss: {1 + 2**-9 - i * 2**-14}] [G loss: {1 - 2**-9}]\n" for i in range(9)
+    )
+    log = read(write(tmp_path / "train.log", text))
+    np.testing.assert_array_equal(log.history["d_loss"], np.arange(9) * 2.0**-14 - 2.0**-9)
+    np.testing.assert_array_equal(log.history["g_loss"], 2.0**-9)
+    assert log.objective == "wgan"
+    assert "1 - loss" in " ".join(log.notes)
+    log = csv(tmp_path, "step,d_loss,g_loss\n0,1,0\n1,1.01,0.01\n")  # a hinge critic at chance
+    np.testing.assert_array_equal(log.history["d_loss"], [1, 1.01])
 
 
 def test_of_scores_carried_forward_the_changes_are_read(tmp_path: Path) -> None:
@@ -373,6 +416,12 @@ def test_half_sum_of_real_and_fake_where_there_is_no_critic_loss(tmp_path: Path)
     log = csv(tmp_path, "step,d_loss_real,d_loss_fake,g_loss\n0,1,3,0\n1,2,2,0\n")
     np.testing.assert_array_equal(log.history["d_loss"], [2, 2])
     assert "half the sum" in log.notes[0]
+
+
+def test_a_written_nan_of_either_term_is_one_of_their_half_sum(tmp_path: Path) -> None:
+    log = csv(tmp_path, "step,d_loss_real,d_loss_fake\n0,1,3\n1,nan,2\n2,nan,nan\n")
+    assert log.history["d_loss"][0] == 2
+    assert np.isinf(log.history["d_loss"][1])
 
 
 def test_epochs_out_of_order_are_sorted_and_the_last_value_of_one_counts(tmp_path: Path) -> None:
@@ -529,6 +578,8 @@ FALLING = np.linspace(1.5, 0.5, 50)
         ({"d_loss": np.full(50, 0.2), "g_loss": np.full(50, 0.3)}, "lsgan"),
         ({"d_loss": np.full(50, 6.0), "g_loss": np.full(50, 5.0)}, None),
         ({"d_loss": np.full(50, 0.004), "g_loss": np.full(50, 1.0)}, None),
+        ({"d_loss": np.geomspace(0.3, 0.004, 50), "g_loss": np.linspace(0.4, 1, 50)}, "lsgan"),
+        ({"d_loss": np.geomspace(1, 0.004, 50), "g_loss": np.linspace(0.4, 1, 50)}, None),
         ({"d_loss": np.full(50, 0.004), "g_loss": np.full(50, 5.5)}, "nsgan"),
         ({"d_loss": np.full(50, 0.7)}, None),
         ({"d_loss": np.full(50, 0.7), "d_accuracy": np.full(50, 0.5)}, "nsgan"),
@@ -542,6 +593,19 @@ def test_the_objective_is_guessed_from_what_its_formulas_allow(
     columns: dict[str, np.ndarray], objective: str | None
 ) -> None:
     assert guess_objective(history(**columns)) == objective
+
+
+def test_what_hinge_losses_cannot_be_is_no_hinge() -> None:
+    g = 0.01 * np.linspace(-1, 1, 50)  # fakes scored about 0 cost a hinge critic 1
+    assert guess_objective(history(d_loss=np.full(50, 0.002), g_loss=g)) is None
+    assert guess_objective(history(d_loss=np.full(50, 0.6), g_loss=g)) == "hinge"
+
+
+def test_a_penalty_beside_a_loss_that_is_never_negative_is_anothers(tmp_path: Path) -> None:
+    rows = "".join(f"G: {i % 7 - 1} | D: {1 + i % 3 / 2} | GP: 0.1\n" for i in range(200))
+    assert read(write(tmp_path / "train.log", rows)).objective == "hinge"
+    rows = "".join(f"G: {i % 7 - 1} | D: {i % 3 - 2} | GP: 0.1\n" for i in range(200))
+    assert read(write(tmp_path / "train.log", rows)).objective == "wgan_gp"
 
 
 @pytest.mark.parametrize(

@@ -31,13 +31,13 @@ DROWNED = 0.01  # share of the generator's noise below which a score gap says no
 WILD = 10.0  # growth of noise, or of size, at which a loss runs wild
 
 
-def critic_saturated(past: Past) -> Sign | None:
+def critic_saturated(past: Past, share: float = SATURATED) -> Sign | None:
     """The critic makes hardly an error, and rejects all fakes."""
     d, g = past.coarse("d_loss"), past.coarse("g_loss")
     if past.objective not in CHANCE or d is None or g is None:
         return None
     chance, rejected = CHANCE[past.objective][0], REJECTED[past.objective]
-    low = d.middle < SATURATED * chance
+    low = d.middle < share * chance
     onset = since(low, at_least=2)
     if onset is None or g.middle[-2:].min() < rejected:
         return None
@@ -46,14 +46,20 @@ def critic_saturated(past: Past) -> Sign | None:
     return Sign(evidence, int(d.start[onset]))
 
 
-def critic_on_floor(past: Past) -> Sign | None:
-    """D lies on its floor, broken by bursts; needs no objective, and no floor at 0."""
+def critic_on_floor(past: Past, tails: float = ONE_SIDED) -> Sign | None:
+    """D lies on its floor, with bursts or without; needs no objective, and no floor at 0."""
     d = past.windows("d_loss")
-    if d is None or not d.fine or past.objective in WASSERSTEIN:
+    if d is None or past.objective in WASSERSTEIN:
+        return None
+    onset = _settled(d)
+    if onset is not None and _at_zero(d) and critic_saturated(past) is None:
+        evidence = f"D at most {number(d.high[-1])}, was {number(d.middle.max())}: on its floor"
+        return Sign(evidence, int(d.start[onset]))
+    if not d.fine:
         return None
     tiny = 1e-9 + 1e-6 * np.abs(d.middle)
     sided = (d.high - d.middle) / (d.middle - d.low + tiny)
-    onset = since((sided > ONE_SIDED) & (d.high - d.middle > tiny), at_least=2)
+    onset = since((sided > tails) & (d.high - d.middle > tiny), at_least=2)
     if onset is None:
         return None
     evidence = (
@@ -63,7 +69,7 @@ def critic_on_floor(past: Past) -> Sign | None:
     return Sign(evidence, int(d.start[onset]))
 
 
-def critic_dead(past: Past) -> Sign | None:
+def critic_dead(past: Past, share: float = VANISHED) -> Sign | None:
     """Wasserstein: the gap between real and fake vanished against its own past."""
     key = "wasserstein_distance" if "wasserstein_distance" in past else "d_loss"
     d = past.windows(key)
@@ -71,14 +77,14 @@ def critic_dead(past: Past) -> Sign | None:
         return None
     size = np.maximum(np.abs(d.high), np.abs(d.low))
     was = np.maximum.accumulate(size)
-    onset = since(size < VANISHED * was, at_least=2)
+    onset = since(size < share * was, at_least=2)
     if onset is None:
         return None
     evidence = f"|{key}| at most {number(size[-1])}, was {number(was[-1])}: no signal is left"
     return Sign(evidence, int(d.start[onset]))
 
 
-def critic_at_rest(past: Past) -> Sign | None:
+def critic_at_rest(past: Past, share: float = RESTS) -> Sign | None:
     """D rests at a constant, whatever that is: its variation vanished, or never was any.
 
     Where it rests at its floor the critic is overpowered, and not dead: other rules see that.
@@ -89,18 +95,29 @@ def critic_at_rest(past: Past) -> Sign | None:
         return None
     varies = d.high - d.low
     was = np.maximum.accumulate(varies)
-    onset = since(varies < VANISHED * was, at_least=2)
+    onset = _settled(d)
     if onset is None and not past.early:
         level = d.middle[-1]
         strays = np.maximum(d.high - level, level - d.low)
-        onset = since(strays < RESTS * abs(level), at_least=5)
+        onset = since(strays < share * abs(level), at_least=5)
     if onset is None:
         return None
     evidence = f"D varies by {number(varies[-1])} about {number(d.middle[-1])}"
     return Sign(f"{evidence}, at most by {number(was[-1])} before", int(d.start[onset]))
 
 
-def gap_drowned(past: Past) -> Sign | None:
+def _settled(d: Windows) -> int | None:
+    """The window from which D hardly varies any more, against its own past."""
+    varies = d.high - d.low
+    return since(varies < VANISHED * np.maximum.accumulate(varies), at_least=2)
+
+
+def _at_zero(d: Windows) -> bool:
+    """Whether D has come down to 0: the critic makes no error any more."""
+    return bool(d.low[-1] >= 0 and d.high[-1] < SATURATED**2 * d.middle.max())
+
+
+def gap_drowned(past: Past, share: float = DROWNED) -> Sign | None:
     """Wasserstein: the gap between real and fake is lost in how the scores wander.
 
     The scores have no zero point, and may drift; but where their mean wanders a hundred times
@@ -109,7 +126,7 @@ def gap_drowned(past: Past) -> Sign | None:
     d, g = past.windows("d_loss"), past.windows("g_loss")
     if past.objective not in WASSERSTEIN or d is None or g is None or not g.fine or past.early:
         return None
-    onset = since(np.abs(d.middle) < DROWNED * g.noise, at_least=5)
+    onset = since(np.abs(d.middle) < share * g.noise, at_least=5)
     if onset is None:
         return None
     evidence = f"|D| {number(abs(d.middle[-1]))}, while G wanders by {number(g.noise[-1])}"
@@ -134,7 +151,7 @@ def _before(w: Windows, field: str, i: int) -> float:
     return float(np.median(getattr(w, field)[i - 5 : i]))
 
 
-def regime_change(past: Past) -> Sign | None:
+def regime_change(past: Past, factor: float = REGIME) -> Sign | None:
     """The critic's loss changed its manner within a twentieth of the run, and did not change back.
 
     A healthy critic's loss drifts. Its noise falls at once when the critic learns to tell all
@@ -151,8 +168,8 @@ def regime_change(past: Past) -> Sign | None:
         if was <= 0:
             continue
         fell = now < level - min(was, abs(level) / 2)
-        quiet = (after < was / REGIME) & fell & (past.objective not in WASSERSTEIN)
-        wild = (after > was * REGIME) & (now > level - after)
+        quiet = (after < was / factor) & fell & (past.objective not in WASSERSTEIN)
+        wild = (after > was * factor) & (now > level - after)
         for changed, word in ((quiet, "fell"), (wild, "rose")):
             if changed.all():
                 text = f"noise of D {word} at once from {number(was)} to {number(after[0])}"
@@ -187,7 +204,7 @@ def _left_chance(past: Past, d: Windows) -> int:
     return int(better[0]) if len(better) else len(d.middle)
 
 
-def critic_unsettled(past: Past) -> Sign | None:
+def critic_unsettled(past: Past, growth: float = UNSETTLED) -> Sign | None:
     """D stopped falling and its noise is growing: the game no longer converges."""
     d = past.windows("d_loss")
     if d is None or not d.fine or past.early or past.objective in WASSERSTEIN:
@@ -199,7 +216,7 @@ def critic_unsettled(past: Past) -> Sign | None:
     now, quietest, onset = _noise_growth(d, first)
     fall = float(np.median(d.middle[-10:-7]) - np.median(d.middle[-3:]))
     matters = now > 0.01 * abs(float(d.middle[-1]))  # a critic near chance hardly swings at all
-    if quietest <= 0 or not matters or now < UNSETTLED * quietest or fall > STALLED * now:
+    if quietest <= 0 or not matters or now < growth * quietest or fall > STALLED * now:
         return None
     evidence = (
         f"noise of D {number(now)}, was {number(quietest)} ({now / quietest:.1f} times), while D "
@@ -208,7 +225,7 @@ def critic_unsettled(past: Past) -> Sign | None:
     return Sign(evidence, int(d.start[onset]))
 
 
-def losses_wild(past: Past) -> Sign | None:
+def losses_wild(past: Past, growth: float = WILD) -> Sign | None:
     """The noise of a loss has grown many times over its quietest past, without D falling."""
     for key in ("g_loss", "d_loss"):
         w = past.windows(key)
@@ -217,7 +234,7 @@ def losses_wild(past: Past) -> Sign | None:
         # Untrained networks are quiet: what came in the first quarter says nothing of a past.
         now, quietest, onset = _noise_growth(w, first=5)
         falling = np.median(w.middle[-10:-7]) - np.median(w.middle[-3:]) > now
-        if quietest > 0 and now > WILD * quietest and not falling:
+        if quietest > 0 and now > growth * quietest and not falling:
             text = f"noise of {key} {number(now)}, was {number(quietest)}"
             return Sign(f"{text} ({now / quietest:.0f} times)", int(w.start[onset]))
     return None

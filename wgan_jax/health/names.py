@@ -13,14 +13,16 @@ from wgan_jax.keys import BY_KEY, EXTRA_KEYS
 
 COARSE = "coarse"  # key of the coarsest of several time axes; the finest is the epoch
 
-D_WORDS = ("d", "dis", "disc", "discriminator", "critic", "netd", "c")
+D_WORDS = ("d", "dis", "disc", "discr", "discrim", "discriminator", "critic", "netd", "c")
 G_WORDS = ("g", "gen", "generator", "netg")
 LOSS_WORDS = ("loss", "losses", "err", "error", "cost")
 
+# The game's part of a loss, where others are added (L1, cycle, classes): it goes before their sum.
+_ADVERSARIAL = ("gan", "adv", "adversarial")
 # Say nothing about what is measured.
 _NOISE = frozenset(
     ("train", "training", "avg", "average", "mean", "total", "scalar", "scalars", "value")
-) | {"metric", "metrics", "results"}
+) | {"metric", "metrics", "results", "running", "of", *_ADVERSARIAL}
 _NOISE_IN_IS = _NOISE | {"score"}
 _GROUPS = frozenset(("losses", "charts", "stats"))  # TensorBoard's tags: losses/d_loss
 _IN_PERCENT = frozenset(("percent", "pct"))
@@ -30,14 +32,20 @@ _GRADIENT = ("grad", "gradient")
 _ACCURACY = ("acc", "accuracy")
 _BOUNDS = ("__MIN", "__MAX")  # of the values that one of a W&B chart stands for
 # Samples are measured on held-out data, where a loss is another than that of training.
-_HELD_OUT = frozenset(("val", "valid", "validation", "eval", "evaluation", "test"))
+HELD_OUT = frozenset(("val", "valid", "validation", "eval", "evaluation", "test"))
 OF_SAMPLES = frozenset(
     ("fid_score", "inception_score_mean", "inception_score_std", "pixel_variance", "recall")
 )
 _IN_UNITS = re.compile(r"\s*[\[(](?:nats?|bits?|it|iters?|steps?)[\])]\s*$")  # `d_loss [nats]`
 _FLAG = re.compile(r"(?:.*/)?is_?(?:[Tt]rain(?:ing)?|[Vv]al(?:id(?:ation)?)?|[Ee]val|[Tt]est)")
 # As the guide prints losses; one such letter alone may be anything.
-_LETTERS = {"D": "d_loss", "G": "g_loss", "R": "d_loss_real", "F": "d_loss_fake"}
+_LETTERS = {"D": "d_loss", "G": "g_loss", "R": "d_loss_real", "F": "d_loss_fake", "GAN": "g_loss"}
+# Of a network's name: which of its losses it is; of several pairs of networks the first is meant.
+_BESIDE_D = {"": "d_loss", " a": "d_loss", " real": "d_loss_real", " fake": "d_loss_fake"}
+_BESIDE_G = {"": "g_loss", " a": "g_loss"}
+_TEACHERS = frozenset(
+    ("l1", "pix", "pixel", "cycle", "cyc", "idt", "identity", "vgg", "feat", "fea", "percep")
+) | {"perceptual", "content", "mel", "recon", "reconstruction", "lpips", "precep", "percept"}
 # Words of what may be the column that a diagnosis lacks: said where it is not read.
 _TELLING = re.compile(r"(fid|kid)\d*k?|loss|losses|scores?|inception")
 
@@ -83,6 +91,16 @@ _PHRASES: dict[str, tuple[str, ...]] = {
         for suffix in suffixes
     },
 }
+# `l_d_real`; `l_c` may be a cycle's or a classifier's. And a pair of networks has its first: D_A.
+for _ours, _all in (("d", D_WORDS), ("g", G_WORDS)):
+    _own = tuple(word for word in _all if word != "c")
+    for _suffix in ("", "_real", "_fake") if _ours == "d" else ("",):
+        _of = _suffix.replace("_", " ")
+        _PHRASES[f"{_ours}_loss{_suffix}"] += (
+            *(f"l {word}{_of}" for word in _own),
+            *(f"{word} a {loss}{_of}" for word in _own for loss in LOSS_WORDS),
+        )
+_PHRASES["g_loss"] += ("adv", "adv loss", "adversarial loss")
 
 
 def _words(name: str) -> list[str]:
@@ -99,6 +117,16 @@ _LOOKUP: dict[frozenset[str], str] = {
     frozenset(phrase.split()): key for key, phrases in _PHRASES.items() for phrase in phrases
 }
 KNOWN = frozenset((*_PHRASES, *KEYS))
+_BARE: dict[frozenset[str], str] = {
+    frozenset((word + beside).split()): key
+    for words, besides in ((D_WORDS[:-1], _BESIDE_D), (G_WORDS, _BESIDE_G))
+    for word in words
+    for beside, key in besides.items()
+} | {
+    frozenset((word,)): f"d_loss_{what}"
+    for what, words in (("real", ("d1", "c1")), ("fake", ("d2", "c2")))
+    for word in words
+}
 
 
 @lru_cache(maxsize=4096)  # printed lines repeat their names
@@ -108,7 +136,7 @@ def guess(column: str) -> str | None:
         return column
     run, of_run, name = column.rpartition(" - ")
     if of_run:  # as W&B exports charts
-        key = guess(name) if not _HELD_OUT & set(_words(run)) else None
+        key = guess(name) if not HELD_OUT & set(_words(run)) else None
         return None if key == "epoch" else key
     if _FLAG.fullmatch(column):
         return None
@@ -118,16 +146,24 @@ def guess(column: str) -> str | None:
         key = _LOOKUP.get(words.difference(noise))
         if key:
             return key
-    of_samples = _LOOKUP.get(words - _NOISE_IN_IS - _HELD_OUT)
+    of_samples = _LOOKUP.get(words - _NOISE_IN_IS - HELD_OUT)
     return of_samples if of_samples in OF_SAMPLES else None
 
 
+@lru_cache(maxsize=4096)
+def bare(name: str) -> str | None:
+    """The loss that a network's name alone may mean: `D`, `Discriminator`, `D_real`, `G_GAN`."""
+    return _LETTERS.get(name) or _BARE.get(frozenset(_words(name)).difference(_NOISE))
+
+
 def letters(names: Iterable[str]) -> dict[str, str]:
-    """Letter -> the loss it is, of a log that has both D and G and no loss by another name."""
-    names = set(names)
-    if not {"D", "G"} <= names or any(guess(name) in LOSSES for name in names):
-        return {}
-    return {letter: key for letter, key in _LETTERS.items() if letter in names}
+    """Name -> the loss it is, of a log that has both networks' and no loss by another name."""
+    names = list(names)
+    found = {name: key for name in names if (key := bare(name))}
+    keys = set(found.values())
+    both = "g_loss" in keys and ("d_loss" in keys or {"d_loss_real", "d_loss_fake"} <= keys)
+    named = any((guess(name) or "").startswith(LOSSES) for name in names)
+    return found if both and not named else {}
 
 
 def measures(column: str, given: Mapping[str, str]) -> bool:
@@ -143,6 +179,17 @@ def have_gradient_penalty(names: Iterable[str]) -> bool:
         and ("gp" in words or ("penalty" in words and not words.isdisjoint(_GRADIENT)))
         for words in found
     )
+
+
+def teachers(names: Iterable[str]) -> list[str]:
+    """Columns of what teaches a generator beside its critic: L1, cycle, perceptual, classes."""
+    return [
+        name
+        for name in names
+        if guess(name) is None
+        and not _TEACHERS.isdisjoint(_words(name))
+        and HELD_OUT.isdisjoint(_words(name))
+    ]
 
 
 def unread(names: Iterable[str], chosen: Mapping[str, str]) -> list[str]:
@@ -199,20 +246,25 @@ def columns_of(names: Iterable[str], given: Mapping[str, str]) -> dict[str, str]
     return {**chosen, **given}
 
 
-def _doubt(key: str, name: str) -> tuple[bool, bool, bool]:
+def _doubt(key: str, name: str) -> tuple[bool, bool, bool, bool]:
     """How doubtful it is that a column is the one meant by a key, to compare with others.
 
-    C may be the critic or a classifier; averages over epochs tell less than steps.
+    C may be the critic or a classifier; averages over epochs tell less than steps. A generator's
+    whole loss may hold more than the game.
     """
     words = _words(name)
-    return name != key, "c" in words, "epoch" in words
+    whole = key == "g_loss" and set(words).isdisjoint(_ADVERSARIAL)
+    return whole, name != key, "c" in words, "epoch" in words
 
 
 @lru_cache(maxsize=4096)
 def coarseness(axis: str) -> int:
-    """Place of a time axis among all that we know, from iterations to epochs."""
+    """Place of a time axis among all that we know, from iterations to epochs, which are last."""
     words = " ".join(word for word in _words(axis) if word not in _NOISE)
-    return _PHRASES["epoch"].index(words) if words in _PHRASES["epoch"] else 0
+    known = _PHRASES["epoch"]
+    if words.startswith("epoch"):
+        words = "epoch"
+    return known.index(words) if words in known else 0
 
 
 def unit_of(axis: str) -> str:

@@ -1,7 +1,8 @@
 """What a training program prints: `[0/20][5/100] Loss_D: 1.26 Loss_G: 0.7` as rows of columns.
 
-Read are `NAME: NUMBER` and `NAME=NUMBER`, and `NAME NUMBER` where we know the name; `[0/20][5/100]`
-is an epoch and a batch. A line without an axis (a score, Keras's losses) belongs to the last.
+Read are `NAME: NUMBER` and `NAME=NUMBER`, `NAME NUMBER` where we know the name, and `D (NUMBER` or
+`g[NUMBER` of a network; `[0/20][5/100]` is an epoch and a batch. A line without an axis (a score,
+Keras's losses) belongs to the last.
 """
 
 from __future__ import annotations
@@ -11,17 +12,24 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 
 from wgan_jax.health.cells import NOT_A_NUMBER
-from wgan_jax.health.names import coarseness, guess, letters, measures
+from wgan_jax.health.names import HELD_OUT, OF_SAMPLES, bare, coarseness, guess, letters, measures
 
 # `is 5` is a sentence's; the Inception Score is `IS 5` or `is: 5`.
 _WORD = r"(?!(?:nan|inf)\b|(?-i:is)\s+[-+.\d])[A-Za-z][\w./()%-]{0,60}+"
 _WHOLE = r"[1-9]\d{0,2}(?:,\d{3})+|\d+"  # `step 12,000` is no 12
 _NUMBER = rf"{NOT_A_NUMBER}|[-+]?(?:(?:{_WHOLE})\.?\d*|\.\d+)(?:e[-+]?\d+)?%?|[-+]?inf"
-_WRAP = r"(?:tensor|array|(?:np|numpy|jnp|torch)\.\w+)"  # `tensor(0.5)`
+_WRAP = r"(?:tensor|array|(?:np|numpy|jnp|torch|tf)\.\w+)"  # `tensor(0.5)`
+_EAGER = re.compile(r"<tf\.Tensor: [^<>]*?numpy=([^<>]*)>")
 _COLOUR = re.compile(r"\x1b\[[\d;]*[A-Za-z]")
 _PAIR = re.compile(
-    rf"(?<![\w.])(?P<name>{_WORD}(?:[ ]{_WORD}){{0,3}})(?P<mark>'?\s*[:=]\s*|\s+(?:(?-i:is)\s+)?)"
-    rf"(?:{_WRAP}?[\[(]+)?\s*(?P<number>{_NUMBER})(?!\.?\w|,\d)|[\[(]\s*(?P<place>\d+)\s*/\s*\d+(?![\d/])",
+    rf"(?<![\w.])(?P<name>{_WORD}(?:[ ]{_WORD}){{0,3}})"
+    rf"(?P<mark>['\"]?\s*[:=：]\s*|\s+(?:(?-i:is)\s+)?|(?=[\[(]))(?P<open>{_WRAP}?[\[(]+)?"
+    rf"\s*(?P<number>{_NUMBER})(?!\.?\w|,\d)|[\[(]\s*(?P<place>\d+)\s*/\s*\d+(?![\d/])",
+    re.IGNORECASE,
+)
+# What a line, or the rest of it, is of: `Valid: D_loss 1`, `train d_loss 1 | val d_loss 2`.
+_PART = re.compile(
+    rf"(?:(?<=[\s\[(|,;>:-])|^)(?:(?P<held>{'|'.join(HELD_OUT)})|train|training)(?=\s*[\])|:>=]|\s+[a-z])",
     re.IGNORECASE,
 )
 # The guide's block names a network once, for both of its weights' mean and spread.
@@ -38,6 +46,8 @@ def names(text: str, given: Mapping[str, str]) -> list[str]:
 def read(lines: Iterable[str], given: Mapping[str, str]) -> tuple[list[Row], list[str]]:
     """(rows, columns): a row for each line that measures something.
 
+    An axis that no row has (`niter=25` among the settings) is no column.
+
     Args:
       given: key -> column, where names cannot be guessed.
     """
@@ -53,10 +63,13 @@ def read(lines: Iterable[str], given: Mapping[str, str]) -> tuple[list[Row], lis
         if len(row) == len(here):
             continue
         columns.update(dict.fromkeys([*axes, *row]))
-        found = {name: row[name] for name in row if measures(name, given)}
+        found = {name: row[name] for name in row if measures(name, given) or bare(name)}
         if found:
             rows.append({**axes, **found})
-    return rows, list(columns)
+    lettered = letters(set(columns).difference(mapped))
+    rows = [row for row in rows if any(measures(n, given) or n in lettered for n in row)]
+    counted = {name for row in rows for name in row} or set(columns)
+    return rows, [name for name in columns if name in counted or not _is_axis(name, given)]
 
 
 def _is_axis(name: str, given: Mapping[str, str]) -> bool:
@@ -69,17 +82,29 @@ def _row(line: str, mapped: tuple[str, ...]) -> Row:
     places = []
     line = _COLOUR.sub("", line) if "\x1b" in line else line
     line = _WEIGHTS.sub(_spread_of, line) if "σ" in line else line
+    line = _EAGER.sub(r"\1", line) if "<tf." in line else line
+    parts = [(part.start(), part["held"]) for part in _PART.finditer(line)]
     for pair in _PAIR.finditer(line):
         if pair["place"]:
             places.append(pair["place"])
             continue
         name, known = _name(pair["name"], mapped)
-        if known or pair["mark"].strip() not in ("", "is"):
+        if not known and pair["mark"].strip() in ("", "is"):
+            name = name.split(" ")[-1]
+            known = pair["open"] is not None and bare(name) is not None
+        else:
+            known = True
+        if known and not (parts and name not in mapped and _is_held_out(name, pair, parts)):
             row.setdefault(name, pair["number"].replace(",", ""))
-    ours = letters(set(row).difference(mapped))
-    row = {ours.get(name, name): number for name, number in row.items()}
     free = ("epoch", "batch") if not {"epoch", "epochs"} & set(row) else ("batch",)
     return dict(zip(free, places, strict=False)) | row
+
+
+def _is_held_out(name: str, pair: re.Match[str], parts: list[tuple[int, str | None]]) -> bool:
+    """Whether a loss is of data that is not trained on, by the last word before it that says."""
+    held = [word for start, word in parts if start < pair.start("number")]
+    key = guess(name) or bare(name)
+    return bool(held and held[-1]) and key is not None and key not in OF_SAMPLES | {"epoch"}
 
 
 def _spread_of(whose: re.Match[str]) -> str:

@@ -152,7 +152,7 @@ RULES: tuple[Rule, ...] = (
         LOGS, losses.critic_saturated, yields=0.75,
     ),
     Rule(
-        "critic_on_floor", "d_loss", "upper tail over 12 times the lower tail",
+        "critic_on_floor", "d_loss", "upper tail over 12 times the lower tail, or at rest at 0",
         "critic overpowered", "failing",
         "Take the best checkpoint. Lower the critic's learning rate or n_critic, regularise it "
         "(spectral norm, gradient penalty, augmentation).",

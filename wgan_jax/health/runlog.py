@@ -8,7 +8,7 @@ and said in `notes`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,15 +16,18 @@ import numpy as np
 from wgan_jax.errors import UserError, shorten
 from wgan_jax.health import events, tables
 from wgan_jax.health.labels import of_one_run
-from wgan_jax.health.names import COARSE, OF_SAMPLES, have_gradient_penalty, unread
+from wgan_jax.health.names import COARSE, OF_SAMPLES, have_gradient_penalty, teachers, unread
 from wgan_jax.health.past import LOSSES
 from wgan_jax.health.rows import differs, in_order
 from wgan_jax.health.series import Floats
 from wgan_jax.health.signs import number
 from wgan_jax.health.tables import Table
+from wgan_jax.health.windows import LEAST
 from wgan_jax.history import History
 
 _MOST_SHARE = 1.5  # a share above it is a percentage
+_MOST_GUESSING = 2.5  # above what both terms cost a critic that guesses: log loss 1.4, hinge 2
+_NEAR_ONE = 0.02  # of losses that are written as 1 - loss: how far they are from 1
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json")
 OBJECTIVES = ("wgan", "wgan_gp", "nsgan", "hinge", "lsgan")
 
@@ -98,6 +101,8 @@ def _history(path: Path, table: Table) -> tuple[History, str, list[str]]:
     numbers, notes = dict(table.numbers), list(table.notes)
     if "d_loss" not in numbers and {"d_loss_real", "d_loss_fake"} <= set(numbers):
         numbers["d_loss"] = 0.5 * (numbers["d_loss_real"] + numbers["d_loss_fake"])
+        nan = table.written_nan["d_loss_real"] | table.written_nan["d_loss_fake"]
+        table = replace(table, written_nan={**table.written_nan, "d_loss": nan})
         notes.append("D is taken as half the sum of its real and fake terms.")
     if not {"d_loss", "fid_score"} & set(numbers):
         raise UserError(
@@ -116,12 +121,18 @@ def _history(path: Path, table: Table) -> tuple[History, str, list[str]]:
             raise UserError(
                 f"{path} has no numbers in its columns {shorten(numbers)}: check --map."
             )
+    _off_one(numbers, notes)
     _as_shares(numbers, notes)
     _changes_only(numbers, notes)
     unit, epochs, columns = in_order(table, numbers, notes)
     others = unread(table.names, table.chosen)
     if others:
         notes.append(f"Not read, unless --map KEY=COLUMN says so: {shorten(others)}.")
+    if others := teachers(table.names):
+        notes.append(
+            f"G learns from more than its critic ({shorten(others, 40)}), also where that teaches "
+            "nothing: look at the samples."
+        )
     history = History()
     history.extend(epochs, columns)
     return history, unit, notes
@@ -155,6 +166,19 @@ def _changes_only(numbers: dict[str, Floats], notes: list[str]) -> None:
             notes.append(f"{key} mostly repeats the row before: its changes alone are read.")
 
 
+def _off_one(numbers: dict[str, Floats], notes: list[str]) -> None:
+    """Both losses within a hair of 1 are what Keras-GAN's WGAN prints: 1 - loss, of a tiny gap.
+
+    No other game rests there: where a critic guesses, G costs less than D by half or more.
+    """
+    found = [numbers[key][np.isfinite(numbers[key])] for key in LOSSES if key in numbers]
+    if len(found) < len(LOSSES) or not all(len(values) for values in found):
+        return
+    if all(np.quantile(np.abs(values - 1), 0.99) < _NEAR_ONE for values in found):
+        numbers |= {key: 1 - numbers[key] for key in LOSSES}
+        notes.append("D and G stay within 0.02 of 1: taken as 1 - loss, as Keras-GAN prints them.")
+
+
 def _as_shares(numbers: dict[str, Floats], notes: list[str]) -> None:
     """Accuracies and Clip% as shares, also where the log has them in percent."""
     for keys in (("d_accuracy", "g_accuracy"), ("clip_ratio",)):
@@ -179,7 +203,7 @@ def guess_objective(history: History, names: Iterable[str] = ()) -> str | None:
     measured = np.isfinite(d)
     if not measured.any():
         return None
-    if have_gradient_penalty(names):
+    if have_gradient_penalty(names) and not _is_others_penalty(d[measured]):
         return "wgan_gp"
     if np.mean(d[measured] < 0) > 0.01 or _rise_together(d, gap):
         return "wgan"
@@ -190,10 +214,32 @@ def guess_objective(history: History, names: Iterable[str] = ()) -> str | None:
         accuracies = {"d_accuracy", "g_accuracy"} & set(history.keys())
         return "nsgan" if accuracies and np.quantile(d[measured], 0.9) >= 0.6 else None
     if np.mean(g < 0) > 0.001:
-        return "hinge"
+        return "hinge" if _may_be_hinge(history) else None
     if np.median(g) < 0.6 and np.quantile(d[measured], 0.9) < 0.6:
         return "lsgan"
-    return "nsgan" if _may_be_log_loss(history) else None
+    if _may_be_log_loss(history):
+        return "nsgan"
+    return "lsgan" if _starts_as_least_squares(d[measured]) and np.median(g) < 1.2 else None
+
+
+def _is_others_penalty(d: Floats) -> bool:
+    """Whether D, of many values, is never negative, and never more than guessing costs.
+
+    A Wasserstein critic's is negative, or without its minus large at first. What is called gp is
+    then a zero-centred penalty of another game's.
+    """
+    return bool(
+        len(d) >= LEAST and np.mean(d < 0) < 0.001 and np.quantile(d, 0.99) < _MOST_GUESSING
+    )
+
+
+def _starts_as_least_squares(d: Floats) -> bool:
+    """Whether D begins where a least-squares critic guesses, a quarter or twice that.
+
+    With D at its floor and G near 1 it cannot be told any more from a hinge critic, which begins
+    at 1 or 2, and whose fakes may be at the margin.
+    """
+    return bool(0.1 < np.median(d[: max(len(d) // 20, 1)]) < 0.6 and np.quantile(d, 0.9) < 0.6)
 
 
 def _rise_together(d: Floats, gap: Floats) -> bool:
@@ -202,6 +248,17 @@ def _rise_together(d: Floats, gap: Floats) -> bool:
         return False
     with np.errstate(all="ignore"):  # constants have no correlation
         return bool(np.corrcoef(d[known], gap[known])[0, 1] > 0.5)
+
+
+def _may_be_hinge(history: History) -> bool:
+    """Whether D and G can be hinge losses of the same scores of fakes: D_fake is at least 1 - G.
+
+    Of means (Jensen); D is the sum of its two terms or half of it. G's fakes are fresh, and fool
+    less: hence much room.
+    """
+    d, g = (history.get(key) for key in LOSSES)
+    known = np.isfinite(d) & np.isfinite(g)
+    return not known.any() or bool(np.median((1 - g[known]) / 2 - d[known]) < 0.3)
 
 
 def _may_be_log_loss(history: History) -> bool:

@@ -24,11 +24,13 @@ from wgan_jax.errors import UserError
 from wgan_jax.health import jsonrows, printed
 from wgan_jax.health.cells import Column, number, numbers
 from wgan_jax.health.labels import Texts, is_label, texts
-from wgan_jax.health.names import columns_of, measures
+from wgan_jax.health.names import columns_of, letters, measures
 from wgan_jax.health.series import Floats
 
 _BLOCK = 1 << 23  # characters parsed at a time: bounds the memory that text takes
 _ROWS = 1 << 16  # rows split at a time, for the same reason
+_TAGS = frozenset(("tag", "key", "metric", "variable"))  # columns that name a row's number
+_TAGGED = re.compile(r".*-tag-(.+)")  # the files of one chart that TensorBoard exports
 _HEAD = 1 << 16  # characters by which the format is told: programs print much before they train
 
 
@@ -92,20 +94,28 @@ def _parse(path: Path, file: TextIO, given: Mapping[str, str]) -> Table:
         rows, names, notes = jsonrows.read(path, file, begun, given)
         return replace(of_rows(rows, names, given), notes=notes)
     header = _header(first, _separator(first))
-    if any(measures(name, given) for name in header):
+    if any(measures(name, given) for name in header) and not _has_pairs(header, given):
         return _parse_csv(path, file, given)
     if any(measures(name, given) for name in _spaced_head(io.StringIO(start))[0]):
         return _parse_spaced(file, given)
     said = printed.names(start, given)
     lines = len(header) == 1 or printed.names(first, given)
-    if any(measures(name, given) for name in said) or (said and lines):
+    if any(measures(name, given) for name in said) or letters(said) or (said and lines):
         return of_rows(*printed.read(file, given), given)
+    if (tagged := _tag_and_value(header)) and tagged[1] not in given.values():
+        return _parse_long(header, file, given, *tagged)
     if len(header) > 1:
         return _parse_csv(path, file, given)
     raise UserError(
         f"{path} has no column for d_loss. Name it with --map d_loss=COLUMN if it has one: it is "
         "neither a table, JSON nor lines of NAME: NUMBER."
     )
+
+
+def _has_pairs(cells: Sequence[str], given: Mapping[str, str]) -> bool:
+    """Whether names have their numbers beside them: a line that was printed, with tabs say."""
+    beside = itertools.pairwise(cells)
+    return any(measures(name, given) and not math.isnan(number(cell)) for name, cell in beside)
 
 
 def _first_of_json(start: str, first: str) -> str:
@@ -153,6 +163,9 @@ def _parse_csv(path: Path, file: TextIO, given: Mapping[str, str]) -> Table:
     separator = _separator(header)
     try:
         names = _header(header, separator)
+        tagged = _TAGGED.fullmatch(path.stem)
+        if tagged and names[-1] == "Value" and "Value" not in given.values():
+            names[-1] = tagged[1]
         wanted = _wanted(names, given)
         places = {key: names.index(column) for key, column in wanted.items()}
         blocks = _blocks(file)
@@ -167,6 +180,26 @@ def _parse_csv(path: Path, file: TextIO, given: Mapping[str, str]) -> Table:
         return replace(_collect(columns, wanted, names), notes=notes)
     except csv.Error as error:
         raise UserError(f"{path} is no CSV: {error}.") from None
+
+
+def _tag_and_value(header: Sequence[str]) -> tuple[str, str] | None:
+    """The columns of a table with a row for each number (MLflow's, tbparse's): name, and number."""
+    lower = [name.lower() for name in header]
+    tags = [name for name in header if name.lower() in _TAGS]
+    return (tags[0], header[lower.index("value")]) if tags and "value" in lower else None
+
+
+def _parse_long(
+    names: list[str], file: TextIO, given: Mapping[str, str], tag: str, value: str
+) -> Table:
+    """A table with a row for each number, brought to a column for each name."""
+    separator = _separator(file.readline())
+    rows = list[dict[str, str]]()
+    for cells in csv.DictReader(file, names, delimiter=separator):
+        number = {str(cells.pop(tag)): cells.pop(value)}
+        rows.append({key: cell for key, cell in cells.items() if key and cell} | number)
+    columns = list(dict.fromkeys(itertools.chain.from_iterable(rows)))
+    return of_rows(rows, columns, given)
 
 
 def _has_decimal_commas(text: str, separator: str) -> bool:
@@ -216,6 +249,7 @@ def _spaced_head(lines: Iterable[str]) -> tuple[list[str], list[str]]:
     for line in filter(str.strip, lines):
         if header and line[0] != "#":
             names, row = header.lstrip("#").split(), line.split()
+            names = ["", *names] if len(row) == len(names) + 1 else names
             fits = len(names) == len(row) and _has_number(row) and not _has_number(names)
             return (names, row) if fits else ([], row)
         header = line
