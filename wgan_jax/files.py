@@ -184,7 +184,12 @@ def no_room(path: Path, error: OSError) -> NotWritten:
 
 @contextlib.contextmanager
 def if_writable(say: Callable[[str], None], otherwise: str) -> Iterator[None]:
-    """Write what can be done without: where it cannot be, `say` is told, and what is so then."""
+    """For files that can be done without: where one cannot be written, `say` is told, and go on.
+
+    Args:
+      say: takes one line: the reason, and the consequence.
+      otherwise: the consequence.
+    """
     try:
         yield
     except NotWritten as error:

@@ -71,7 +71,7 @@ def agreed(rounds: int, signal: int) -> tuple[int, int]:
 
 
 def by_first(action: Callable[[], T]) -> T:
-    """What came of an action that the first process alone did, on all; JSON can hold it.
+    """Do it on the first process alone; all get what it returned, which JSON must hold.
 
     Raises:
       UserError: where the action raised it; `Followed` on the others.
@@ -81,7 +81,7 @@ def by_first(action: Callable[[], T]) -> T:
 
 
 def together(action: Callable[[], T]) -> T:
-    """What came of an action that each process does for itself; all end if one fails.
+    """Do it on every process, and return this one's own result; all fail where one does.
 
     Raises:
       UserError: where the action raised it; `Followed` on the others.

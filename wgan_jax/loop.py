@@ -37,7 +37,7 @@ PATIENCE = 10.0  # seconds that a measurement may still take once a signal came;
 
 
 class _SignalCame(Exception):
-    """Raised between batches of a measurement, to give it up for a signal that arrived."""
+    """Raised between batches of a measurement, to abort it because a signal arrived."""
 
 
 class Session:
@@ -76,8 +76,8 @@ class Session:
         3. The host waits for the chunk's metrics: the one transfer.
         4. Then comes what needs the weights of just this epoch: samples, quality, checkpoint.
         5. A verdict is acted on last. Signals are looked for between chunks, when all is whole.
-        6. The end, which a signal does not disturb: its last word is an event that says so. A run
-           whose process ended before has yet to be concluded.
+        6. The end: save, conclude, and last write the event `finished`. Signals are ignored here.
+           Where a process died before that event, the next start concludes the run.
         """
         trained = self.epoch >= self.settings.epochs
         if trained and hosts.by_first(lambda: claim.ended(self.workdir)):
@@ -296,7 +296,10 @@ class Session:
         )
 
     def _end_rollback(self) -> None:
-        """Do what the last rollback left: a state with other learning rates is from before it."""
+        """Complete a rollback that the end of a process interrupted.
+
+        A checkpoint whose rates are not those of the newest rollback's event is from before it.
+        """
         back = self._rollbacks()[-1:]
         if back and np.float32(self.state.rate_factor) != np.float32(back[0]["rate_factor"]):
             self.checkpoints.drop_after(back[0]["to_epoch"])

@@ -2,10 +2,11 @@
 
 Everywhere, upsampling is folded into the kernel. On GPUs and TPUs gradients are left to XLA, which
 is given convolutions of stride 1 alone: the pixels of a block of the stride become channels. On an
-H100 that gains more than the zeros cost that it adds to a kernel of odd size. In the gradients of a
-kernel with more taps than places (5x5 at 4x4) XLA would exchange image and kernel; that one is a
-matrix product. Where a convolution makes blocks of pixels, they stay blocks until a convolution
-needs rows of pixels (`pixels`): that is a pass over memory, and one of stride 2 needs none.
+H100 that gains more than the zeros cost that it adds to a kernel of odd size. Where a kernel is
+larger than its result (5x5 for 4x4 places), XLA would exchange image and kernel in the gradient,
+which is slow: that convolution is a matrix product. Where a convolution makes blocks of pixels,
+they stay blocks until a convolution needs rows of pixels (`pixels`): to make rows is a pass over
+memory, and a convolution of stride 2 needs none.
 
 On the CPU gradients are written here. XLA's backend hands a convolution to its fast library
 only in the canonical form (NHWC x HWIO, nothing reversed). The ones that autodiff writes for
@@ -366,9 +367,9 @@ def _in_blocks(images: Array, zeros: tuple[int, int], side: int) -> Array:
 
 
 def _aligned(low: int, size: int, stride: int) -> tuple[int, int]:
-    """Zeros before the image and before the kernel, that its first tap is the first of a block.
+    """Zeros before the image and before the kernel, so that its first tap begins a block.
 
-    Before the kernel where that costs no tap more: the image need not be copied.
+    The kernel is padded where that adds no block of taps: then the image is not copied.
     """
     lead = -low % stride
     return (0, lead) if -(-(size + lead) // stride) == -(-size // stride) else (low, 0)

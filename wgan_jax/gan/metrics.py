@@ -22,7 +22,7 @@ def mean_and_std(params: optax.Params) -> tuple[Array, Array]:
 def gradient_norm(grads: optax.Updates) -> Array:
     """L2 norm over all weights of a network."""
     if jax.default_backend() == "cpu":
-        # Of one row XLA makes the optimiser's update otherwise: no faster, and other bits of a run.
+        # In one row, XLA would compile the optimiser's update otherwise: no faster, other bits.
         return jnp.asarray(optax.tree.norm(grads))
     return jnp.asarray(jnp.linalg.norm(_as_one(grads)))
 

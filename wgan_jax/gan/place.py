@@ -1,4 +1,8 @@
-"""How a convolution's kernel is laid over an image."""
+"""How a convolution's kernel is laid over an image.
+
+Taps are the kernel's elements, along each axis; places are where the kernel is laid, one for each
+pixel of the result.
+"""
 
 from __future__ import annotations
 

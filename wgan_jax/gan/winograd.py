@@ -210,7 +210,7 @@ def _line(along: _Along, axis: Axis, at: int, shape: tuple[int, ...], values: li
 
 
 def _kept(along: _Along, axis: Axis, at: int, x: Array) -> list[Array]:
-    """What it makes of `x`, by a call that XLA neither inlines nor fuses; its transpose too."""
+    """`along` of `x`, in a call of its own that XLA neither inlines nor fuses; so its transpose."""
 
     def forth(_: tuple[()], x: Array) -> list[Array]:
         with set_xla_metadata(inlineable="false"):

@@ -75,9 +75,9 @@ class Past:
     def _watch_losses(self, history: History, epochs: Ints, start: int, end: int) -> None:
         """Note where a loss stopped being a number.
 
-        A history has NaN both for "not measured" and for "not a number". A loss that was a number
-        in every row, and in a row that was measured otherwise is none and never is again, is not
-        a number.
+        A history has NaN both for "not measured" and for "not a number". It is the latter where a
+        loss had a value in every earlier row, has none in a row with other metrics, and never has
+        one again.
         """
         for key in LOSSES:
             if key not in history:
@@ -122,8 +122,8 @@ class Past:
     def coarse(self, key: str) -> Windows | None:
         """The same, for what is plain in a short run too: ten windows where twenty are too many.
 
-        A long run that has only begun is no short one, and where FID is measured it is asked first:
-        it needs several values to overrule what losses let one infer.
+        Not for a long run that has only begun, nor while FID has too few values to overrule what
+        the losses let one infer.
         """
         windows, measured = self.windows(key), len(self.values("fid_score"))
         if windows is not None or self.early or 0 < measured < LEAST_SCORES:

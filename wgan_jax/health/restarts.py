@@ -21,7 +21,7 @@ def start_anew(epochs: Ints) -> bool:
 
 
 def standing(epochs: Ints, measured: NDArray[np.bool_], notes: list[str]) -> NDArray[np.bool_]:
-    """Which rows were not abandoned [rows].
+    """Mask of the rows to keep [rows]: those of no attempt that was given up.
 
     Where steps go back, rows of before at or beyond that step belong to an attempt that was given
     up. A piece that comes late and fills a gap is none, nor is a row or two out of order.

@@ -129,9 +129,9 @@ def _mark_not_a_number(columns: Columns, written_nan: _Masks, notes: list[str]) 
     """A NaN that stays to the end of a loss is a divergence: it is marked as infinite.
 
     A history has NaN for "not measured", and logs write NaN for that too; but a loss that is not a
-    number never becomes one again, so a NaN followed by numbers was a gap. One beside a number that
-    comes without the loss, as a rule, is a gap too: the row is that number's. Few gaps may be steps
-    that half precision skipped: they are said.
+    number never becomes one again, so a NaN followed by numbers was a gap. So is a NaN in a row of
+    another metric, one that is usually logged without the loss. A few gaps may be steps that loss
+    scaling skipped: a note says so.
     """
     for key, mask in written_nan.items():
         if key not in columns:

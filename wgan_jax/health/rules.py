@@ -32,8 +32,8 @@ class Rule:
       advice: what to do.
       source: where it comes from.
       sees: the sign it looks for.
-      yields: a rule that only infers is a warning where samples were measured to be good: where
-        FID is near its best, and that at most this share of the first. 0: it measures, and stands.
+      yields: for a rule that infers failure from losses: it is lowered to a warning where FID is
+        near its best, and the best at most this share of the first. 0: never lowered.
     """
 
     name: str

@@ -61,7 +61,7 @@ _IQR_OF_DIFFERENCE = 1.349 * 2**0.5
 def cut(
     epochs: Ints, values: Floats, count: int = COUNT, smallest: int = SMALLEST
 ) -> Windows | None:
-    """The series in `count` windows; the oldest values that do not fill one are left out.
+    """The series in `count` windows of equal size; the oldest values, that are left over, dropped.
 
     Args:
       epochs, values: [n].
