@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from wgan_jax.errors import UserError
+from wgan_jax.record import marks
 from wgan_jax.record.checkpoints import Checkpoints
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # orbax's event loops
@@ -84,6 +85,19 @@ def test_every_kind_of_damage_falls_back(saved, damage):
     assert found[0] == 5
     assert "Checkpoint 6 is damaged" in said[0]
     assert len(list(saved.glob("damaged-6-*"))) == 1
+
+
+@pytest.mark.parametrize("text", ["[1]", "7", "null", "{}", "\xff"])
+def test_a_damaged_seal_falls_back(saved, text):
+    """Also where it is JSON, but no seal."""
+    (saved / "6" / "sealed.json").write_bytes(text.encode("latin-1"))
+    said: list[str] = []
+    checkpoints = Checkpoints(saved, say=said.append)
+    found = checkpoints.restore(state(0))
+    checkpoints.close()
+    assert found is not None
+    assert found[0] == 5
+    assert said[0].startswith("Checkpoint 6 is damaged (sealed.json changed)")
 
 
 def test_a_whole_checkpoint_that_cannot_be_read_is_not_put_aside(saved, monkeypatch):
@@ -163,6 +177,52 @@ def test_a_best_that_a_rollback_drops_leaves_its_place_to_the_one_before(saved):
     checkpoints.close()
 
 
+def test_the_best_before_outlives_the_process_that_marked_it(saved):
+    """A run that was resumed, and then rolled back behind its best."""
+    checkpoints = Checkpoints(saved, keep=2)
+    checkpoints.mark_best(6, 3.0, "digits")
+    checkpoints.close()
+    again = Checkpoints(saved, keep=2)
+    again.drop_after(3)
+    assert again.marks["best"] == {"epoch": 2, "fid_score": 12.5, "encoder": "digits"}
+    for epoch in (4, 5, 6):
+        again.save(epoch, state(epoch))
+    again.close()
+    assert again.epochs() == [2, 5, 6]
+
+
+def test_a_best_that_was_dropped_does_not_name_the_one_saved_in_its_place(saved):
+    """Neither where nothing is marked after the rollback, as in a run that goes on failing."""
+    checkpoints = Checkpoints(saved, keep=5)
+    checkpoints.mark_best(6, 3.0, "digits")
+    checkpoints.drop_after(3)
+    checkpoints.save(6, state(66), healthy=False)
+    checkpoints.close()
+    assert Checkpoints(saved).marks["best"]["epoch"] == 2
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_damaged_best_leaves_its_place_to_the_one_before(saved, read_only):
+    checkpoints = Checkpoints(saved, keep=5)
+    checkpoints.mark_best(6, 3.0, "digits")
+    checkpoints.close()
+    (saved / "6" / "sealed.json").write_bytes(b"{")
+    again = Checkpoints(saved, say=lambda _: None, read_only=read_only)
+    found = again.restore(state(0), "best")
+    again.close()
+    assert found is not None
+    assert found[0] == 2
+    assert again.marks["best"]["epoch"] == (6 if read_only else 2)
+
+
+def test_marks_of_the_best_before_stand_as_long_as_its_checkpoint():
+    found = {"best": {"epoch": 6}, "best before": {"epoch": 2}, "healthy": {"epoch": 3}}
+    assert marks.standing(found, [2, 3, 6]) == found
+    assert marks.standing(found, [3, 6]) == {"best": {"epoch": 6}, "healthy": {"epoch": 3}}
+    assert marks.standing(found, [2, 3]) == {"best": {"epoch": 2}, "healthy": {"epoch": 3}}
+    assert marks.standing(found, [3]) == {"healthy": {"epoch": 3}}
+
+
 RECORD = [  # epoch, verdict, FID, encoder; each is told by the checkpoint after it
     (0, "healthy", 1.0, "inception"),
     (1, "healthy", 12.5, "digits"),
@@ -206,6 +266,21 @@ def test_lost_marks_are_taken_from_the_record(saved, damage):
     again = Checkpoints(saved, say=said.append)
     assert again.marks["best"]["epoch"] == 7
     assert len(said) == 1
+
+
+def test_of_lost_marks_the_best_is_by_the_newest_encoder_with_the_one_before(tmp_path):
+    """An FID by another is on another scale."""
+    rows = [
+        (0, 1.0, "inception"),
+        (1, 14.0, "digits"),
+        (2, 12.5, "digits"),
+        (3, 13.0, "digits"),
+    ]
+    lines = [json.dumps({"epoch": e, "fid_score": fid, "encoder": by}) for e, fid, by in rows]
+    (tmp_path / "metrics.jsonl").write_text("\n".join(lines) + "\n")
+    found = marks.told(tmp_path / "metrics.jsonl", [1, 2, 3, 4])
+    assert found["best"] == {"epoch": 3, "fid_score": 12.5, "encoder": "digits"}
+    assert found["best before"] == {"epoch": 2, "fid_score": 14.0, "encoder": "digits"}
 
 
 def test_where_the_record_is_lost_too_nothing_is_pruned_that_may_be_the_best(saved):

@@ -26,7 +26,7 @@ import numpy as np
 
 from wgan_jax import hosts
 from wgan_jax.errors import UserError, first_line, kind_and_line
-from wgan_jax.files import no_room, replace_bytes
+from wgan_jax.files import as_object, no_room, replace_bytes
 from wgan_jax.record import marks
 
 Tree = Any
@@ -131,11 +131,13 @@ class Checkpoints:
     def drop_after(self, epoch: int) -> None:
         """Forget the checkpoints above `epoch`, after a rollback to it."""
         self.wait()
-        for later in self.epochs():
-            if later > epoch:
-                self._opened().delete(later)
+        known = self.epochs()
+        left = [earlier for earlier in known if earlier <= epoch]
+        if known:  # written before they go: else the best could name one that is saved anew
+            self._keep_marks(marks.standing(self.marks, left))
+        for later in known[len(left) :]:
+            self._opened().delete(later)
         self._begun = {earlier for earlier in self._begun if earlier <= epoch}
-        self.marks = marks.standing(self.marks, self.epochs())
 
     def wait(self) -> None:
         """Until what was begun is saved. Raises UserError if it could not be."""
@@ -178,8 +180,10 @@ class Checkpoints:
         if which == "healthy":
             last = self.marks.get("healthy", {}).get("epoch", -1)
             return [epoch for epoch in known[::-1] if epoch <= last]
-        epoch = self.marks.get("best", {}).get("epoch") if which == "best" else which
-        return [found for found in known if str(found) == str(epoch)]
+        if which == "best":  # and the one before it, for a best that is damaged
+            best = [self.marks[name]["epoch"] for name in marks.BEST if name in self.marks]
+            return [epoch for epoch in best if epoch in known]
+        return [found for found in known if str(found) == which]
 
     def _read(self, epoch: int, like: Tree) -> tuple[Tree, str]:
         """(the state of a checkpoint, ""), or what of it is damaged."""
@@ -238,10 +242,10 @@ class Checkpoints:
         """The first file of a sealed checkpoint that is not as it was; "" if there is none."""
         place = self._folder / str(epoch)
         try:
-            sealed = json.loads((place / _SEAL).read_bytes())
+            sealed = as_object((place / _SEAL).read_bytes())
         except FileNotFoundError:
             return ""  # the process ended before it could seal; the arrays' own digest remains
-        except ValueError:
+        if not sealed:
             return _SEAL
         try:
             found = _file_digests(place)
@@ -287,7 +291,10 @@ class Checkpoints:
             self._manager = None
 
     def _mark(self, name: str, value: dict[str, Any]) -> None:
-        self.marks = self.marks | {name: value}
+        self._keep_marks(self.marks | {name: value})
+
+    def _keep_marks(self, marked: marks.Marks) -> None:
+        self.marks = marked
         if hosts.first():
             text = json.dumps(self.marks, indent=2)
             replace_bytes(self._folder / "marks.json", text.encode())

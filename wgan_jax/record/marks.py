@@ -12,7 +12,7 @@ from wgan_jax.history import epoch_of, parsed
 
 Marks = dict[str, dict[str, Any]]
 
-_BEST = ("best", "best before")
+BEST = ("best", "best before")
 
 
 def load(path: Path) -> Marks | None:
@@ -25,16 +25,18 @@ def load(path: Path) -> Marks | None:
 def _whole(name: str, mark: object) -> bool:
     if not isinstance(mark, dict) or type(mark.get("epoch")) is not int:
         return False
-    return name not in _BEST or (_is_number(mark.get("fid_score")) and "encoder" in mark)
+    return name not in BEST or (_is_number(mark.get("fid_score")) and "encoder" in mark)
 
 
 def standing(marks: Marks, epochs: Sequence[int]) -> Marks:
-    """The marks, without a `best` whose checkpoint is gone: the best before it takes its place."""
-    others = {name: mark for name, mark in marks.items() if name not in _BEST}
-    for name in _BEST:
-        if name in marks and marks[name]["epoch"] in epochs:
-            return others | {"best": marks[name]}
-    return others
+    """The marks, without those of the best whose checkpoints are gone.
+
+    Where `best` is gone, the best before it takes its place. Until then both stay: what is read at
+    a start may be dropped or found damaged later.
+    """
+    others = {name: mark for name, mark in marks.items() if name not in BEST}
+    left = [marks[name] for name in BEST if name in marks and marks[name]["epoch"] in epochs]
+    return others | dict(zip(BEST, left, strict=False))
 
 
 def told(record: Path, epochs: Sequence[int]) -> Marks:
@@ -55,8 +57,11 @@ def told(record: Path, epochs: Sequence[int]) -> Marks:
     if measured:
         newest = measured[max(measured)]["encoder"]
         alike = [done for done, found in measured.items() if found["encoder"] == newest]
-        best = min(alike, key=lambda done: measured[done]["fid_score"])
-        marks["best"] = {"epoch": best, **measured[best]}
+        for name in BEST:
+            if alike:
+                best = min(alike, key=lambda done: measured[done]["fid_score"])
+                marks[name] = {"epoch": best, **measured[best]}
+                alike = [done for done in alike if done < best]
     return marks
 
 
