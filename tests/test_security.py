@@ -10,6 +10,7 @@ import os
 import pickle
 import re
 import subprocess
+import time
 import zipfile
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -29,6 +30,7 @@ from wgan_jax.errors import UserError
 from wgan_jax.quality import statistics
 from wgan_jax.quality.npz import read_npz
 from wgan_jax.record import environment, ledger, pages, wandb
+from wgan_jax.record.redaction import redacted, redacted_words
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # orbax's event loops
 
@@ -332,6 +334,91 @@ def test_addresses_lose_their_passwords(monkeypatch):
     told = json.dumps(environment.describe(0, "cpu", environment.Code()))
     assert SECRET not in told
     assert "https://…@host/x" in json.loads(told)["command"]
+
+
+NAMES = "api_key access-key PRIVATE_KEY authkey secret token passwd password credential openai_key"
+
+
+@pytest.mark.parametrize("name", [*NAMES.split(), "OPENAI_KEY"])
+def test_every_name_of_a_secret_hides_its_value(name, monkeypatch):
+    monkeypatch.setenv(f"MY_{name.upper()}", "from-env")
+    for text in (
+        *(f"{name} = 'abcdef'", f'{name}: str = "abcdef"', f'{{"{name}": "abcdef"}}'),
+        *(f"--{name}=abcdef", f"if {name} == 'abcdef':"),
+    ):
+        assert "abcdef" not in redacted(text)
+    assert redacted("x from-env y") == "x … y"
+    assert redacted_words([f"--{name}", "abc"]) == [f"--{name}", "…"]
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("https://me:pa@ss-word9@host/x@y", "https://…@host/x@y"),
+        ("--config.password=pa;ssword1234 --n 3", "--config.password=… --n 3"),
+        ("['--config.token=abc,defghijkl', 'x']", "['--config.token=…', 'x']"),
+        ("    python x.py --api-key sk-12345 --n 3", "    python x.py --api-key … --n 3"),
+        ("password = 'abcd(efghijkl)'", "password = '…'"),
+        ("api_key=f'ab{cd}efgh12'  # mine", "api_key=f'…'  # mine"),
+        ("token = 'cut short", "token = '…"),
+        ('token = """abc\'de"f"""', 'token = """…"""'),
+        ("os.environ['MY_TOKEN'] = 'abcdefgh'", "os.environ['MY_TOKEN'] = '…'"),
+        ("password: str | None = 'abcdefgh'", "password: str | None = '…'"),
+        ("+password: correct horse battery", "+password: …"),
+        ("token=abc)def!x, other=3", "token=…, other=3"),
+        ("login(password=abc;def)", "login(password=…)"),
+        ("--key=abcdef", "--key=…"),
+        ("export OPENAI_KEY=abcdef", "export OPENAI_KEY=…"),
+        ("openai_key: abcdef123456", "openai_key: …"),
+        ("openaiKey = 'abcdef'", "openaiKey = '…'"),
+        ("{'key': 'abcdef123456'}", "{'key': '…'}"),
+    ],
+)
+def test_a_secret_is_hidden_to_its_end(text, kept):
+    assert redacted(text) == kept
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "key = jax.random.key(0)",
+        "key, other_key = jax.random.split(key_of_the_round)",
+        "for key, value in sorted(found.items(), key=lambda pair: pair[1]):",
+        "sorted(names, key=len_of_the_name)",
+        "key = 'inception_score_mean'",
+        "def f(root_key: Array, key: jax.Array, epoch_key=default_key) -> None:",
+        "if key == 'generated_image_mean' and key in KEYS:",
+        'metavar="KEY=COLUMN,..."',
+        "token = tokenizer.next_token(text)",
+        "password = os.environ['MY_PASSWORD']",
+        "f(token=None), f(secret=True, tokens=[])",
+        "secrets: dict[str, str] = {}",
+        "monkey = 'abcdef123456'",
+        "tokens_in = sequence[first_of_them:]",
+        "a = f'https://{host}/{path}@{version}'",
+        'say(f"--token={token}")',
+        "/etc/passwd  => it is no address: check --url",
+    ],
+)
+def test_code_that_only_sounds_like_a_secret_stays_readable(code):
+    assert redacted(f"+{code}\n") == f"+{code}\n"
+
+
+def test_of_a_command_line_all_that_follows_a_secrets_name_is_hidden():
+    words = ["run.py", "--key", "abcdef123456", "--n", "3", "--config.password=a b;'c(d", "KEY=x"]
+    words += ["--config.token=", "--map=d_loss=key", "--config.name=keyhole"]
+    assert redacted_words(words) == [
+        *("run.py", "--key", "…", "--n", "3", "--config.password=…", "KEY=…"),
+        *("--config.token=", "--map=d_loss=key", "--config.name=keyhole"),
+    ]
+
+
+def test_long_lines_of_a_change_are_searched_at_once():
+    """Of minified code and data; a pattern that begins anew at every sign would take hours."""
+    began = time.monotonic()
+    for sign in ("token", "-", 'x_key="', "key='", "--key 0", "password:", "\\", " ", "x@"):
+        redacted(sign * (10**5 // len(sign)))
+    assert time.monotonic() - began < 20
 
 
 def test_an_uncommitted_change_loses_its_secrets(tmp_path):

@@ -1,4 +1,10 @@
-"""Takes passwords and keys out of what a run keeps of its command line and its code's changes."""
+"""Takes passwords and keys out of what a run keeps of its command line and its code's changes.
+
+A secret is known by its name. In a command line the value is then all that follows the name; in a
+text it must be found, and code be left readable: a value is what is quoted, what stands after a
+flag, or a run of signs that is no call or index. `key` is a name that code has for much else, so
+that there the value must look like one.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +14,43 @@ import re
 GONE = "…"
 _SHORTEST = 6  # characters of a value that may be a secret
 
-_WORDS = r"(?:api|access|private|auth)[-_]?key|secret|token|passw(?:or)?d|credential"
-_NAME = re.compile(_WORDS, re.IGNORECASE)
-_ADDRESS = re.compile(r"(\w://)[^/\s@'\"]+@")
-# `api_key = "..."`, `--token=...`, `password: ...`; no call or index of that name.
-_VALUE = re.compile(
-    rf"""((?:{_WORDS})\w*["']?\s*[=:]\s*["']?)([^\s"'(){{}}\[\],;]{{{_SHORTEST},}})(?![(\[])""",
-    re.IGNORECASE,
-)
+_WORDS = r"(?i:(?:api|access|private|auth)[-_]?key|secret|token|passw(?:or)?d|credential)"
+_KEY = r"(?<![A-Za-z0-9])(?i:key)(?![A-Za-z0-9])"  # by itself, or a part: `--key`, `OPENAI_KEY`
+_NAME = re.compile(rf"{_WORDS}|{_KEY}")
+_ADDRESS = re.compile(r"(\w://)[^/\s'\"]+@")  # to the last @: a password may have one
+
+_TYPE = r":[\w.|\[\], \t]{1,40}="  # `password: str | None = `
+_IS = rf"""["']?\]?[ \t]*(?:{_TYPE}|:=|[:=](?![=>]))[ \t]*"""
+_QUOTE = r"""\(?[bfruBFRU]{0,2}(?P<quote>\"{3}|'{3}|"|')"""
+_QUOTED = r"(?P<value>(?:\\.|(?!(?P=quote))[^\\\n])*)"
+# To the next space or quote, but for what closes a list or a call there.
+_RUN = r"""(?P<value>[^\s"'`]{5,}?[^\s"'`,;:)\]}])(?=[,;:)\]}]*(?:[\s"'`]|$))"""
+_CODE = r"(?![(\[{]|[A-Za-z_][\w.]*[(\[])"  # not a call, an index, or what brackets begin
+_KEYLIKE = r"(?P<value>(?=\S{0,99}\d)(?=\S{0,99}[A-Za-z])[\w+/=.-]{12,}+)(?![^\s,;\"'`)\]}])"
+_NAMED = rf"{_WORDS}[\w-]{{0,40}}"
+_KEY_NAMED = r"(?:(?<=[A-Za-z0-9])[_-](?i:key)|(?<=[a-z0-9])Key|\bKEY)"
+_PLAIN = r"(?!(?:and|or|not|in|is|if|else|for|await|lambda)\b)\w"
+
+# Each finds a name and its value, in this order.
+_FOUND = [
+    re.compile(pattern, re.MULTILINE)
+    for pattern in (
+        # `password = "..."`, `if token == '...'`, `{"secret": "..."}`, `OPENAI_KEY = "..."`
+        rf"""(?:{_NAMED}|{_KEY_NAMED})(?:{_IS}|["']?[ \t]*(?:[=!]=|=>)[ \t]*){_QUOTE}{_QUOTED}""",
+        # `key="abcdef123456"`, but not `key = "epoch"`
+        rf"""{_KEY}{_IS}{_QUOTE}(?=[^"'\n]{{12}})(?=[^"'\n]{{0,99}}\d){_QUOTED}""",
+        # `--config.password=...`, `--api-key ab3...`, in a script
+        rf"""(?<![\w.-])--?[\w.-]{{0,60}}?(?:{_NAMED}|key)=(?!["'{{]){_RUN}""",
+        rf"""(?<![\w.-])--?[\w.-]{{0,60}}?(?:{_NAMED}|key)[ \t]+(?![-"'])(?=\S{{0,99}}\d){_RUN}""",
+        # `password: correct horse battery`: words side by side are no code
+        rf"""^[-+# \t]*+["']?[\w.-]{{0,60}}?{_NAMED}{_IS}"""
+        rf"(?P<value>{_PLAIN}[^\s,:=(\[{{}}]*[ \t]+{_PLAIN}.*)$",
+        # `token=...`, and as a shell and YAML have keys: `OPENAI_KEY=...`, `my_key: abcdef123456`
+        rf"{_NAMED}{_IS}{_CODE}{_RUN}",
+        rf"(?<=[A-Z0-9])_KEY={_CODE}{_RUN}",
+        rf"{_KEY_NAMED}{_IS}{_KEYLIKE}",
+    )
+]
 
 
 def redacted(text: str) -> str:
@@ -24,10 +59,22 @@ def redacted(text: str) -> str:
     What is called a key, token, secret, password or credential is one, be it a variable of the
     environment or a name in the text.
     """
-    for name, value in os.environ.items():
-        if _NAME.search(name) and len(value) >= _SHORTEST:
+    secrets = [value for name, value in os.environ.items() if _NAME.search(name)]
+    for value in sorted(secrets, key=len, reverse=True):  # one may be a part of another
+        if len(value) >= _SHORTEST:
             text = text.replace(value, GONE)
-    return _VALUE.sub(rf"\1{GONE}", _ADDRESS.sub(rf"\1{GONE}@", text))
+    text = _ADDRESS.sub(rf"\1{GONE}@", text)
+    for pattern in _FOUND:
+        text = pattern.sub(_hidden, text)
+    return text
+
+
+def _hidden(match: re.Match[str]) -> str:
+    """What was found, without its value if that may be a secret."""
+    value = match["value"]
+    if len(value) < _SHORTEST:
+        return match[0]
+    return match[0][: match.start("value") - match.start()] + GONE
 
 
 def redacted_words(words: list[str]) -> list[str]:
@@ -35,6 +82,12 @@ def redacted_words(words: list[str]) -> list[str]:
     found, flag = [], ""
     for word in words:
         secret = flag.startswith("-") and "=" not in flag and _NAME.search(flag)
-        found.append(GONE if secret else redacted(word))
+        found.append(GONE if secret else _redacted_word(word))
         flag = word
     return found
+
+
+def _redacted_word(word: str) -> str:
+    """One word: after a secret's name and `=`, all of it is the value."""
+    name, sign, value = word.partition("=")
+    return f"{redacted(name)}={GONE}" if sign and value and _NAME.search(name) else redacted(word)
