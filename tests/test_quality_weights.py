@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import socket
@@ -188,6 +189,30 @@ def test_a_tampered_download_is_refused_and_not_kept(
     server.content = server.content[:-1] + b"?"
     assert "not the right file" in refusal(weights.fetch, server.url)
     assert list((cache / "weights").iterdir()) == []
+
+
+@pytest.fixture
+def speaks_otherwise() -> Iterator[str]:
+    """The address of a server of another protocol than HTTP."""
+    with socket.create_server(("127.0.0.1", 0)) as door:
+
+        def greet() -> None:
+            with contextlib.suppress(OSError):  # until the door is closed
+                while True:
+                    guest, _ = door.accept()
+                    with guest:
+                        guest.recv(1000)
+                        guest.sendall(b"SSH-2.0-OpenSSH_9\r\n")
+
+        threading.Thread(target=greet, daemon=True).start()
+        yield f"http://127.0.0.1:{door.getsockname()[1]}/w.pth"
+        door.shutdown(socket.SHUT_RDWR)
+
+
+def test_a_server_that_speaks_no_http_is_named(speaks_otherwise: str) -> None:
+    said = refusal(weights.fetch, speaks_otherwise)
+    assert said.startswith("127.0.0.1:")
+    assert said.endswith("answers no HTTP (BadStatusLine: SSH-2.0-OpenSSH_9): check --url.")
 
 
 def test_a_download_of_another_size_is_refused_at_once(

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from tqdm import tqdm
 
-from wgan_jax.errors import UserError
+from wgan_jax.errors import UserError, kind_and_line
 from wgan_jax.files import no_room
 
 TIMEOUT = 20.0  # seconds without a byte
@@ -39,6 +39,8 @@ def download(url: str, part: Path, expected_bytes: int | None = None) -> bool:
     """
     if not _is_address(url):
         raise UserError(f"{url} is no http or https address: check --url.")
+    if not _is_plain(urllib.parse.urlsplit(url)):
+        raise UserError(f"{url} has signs that no address has: write them by %, a space as %20.")
     resumed = part.exists() and part.stat().st_size > 0
     for _ in range(ATTEMPTS):
         try:
@@ -58,15 +60,25 @@ def download(url: str, part: Path, expected_bytes: int | None = None) -> bool:
                 f"No answer from {urllib.parse.urlsplit(url).netloc} ({reason}). With no network, "
                 "bring the file and use --from-file FILE; --url names a mirror."
             ) from None
+        except (http.client.HTTPException, ValueError) as error:  # also of where it sends us on
+            place, reason = urllib.parse.urlsplit(url).netloc, kind_and_line(error, 60)
+            raise UserError(f"{place} answers no HTTP ({reason}): check --url.") from None
     raise UserError(f"{url} broke off {ATTEMPTS} times; run the same command again to go on.")
 
 
 def _is_address(url: str) -> bool:
     try:
         parts = urllib.parse.urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        host = (parts.hostname or "").encode("idna")  # as it is asked for
+        return parts.scheme in ("http", "https") and bool(host) and parts.port != 0
     except ValueError:
         return False
+
+
+def _is_plain(parts: urllib.parse.SplitResult) -> bool:
+    """Whether what follows the host can be asked for as it is."""
+    asked = parts.path + parts.query
+    return asked.isascii() and asked.isprintable() and " " not in asked
 
 
 def _attempt(url: str, part: Path, expected_bytes: int | None) -> None:
@@ -77,7 +89,7 @@ def _attempt(url: str, part: Path, expected_bytes: int | None) -> None:
         if response.status != 206:
             have = 0  # the server sends all of it, whatever was asked
         length = response.headers.get("Content-Length")
-        total = have + int(length) if length else None
+        total = have + int(length) if length and length.isdecimal() else None
         if expected_bytes is not None and total not in (None, expected_bytes):
             raise UserError(f"{url} has {total:,} bytes, not {expected_bytes:,}: not this file.")
         try:
