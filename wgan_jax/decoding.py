@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ KINDS = ", ".join(_SUFFIXES)
 ERRORS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
 _GREY, _CLEAR, _COLOUR = ("1", "L"), ("LA", "PA", "RGBA"), ("RGB", "P", "CMYK", "YCbCr")
+_BITS_PER_SAMPLE = 258  # a TIFF's tag, by whatever name it comes
 _ORIENTATION, _ON_ITS_SIDE = 0x0112, (5, 6, 7, 8)  # EXIF: how the camera was held
 
 
@@ -85,9 +87,21 @@ def _is_meant(name: str) -> bool:
 
 
 def _refuse_deep(picture: Image.Image) -> None:
-    """Refuse more than 8 bits, which a conversion to RGB would cut off: all white."""
+    """Refuse more than 8 bits, which a conversion to RGB would cut off: all white, or all black."""
     if picture.mode not in (*_GREY, *_CLEAR, *_COLOUR):
         raise ValueError(f"{picture.mode} pixels: convert it to 8 bits, grey or RGB")
+    if _bits(picture) > 8:
+        raise ValueError(f"{picture.mode} pixels of 16 bits: convert it to 8 bits, grey or RGB")
+
+
+def _bits(picture: Image.Image) -> int:
+    """Bits of a channel in the file, of a picture just opened; Pillow's modes have 8 all the same.
+
+    As the tiles say, by how their bytes are read: `RGB;16B`, where `BGR;16` has 16 for all three.
+    """
+    per_channel: tuple[int, ...] = getattr(picture, "tag_v2", {}).get(_BITS_PER_SAMPLE, ())
+    raw = [re.search(r";(16|32)[BLNS]", str(tile[3])) for tile in getattr(picture, "tile", ())]
+    return max([8, *per_channel, *(int(found[1]) for found in raw if found)])
 
 
 def _is_clear(picture: Image.Image) -> bool:
