@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -111,7 +112,7 @@ def test_saved_statistics_stand_for_their_pictures(
     for key in KEYS - {"protocol", "kid_std"}:
         assert values[0][key] == pytest.approx(values[1][key], rel=1e-9)
     line = refused(ask(*common, "--reference", saved, "--encoder", "inception"))
-    assert "weights" in line  # no Inception on this machine
+    assert "which was made with digits: leave it out" in line  # no weights are asked for
     both = ask("evaluate", "--images", saved, "--reference", saved, "--json")
     assert json.loads(both[1])["fid"] == pytest.approx(0, abs=1e-6)
 
@@ -128,6 +129,26 @@ def test_a_reference_that_cannot_be_kept_there_is_refused_before_the_pictures_ar
     common = ("evaluate", "--images", a, "--reference", b, "--encoder", "digits")
     for place, why in ((tmp_path, "Is a directory"), (tmp_path / "file" / "b.npz", "cannot be")):
         assert why in refused(ask(*common, "--save-reference", place))
+
+
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+def test_statistics_replace_older_ones_but_no_images(
+    ask: Ask, digits_folders: tuple[Path, Path], tmp_path: Path, link: Callable[..., None]
+) -> None:
+    np.savez(tmp_path / "b.npz", images=read_labelled()[0][:20])
+    whole = (tmp_path / "b.npz").read_bytes()
+    link(tmp_path / "b.npz", tmp_path / "other.npz")
+    common = ("evaluate", "--images", digits_folders[0], "--encoder", "digits", "--reference")
+    for one, other in (("b.npz", "other.npz"), ("other.npz", "b.npz")):
+        sets = (*common, tmp_path / one, "--save-reference", tmp_path / other)
+        assert "is what --reference names" in refused(ask(*sets))
+    sets = (*common, digits_folders[1], "--save-reference", tmp_path / "b.npz")
+    assert "is there already, and holds no statistics" in refused(ask(*sets))
+    assert (tmp_path / "b.npz").read_bytes() == whole
+    for reference in (tmp_path / "b.npz", digits_folders[1]):
+        assert ask(*common, reference, "--save-reference", tmp_path / "kept.npz")[0] == 0
+    with np.load(tmp_path / "kept.npz") as kept:
+        assert json.loads(str(kept["about"]))["n"] == 60
 
 
 def test_arrays_and_datasets_are_sets_too(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,14 +44,16 @@ def evaluate_sets(
       save_reference: where to keep the reference's statistics, for the next time.
 
     Raises:
-      UserError: a set cannot be used, both sides cannot be encoded alike, or the reference could
-        not be kept there.
+      UserError: a set cannot be used, both sides cannot be encoded alike, a flag contradicts a
+        statistics file, or the reference could not be kept there, or not without a loss.
     """
     if save_reference is not None:
+        _refuse_loss(save_reference, {"--images": images, "--reference": reference})
         check_writable(save_reference)
     use_compilation_cache()
     first, second = open_side(images, options), open_side(reference, options)
     sides = (first, second)
+    refuse_contradiction(options, {images: first, reference: second})
     wanted = wanted_encoder(options, sides)
     encoding = None
     if not all(isinstance(side, Statistics) for side in sides):
@@ -117,6 +120,68 @@ def open_side(text: str, options: Options) -> Side:
         return from_arrays(arrays, path)
     named = Protocol("inception", options.weights, "", options.protocol)
     return statistics.load(path, named if options.protocol else None)
+
+
+def _refuse_loss(save_reference: Path, inputs: dict[str, str]) -> None:
+    """Refuse a place for statistics where they would replace another thing, or not be found again.
+
+    Args:
+      save_reference: the place.
+      inputs: flag -> what it names.
+    """
+    if save_reference.suffix != ".npz" and not os.path.isdir(save_reference):
+        raise UserError(
+            f"--save-reference {save_reference} must end in .npz, to be read again: "
+            f"name it {save_reference}.npz."
+        )
+    for flag, text in inputs.items():
+        if _is_same(save_reference, expanded(text.removeprefix("folder:"))):
+            raise UserError(
+                f"--save-reference {save_reference} is what {flag} names, and would be lost: "
+                "name another file."
+            )
+    if os.path.isfile(save_reference) and not statistics.is_file(save_reference):
+        raise UserError(
+            f"--save-reference {save_reference} is there already, and holds no statistics: "
+            "name another file."
+        )
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    """Whether two paths are of one file, by whatever spelling or link."""
+    try:
+        return os.path.samefile(one, other)
+    except (OSError, ValueError):  # of one of them there is no file
+        return False
+
+
+def refuse_contradiction(options: Options, named: dict[str, Side]) -> None:
+    """Refuse flags that say otherwise than a statistics file does of how it was made.
+
+    Args:
+      options: as they were given.
+      named: what each side was called -> the side.
+    """
+    files = {name: side for name, side in named.items() if isinstance(side, Statistics)}
+    if options.protocol and not any(side.n == 0 for side in files.values()):
+        raise UserError(
+            "--protocol is for a plain statistics file, and there is none: leave it out."
+        )
+    for name, side in files.items():
+        made = side.protocol
+        # Weights may have two names: where something is encoded, their digests are compared.
+        weights = options.weights if len(files) == len(named) else ""
+        for flag, asked, was in (
+            ("--encoder", options.encoder, made.encoder),
+            ("--resize", options.resize, made.resize),
+            ("--dtype", options.dtype, made.dtype),
+            ("--weights", weights, made.weights),
+        ):
+            if asked and asked != was:
+                raise UserError(
+                    f"{flag} {asked} contradicts {name}, which was made with {was or 'others'}: "
+                    "leave it out."
+                )
 
 
 def wanted_encoder(options: Options, sides: tuple[Side, Side]) -> Wanted:

@@ -8,6 +8,7 @@ side by side.
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -225,6 +226,15 @@ class Collector:
             score=self._score.result(),
             class_shares=self._score.class_shares(),
         )
+
+
+def is_file(path: Path) -> bool:
+    """Whether a file holds statistics, by the names in it; its arrays are not read."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {"mu.npy", "sigma.npy"} <= set(archive.namelist())
+    except (OSError, zipfile.BadZipFile):
+        return False
 
 
 def load(path: Path, named: Protocol | None = None) -> Statistics:
