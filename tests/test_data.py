@@ -16,7 +16,7 @@ from PIL import Image
 
 from tests.fabricated import cifar_download, cifar_records, lsun_prepared
 from wgan_jax.config import DataSettings
-from wgan_jax.data import digits, folder
+from wgan_jax.data import digits, folder, tfds_images
 from wgan_jax.data.dataset import from_array, load
 from wgan_jax.data.sources import fingerprint
 from wgan_jax.errors import UserError
@@ -39,6 +39,11 @@ def test_the_digits():
     assert (dataset.images.min(), dataset.images.max()) == (0, 255)
     _, labels = digits.read_labelled()
     assert np.bincount(labels).tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
+
+
+def test_levels_of_digits_are_rounded():
+    levels = np.unique(load(DataSettings(), 8).images).tolist()
+    assert levels == [0, 16, 32, 48, 64, 80, 96, 112, 128, 143, 159, 175, 191, 207, 223, 239, 255]
 
 
 def test_digits_by_class_and_size():
@@ -154,6 +159,24 @@ def test_the_centre_square_is_kept(tmp_path):
     assert images.min() == 255
 
 
+def test_pictures_of_tfds_are_cut_to_their_centre_squares():
+    wide = np.zeros((10, 30, 3), np.uint8)
+    wide[:, 10:20] = 255  # white in the middle third
+    for image in (wide, wide[..., :1]):
+        found = tfds_images._fitted(image, 10)
+        assert found.shape == (10, 10, image.shape[2])
+        assert found.min() == 255
+
+
+def test_pictures_are_resized_by_bicubic_interpolation():
+    noise = np.random.default_rng(0).integers(0, 256, (24, 24, 3)).astype(np.uint8)
+    picture = Image.fromarray(noise)
+    np.testing.assert_array_equal(
+        np.asarray(folder.squared(picture, 10)),
+        np.asarray(picture.resize((10, 10), Image.Resampling.BICUBIC)),
+    )
+
+
 def test_pictures_that_lie_on_their_side_are_turned(tmp_path):
     picture = Image.fromarray(np.repeat([[0], [255]], 8, axis=0).repeat(16, axis=1).astype("uint8"))
     exif = Image.Exif()
@@ -250,6 +273,9 @@ load(DataSettings(name="tfds:cifar10", cache_dir={str(tmp_path)!r}), 32)
     again = pickle.loads(pickle.dumps(stream))  # as a decoding process has it
     np.testing.assert_array_equal(np.concatenate(list(again.batches(3))), horses.images)
     assert len(list((tmp_path / "cache" / "classes").iterdir())) == 1, "labels are read once"
+    cats = load(dataclasses.replace(where, classes="cat"), 32)
+    assert {i.tobytes() for i in cats.images} == {i.tobytes() for i in made[labels == 3]}
+    assert cats.files != horses.files  # as many, of the same files
     with monkeypatch.context() as unwritable:
         unwritable.setenv("WGAN_JAX_CACHE", "/dev/null")
         np.testing.assert_array_equal(load(where, 32).images, horses.images)

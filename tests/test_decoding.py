@@ -153,6 +153,13 @@ def test_a_look_tells_the_size_that_is_decoded(tmp_path: Path, kind: str, turned
     )
 
 
+def test_pictures_are_sorted_folder_by_folder(tmp_path: Path) -> None:
+    for name in ("a-b", "a", "a.b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x.png").touch()
+    assert decoding.find(tmp_path) == ["a/x.png", "a-b/x.png", "a.b/x.png"]
+
+
 def test_links_are_followed_but_to_no_folder_around_the_pictures(tmp_path: Path) -> None:
     for name in ("near/in/a", "near/private/b", "far/off/c", "far/d"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

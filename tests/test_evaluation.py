@@ -21,8 +21,9 @@ from wgan_jax import evaluation, keys
 from wgan_jax.config import DataSettings, resolve
 from wgan_jax.data.dataset import Dataset, load
 from wgan_jax.errors import UserError
-from wgan_jax.evaluation import Evaluator
+from wgan_jax.evaluation import Evaluator, real_statistics
 from wgan_jax.gan.state import Game, GanState, new_game, root_key
+from wgan_jax.quality.encoders import Encoding
 from wgan_jax.quality.pixels import PixelMoments, batch_moments
 
 N = 300
@@ -141,6 +142,14 @@ def test_measuring_leaves_the_state_as_it_was(tiny: dict[str, Any]) -> None:
     jax.tree.map(np.testing.assert_array_equal, before, jax.tree.map(np.asarray, state))
 
 
+def test_another_seed_has_other_samples(tiny: dict[str, Any]) -> None:
+    game, state, dataset = game_of(tiny, encoder="none")
+    other = dataclasses.replace(game, settings=dataclasses.replace(game.settings, seed=43))
+    found = [Evaluator(one, dataset, silent).measure(state, 0) for one in (game, other)]
+    assert [quality.protocol["seed"] for quality in found] == [42, 43]
+    assert found[0].values["pixel_variance"] != found[1].values["pixel_variance"]
+
+
 def test_batches_do_not_change_the_numbers(tiny: dict[str, Any]) -> None:
     found = []
     for size in (64, 77):
@@ -190,6 +199,30 @@ def test_the_real_images_are_encoded_once(tiny: dict[str, Any]) -> None:
     changed = dataclasses.replace(dataset, fingerprint="other")
     Evaluator(game, changed, said.append)
     assert "1,797" in said[0]
+
+
+def test_the_real_images_statistics_are_kept_for_each_protocol_and_named_anew(
+    tiny: dict[str, Any],
+) -> None:
+    game, _, dataset = game_of(tiny)
+    encoding = Evaluator(game, dataset, silent)._encoding
+    assert encoding is not None
+    said: list[str] = []
+
+    def ask(dtype: str, name: str = "digits") -> None:
+        protocol = dataclasses.replace(encoding.encoder.protocol, dtype=dtype)
+        other = Encoding(dataclasses.replace(encoding.encoder, protocol=protocol), 64)
+        named = dataclasses.replace(dataset, name=name)
+        found = real_statistics(other, named, DataSettings(), said.append)
+        assert found is not None
+        assert (found.protocol, found.source) == (protocol, name)
+
+    ask("a")
+    ask("b")
+    assert len(said) == 2
+    ask("a", "folder:moved")
+    ask("b")
+    assert len(said) == 2, "neither took the other's place"
 
 
 def test_a_cache_that_cannot_be_written_costs_what_it_would_keep_alone(

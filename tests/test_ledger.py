@@ -19,7 +19,7 @@ from PIL import Image
 
 import run as command_line
 from tests.made_up_run import columns, make, quality
-from wgan_jax.config import Settings, flat
+from wgan_jax.config import Settings, flat, resolve
 from wgan_jax.errors import UserError
 from wgan_jax.files import locked
 from wgan_jax.history import History
@@ -69,6 +69,28 @@ def test_a_run_becomes_a_row_in_both_tables(tmp_path: Path) -> None:
         assert part in line
 
 
+def test_each_column_is_of_its_own_setting_and_number(tmp_path: Path) -> None:
+    rates = {"critic_optimizer": 1e-3, "generator_optimizer": 2e-3}
+    settings = flat(resolve({name: {"learning_rate": rate} for name, rate in rates.items()}))
+    found = [(9.0, 2.0, 0.1), (5.0, 4.0, 0.2), (7.0, 3.0, 0.3)]
+    names = ("fid_score", "inception_score_mean", "inception_score_std")
+    made = History.from_rows(
+        {"epoch": 10 * i, **dict(zip(names, row, strict=True))} for i, row in enumerate(found)
+    )
+    (tmp_path / "a").mkdir()
+    arguments = {"status": "finished", "verdict": "healthy"}
+    ledger.write_summary(tmp_path / "a", settings, made, encoder="digits", **arguments)
+    # A start that resumes it and measures nothing leaves what it was measured by.
+    summary = ledger.write_summary(tmp_path / "a", settings, made, **arguments)
+    wanted = {
+        "critic_lr": 1e-3, "generator_lr": 2e-3, "fid": 7.0, "best_fid": 5.0,
+        "best_fid_epoch": 10, "is": 3.0, "done": 21, "encoder": "digits",
+    }  # fmt: skip
+    assert {name: summary[name] for name in wanted} == wanted
+    row = table(tmp_path)["a"]
+    assert (row["critic_lr"], row["generator_lr"], row["best_fid"]) == ("0.001", "0.002", "5.0")
+
+
 def test_a_run_that_was_not_judged_is_not_called_stable(tmp_path: Path) -> None:
     summarise(tmp_path / "a", verdict="not judged")
     assert table(tmp_path)["a"]["stability"] == "not judged"
@@ -115,6 +137,13 @@ def test_a_run_is_called_and_lies_as_its_folder_is_given(
     monkeypatch.chdir(tmp_path / "scratch" / "real")
     assert summarise(Path("."))["run"] == "real"
     assert read(Path(".")).name == "real"
+
+
+def test_a_copied_run_is_called_as_its_folder(tmp_path: Path) -> None:
+    summarise(tmp_path / "a")
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    ledger.render(tmp_path)
+    assert sorted(table(tmp_path)) == ["a", "b"]
 
 
 def test_a_damaged_summary_is_named_and_costs_no_other_row(tmp_path: Path) -> None:

@@ -20,8 +20,14 @@ from PIL import Image
 
 import run
 from tests import standin
+from wgan_jax import comparing
+from wgan_jax.config import DataSettings
 from wgan_jax.data.digits import read_labelled
-from wgan_jax.quality.encoders import Encoder, Encoding
+from wgan_jax.evaluation import Quality
+from wgan_jax.measuring import Options, table
+from wgan_jax.quality.encoders import Encoder, Encoding, Wanted
+from wgan_jax.quality.statistics import Protocol, Statistics
+from wgan_jax.quality.weights import WeightsAbsent
 from wgan_jax.sampling import between
 from wgan_jax.training import train
 
@@ -98,6 +104,25 @@ def test_the_table_names_the_encoder_at_every_score(
     assert "FID " not in out.replace("and FID is biased", "")
     assert re.search(r"KID\[digits\] +-?\d\.\d{6}\n", out)  # of one subset: no ±
     assert "n_fake 60" in out
+
+
+def test_the_table_has_the_ceiling_the_spread_the_classes_and_every_caveat() -> None:
+    found = Quality(
+        values={"inception_score_mean": 8.0, "inception_score_std": 0.25},
+        encoder="digits",
+        protocol={"n_fake": 60},
+        caveats=("few images", "grey ones"),
+        real={"inception_score_mean": 9.5, "inception_score_std": 0.1},
+        class_shares={"3": 0.25, "4": 0.75},
+    )
+    lines = [line.split(maxsplit=1) for line in table(found).splitlines()]
+    assert lines == [
+        ["IS[digits]", "8.000 ± 0.250  (real images: 9.500)"],
+        ["classes", "3: 25.0%  4: 75.0%"],
+        ["by", "n_fake 60"],
+        ["note", "few images"],
+        ["note", "grey ones"],
+    ]
 
 
 def test_saved_statistics_stand_for_their_pictures(
@@ -196,6 +221,77 @@ def test_pictures_of_many_sizes_are_cut_as_in_training_where_a_size_is_given(
     code, out, _ = ask(*sides, "--reference", f"folder:{tmp_path / 'plain'}", "--image-size", "8")
     assert code == 0
     assert json.loads(out)["fid"] == pytest.approx(0, abs=1e-6)
+
+
+def test_what_is_judged_and_what_it_is_compared_with_are_told_apart(
+    ask: Ask, tmp_path: Path
+) -> None:
+    images, labels = read_labelled()
+    np.savez(tmp_path / "x.npz", images=images[labels == 3])
+    sets = ("--images", tmp_path / "x.npz", "--reference", "digits", "--encoder", "digits")
+    code, out, _ = ask("evaluate", *sets, "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert found["precision"] > 0.9 > 0.3 > found["recall"]  # of one class
+    assert found["inception_score_mean"] < 1.5 < 9 < found["real"]["inception_score_mean"]
+    assert (found["protocol"]["n_fake"], found["protocol"]["n_real"]) == (183, 1797)
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "split"),
+    [
+        ("digits", "digits", "train"),
+        ("tfds:cifar10", "tfds:cifar10", "train"),
+        ("tfds:cifar10/test", "tfds:cifar10", "test"),
+        ("tfds:lsun/bedroom/train", "tfds:lsun/bedroom", "train"),
+    ],
+)
+def test_a_dataset_is_named_with_its_split(text: str, name: str, split: str) -> None:
+    assert comparing.open_side(text, Options()) == DataSettings(name=name, split=split)
+
+
+def test_what_the_flags_leave_open_is_as_a_statistics_file_says() -> None:
+    theirs = Protocol("inception", "mine", "ab" * 32, "pytorch", "bfloat16")
+    file = Statistics(theirs, "s.npz", 9, np.zeros(2), np.eye(2))
+    other = DataSettings(name="digits")
+    wanted = comparing.wanted_encoder(Options(), (other, file))
+    assert (wanted.name, wanted.weights, wanted.resize, wanted.dtype) == (
+        "inception", "mine", "pytorch", "bfloat16",
+    )  # fmt: skip
+    wanted = comparing.wanted_encoder(Options(), (other, other))
+    assert (wanted.name, wanted.weights, wanted.resize, wanted.dtype) == (
+        "inception", "", "tf1", "float32",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("shape", "others", "size"),
+    [((32, 32, 3), [(64, 64)], 32), ((None, None, 3), [(64, 64)], 64)],
+)
+def test_a_dataset_is_encoded_at_its_own_size_or_that_of_the_other_side(
+    shape: tuple[int, ...],
+    others: list[tuple[int, int]],
+    size: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    builder = SimpleNamespace(
+        info=SimpleNamespace(features={"image": SimpleNamespace(shape=shape)})
+    )
+    monkeypatch.setattr("tensorflow_datasets.builder", lambda _: builder)
+    side = DataSettings(name="tfds:x")
+    assert comparing._shape(side, Options(), others) == (size, size)
+    assert comparing._shape(side, Options(image_size=16), others) == (16, 16)
+
+
+def test_what_was_left_out_of_a_folder_is_said(
+    ask: Ask, digits_folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    shutil.copytree(digits_folders[0], tmp_path / "a")
+    (tmp_path / "a" / "x.gif").write_bytes(b"")
+    sides = ("--images", tmp_path / "a", "--reference", tmp_path / "a", "--encoder", "digits")
+    code, _, err = ask("evaluate", *sides, "--image-size", "8")
+    assert code == 0
+    assert "1 .gif files are not read" in err
 
 
 def test_bad_sets_get_one_line_each(
@@ -342,6 +438,29 @@ def test_a_run_is_encoded_in_batches_of_its_size_or_the_size_given(
     monkeypatch.setattr("wgan_jax.evaluation.Encoding", noting)
     assert ask("evaluate", "--workdir", trained, *flags)[0] == 0
     assert sizes == [size]
+
+
+@pytest.mark.slow
+def test_the_flags_say_how_a_run_is_encoded(
+    ask: Ask, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Wanted] = []
+
+    def absent(wanted: Wanted) -> None:
+        asked.append(wanted)
+        raise WeightsAbsent("none here")
+
+    monkeypatch.setattr("wgan_jax.evaluation.build", absent)
+    how = ("--encoder", "inception", "--weights", "mine", "--resize", "pytorch")
+    code, out, _ = ask("evaluate", "--workdir", trained, *how, "--dtype", "bfloat16", "--json")
+    assert code == 0
+    (wanted,) = asked
+    assert (wanted.name, wanted.weights, wanted.resize, wanted.dtype) == (
+        "inception", "mine", "pytorch", "bfloat16",
+    )  # fmt: skip
+    found = json.loads(out)
+    assert found["protocol"]["checkpoint"] == "latest"
+    assert found["caveats"] == ["FID and IS are off: none here"]
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from wgan_jax.quality import distances
 from wgan_jax.quality.distances import (
     InceptionScore,
     covariance_root,
@@ -71,6 +72,13 @@ def test_frechet_distance_is_symmetric_and_zero_to_itself() -> None:
     assert frechet_distance(*a, *b, covariance_root(b[1])) == frechet_distance(*a, *b)
 
 
+def test_a_distance_is_never_below_zero() -> None:
+    random = np.random.default_rng(0)
+    for _ in range(20):
+        one = gaussian(random.normal(size=(300, 20)) @ random.normal(size=(20, 20)))
+        assert frechet_distance(*one, *one) >= 0
+
+
 def test_singular_covariances_give_a_number() -> None:
     random = np.random.default_rng(0)
     few, fewer = random.normal(size=(5, 64)), random.normal(size=(3, 64))
@@ -98,6 +106,28 @@ def test_squared_mmd_by_hand() -> None:
     # within a: k(0, 1) = 1; within b: k(1, 1) = 8; between: (1 + 1 + 8 + 8) / 4 = 4.5.
     a, b = np.array([[0.0], [1.0]]), np.array([[1.0], [1.0]])
     assert squared_mmd(a, b) == pytest.approx(1 + 8 - 2 * 4.5)
+
+
+def test_squared_mmd_by_hand_in_two_dimensions() -> None:
+    # d = 2, k(x, y) = (x . y / 2 + 1)^3. a = ((0, 0), (2, 0)), b = ((2, 0), (2, 0)):
+    # within a: 1; within b: (4 / 2 + 1)^3 = 27; between: (1 + 1 + 27 + 27) / 4 = 14.
+    a, b = np.array([[0.0, 0], [2, 0]]), np.array([[2.0, 0], [2, 0]])
+    assert squared_mmd(a, b) == pytest.approx(1 + 27 - 2 * 14)
+
+
+def test_subsets_of_kid_are_those_that_torch_fidelity_draws(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """100 by one generator of seed 2020, first of `a`, then of `b`; std of the population."""
+    monkeypatch.setattr(distances, "KID_SUBSET_SIZE", 20)
+    random = np.random.default_rng(0)
+    a, b = random.normal(size=(50, 3)), random.normal(size=(40, 3)) + 0.5
+    draw = np.random.RandomState(2020)
+    found = [
+        squared_mmd(a[draw.choice(50, 20, replace=False)], b[draw.choice(40, 20, replace=False)])
+        for _ in range(100)
+    ]
+    assert kernel_distance(a, b) == pytest.approx((np.mean(found), np.std(found)), rel=1e-12)
 
 
 def test_kernel_distance_of_one_distribution_is_about_zero() -> None:
@@ -206,3 +236,23 @@ def test_inception_score_needs_two_images_in_each_split() -> None:
     logits[shuffled(20)] = 100 * np.eye(10)[np.arange(20) % 10]
     score.add(logits)
     assert score.result() == pytest.approx((2, 0))
+
+
+def test_sure_logits_of_any_size_have_a_score() -> None:
+    score = InceptionScore(200, 10)
+    score.add(2000 * np.eye(10)[np.arange(200) % 3])  # exp would overflow; seven classes never are
+    assert 2.5 < score.result()[0] <= 3
+
+
+def test_float32_features_come_to_float64_numbers() -> None:
+    """A large mean would cost float32 its digits."""
+    random = np.random.default_rng(0)
+    a, b = (random.normal(size=(300, 8)).astype(np.float32) + np.float32(1000) for _ in "ab")
+    wide = a.astype(np.float64), b.astype(np.float64)
+    assert squared_mmd(a, b) == squared_mmd(*wide)
+    assert precision_recall(a, b) == precision_recall(*wide)
+    logits = random.normal(size=(100, 10)).astype(np.float32) * 3
+    scores = InceptionScore(100, 10), InceptionScore(100, 10)
+    for score, given in zip(scores, (logits, logits.astype(np.float64)), strict=True):
+        score.add(given)
+    assert scores[0].result() == scores[1].result()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,11 @@ import pytest
 from numpy.typing import NDArray
 
 from tests import standin
-from wgan_jax.quality import inception
-from wgan_jax.quality.encoders import Encoder, Encoding
+from wgan_jax.quality import classifier, encoders, inception
+from wgan_jax.quality.encoders import Encoder, Encoding, Wanted, build
 from wgan_jax.quality.pictures import from_array
 from wgan_jax.quality.statistics import Protocol
+from wgan_jax.quality.weights import Weights
 
 SHARED = Path(__file__).parents[1] / ".." / "shared" / "inception_golden"
 shared = pytest.mark.skipif(not SHARED.is_dir(), reason="no ../shared/inception_golden")
@@ -146,3 +149,48 @@ def test_folding_equals_convolution_then_norm() -> None:
     scaled = centred / np.sqrt(weights[f"{name}.bn.running_var"] + 1e-3)
     wanted = scaled * weights[f"{name}.bn.weight"] + weights[f"{name}.bn.bias"]
     np.testing.assert_allclose(x @ folded["kernel"][0, 0] + folded["bias"], wanted, rtol=1e-4)
+
+
+@pytest.mark.parametrize("resize", ["tf1", "pytorch"])
+def test_inception_sees_images_as_its_protocol_says_and_scores_without_the_last_bias(
+    resize: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Network:
+        def __init__(self, dtype: object) -> None:
+            assert dtype == jnp.float32
+
+        def apply(self, _: object, x: jnp.ndarray) -> dict[str, jnp.ndarray]:
+            return {"2048": x, "logits": x + 1, "logits_unbiased": x + 2}
+
+    monkeypatch.setattr(inception, "InceptionV3", Network)
+    monkeypatch.setattr(inception, "fold", lambda _: {})
+    monkeypatch.setattr(encoders, "load_weights", lambda name: Weights(name, "ab" * 32, {}))
+    encoder = build(Wanted("inception", resize=resize))
+    assert encoder.protocol.resize == resize
+    images = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3)).astype(np.uint8)
+    features, logits = encoder.apply(encoder.params, images)
+    np.testing.assert_array_equal(features, inception.preprocess(images, resize))
+    np.testing.assert_array_equal(logits, features + 2)
+
+
+def products(function: Callable[..., Any], *shapes: Any) -> list[str]:
+    """The lines of a program that multiply: its convolutions and matrix products."""
+    text = jax.jit(function).lower(*shapes).as_text()
+    return [
+        line for line in text.splitlines() if re.search("stablehlo.(convolution|dot_general)", line)
+    ]
+
+
+def test_encoders_ask_for_float32_where_the_device_would_round() -> None:
+    """TF32 on a GPU, bfloat16 on a TPU: other numbers under the name of float32."""
+    pictures = jax.ShapeDtypeStruct((1, 16, 16, 3), jnp.uint8)
+    image = jax.ShapeDtypeStruct((1, inception.SIZE, inception.SIZE, 3), jnp.float32)
+    params = jax.eval_shape(inception.InceptionV3().init, jax.random.key(0), image)
+    weights = jax.eval_shape(classifier._initial, jax.random.key(0))
+    for found, least in (
+        (products(lambda p, x: inception.InceptionV3().apply(p, x)["logits"], params, image), 95),
+        (products(lambda x: inception.preprocess(x, "tf1"), pictures), 2),
+        (products(classifier.apply, weights, pictures), 5),
+    ):
+        assert len(found) >= least
+        assert all("HIGHEST" in line for line in found)

@@ -39,6 +39,17 @@ def test_streaming_moments_equal_those_of_all_rows(size: int) -> None:
     )
 
 
+def test_moments_of_float32_rows_are_float64() -> None:
+    random = np.random.default_rng(0)
+    rows = random.normal(size=(300, 8)).astype(np.float32) + np.float32(1000)
+    moments = Moments(8)
+    for part in np.split(rows, 3):
+        moments.add(part)
+    wide = rows.astype(np.float64)
+    np.testing.assert_allclose(moments.mean, wide.mean(axis=0), rtol=1e-14)
+    np.testing.assert_allclose(moments.covariance(), np.cov(wide, rowvar=False), atol=1e-9)
+
+
 @pytest.mark.parametrize("size", [64, 3000])
 def test_batches_of_any_size_come_to_the_same(size: int) -> None:
     random = np.random.default_rng(0)
@@ -126,6 +137,7 @@ def test_a_plain_file_is_taken_with_the_protocol_its_user_names(tmp_path: Path) 
         ({"mu": np.zeros(3)}, "lacks mu and sigma"),
         ({"mu": np.zeros(3), "sigma": np.eye(4)}, "do not fit"),
         ({"mu": np.full(3, np.nan), "sigma": np.eye(3)}, "not finite"),
+        ({"mu": np.zeros(3), "sigma": np.full((3, 3), np.inf)}, "not finite"),
         ({"mu": np.zeros(3), "sigma": np.eye(3), "about": np.array("{")}, "damaged"),
     ],
 )
@@ -207,3 +219,21 @@ def test_few_images_give_a_caveat_for_what_is_missing(
     assert not absent & set(comparison.values)
     assert any(caveat in line for line in comparison.caveats)
     assert np.isfinite(list(comparison.values.values())).all()
+
+
+def test_a_side_that_keeps_a_sample_of_its_images_is_said() -> None:
+    whole = collected(50)
+    many = replace(collected(60, seed=1), n=20_000)
+    said = "KID, precision and recall use 60 of the 20000 images of set1, drawn evenly"
+    assert said in compare(whole, many).caveats
+    assert said in compare(many, whole).caveats
+
+
+def test_small_subsets_of_kid_are_said() -> None:
+    caveats = compare(collected(60), collected(50, seed=1)).caveats
+    assert "KID uses subsets of 50 images, not 1000" in caveats
+
+
+def test_statistics_of_other_dimensions_are_refused() -> None:
+    with pytest.raises(UserError, match="set1 has 5 feature dimensions, set0 6"):
+        compare(collected(50), collected(50, dim=5, seed=1))

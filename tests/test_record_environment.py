@@ -35,6 +35,30 @@ def test_commit_uncommitted_changes_and_untracked_files_are_found(tmp_path: Path
     assert changed.untracked == ("new.py",)
 
 
+def test_staged_changes_are_uncommitted_too(tmp_path: Path) -> None:
+    source = checkout(tmp_path)
+    source.write_text("x = 2\n")
+    subprocess.run(["git", "-C", str(tmp_path), "add", "code.py"], check=True)
+    assert b"-x = 1\n+x = 2\n" in environment.code_state(source).diff
+
+
+def test_each_start_keeps_the_changes_that_it_was_made_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for diff in (b"one", b"two"):
+        code = environment.Code("c" * 40, diff)
+        monkeypatch.setattr(environment, "code_state", lambda _, code=code: code)
+        named = environment.save(tmp_path, seed=7, device="cpu (1)")["uncommitted"]
+        assert (tmp_path / named).read_bytes() == diff
+    assert len(list(tmp_path.glob("uncommitted-*.diff"))) == 2
+
+
+def test_every_variable_that_changes_bits_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("XLA_FLAGS", "LIBTPU_INIT_ARGS", "NVIDIA_TF32_OVERRIDE"):
+        monkeypatch.setenv(name, "1")
+        assert environment.flags()[name] == "1"
+
+
 def test_a_file_that_the_checkout_does_not_track_has_no_commit(tmp_path: Path) -> None:
     checkout(tmp_path)
     (tmp_path / "installed.py").write_text("")

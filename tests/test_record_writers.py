@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from wgan_jax.errors import UserError
+from wgan_jax.files import replace_bytes
 from wgan_jax.history import History
 from wgan_jax.record.background import InBackground
 from wgan_jax.record.writers import JsonLinesWriter, MultiWriter, rows
@@ -184,6 +185,40 @@ class Recorder:
                 raise RuntimeError(f"call {len(self.calls)}")
 
         return call
+
+
+def test_a_file_is_synced_before_it_takes_the_old_ones_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x"
+    replace_bytes(path, b"old")
+    seen: list[tuple[int, bytes]] = []
+    sync = os.fsync
+
+    def noting(file: int) -> None:
+        sync(file)
+        seen.append((os.fstat(file).st_size, path.read_bytes()))
+
+    monkeypatch.setattr(os, "fsync", noting)
+    replace_bytes(path, b"a newer one")
+    assert seen == [(11, b"old")]
+    assert path.read_bytes() == b"a newer one"
+
+
+def test_a_file_that_cannot_be_written_leaves_the_old_one_and_nothing_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x"
+    replace_bytes(path, b"old")
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(UserError, match="x cannot be written"):
+        replace_bytes(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_many_writers_are_all_called_though_the_first_fails() -> None:

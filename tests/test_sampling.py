@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wgan_jax import train
+from wgan_jax import sampling, train
 from wgan_jax.errors import UserError
 from wgan_jax.sampling import between, sample
 
@@ -61,6 +61,15 @@ def test_a_notebook_draws_what_the_command_writes(finished, tmp_path):
     for picture, path in zip(finished.sample(3, 2**32 - 1), sorted(folder.iterdir()), strict=True):
         with Image.open(path) as written:
             np.testing.assert_array_equal(picture[..., 0], np.asarray(written))
+
+
+def test_more_pictures_than_a_batch_are_those_of_their_own_latents(finished, monkeypatch):
+    wanted = finished.sample(10).astype(int)
+    monkeypatch.setattr(sampling, "BATCH", 4)
+    found = finished.sample(10).astype(int)
+    assert found.shape == wanted.shape
+    assert abs(found - wanted).max() <= 1  # of a program of another size
+    assert (found[:4] != found[4:8]).any()
 
 
 @pytest.mark.parametrize("d", [1, 2, 3, 4, 8, 32, 100])
