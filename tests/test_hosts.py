@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -218,14 +219,51 @@ def test_a_crash_is_one_line_and_its_report_is_kept(tmp_path, capfd):
     assert "Traceback" in report.read_text()
 
 
-def test_signals_reach_the_process_that_trains():
+def test_a_run_that_failed_in_our_words_is_passed_through(tmp_path, capfd):
+    """Without what C++ said beside them."""
+    noise = "I1127 05:32:32.1 7 x.cc] noise\\nrun.py: collapsed"
+    assert (
+        supervise(child(f"import sys; sys.stderr.write('{noise}\\n'); sys.exit(1)"), tmp_path) == 1
+    )
+    assert capfd.readouterr().err == "run.py: collapsed\n"
+
+
+def test_a_run_that_is_done_has_not_crashed_whatever_one_of_its_threads_did(tmp_path, capfd):
+    thread = "import threading; t = threading.Thread(target=lambda: 1 / 0); t.start(); t.join()"
+    assert supervise(child(thread), tmp_path) == 0
+    (report,) = tmp_path.iterdir()
+    assert "ZeroDivisionError" in report.read_text()
+    said = f"run.py: The run is done, though something in it failed. Details: {report}.\n"
+    assert capfd.readouterr().err.endswith(said)
+
+
+@pytest.mark.parametrize(
+    ("end", "said"),
+    [
+        ("os.write(2, b'E1127 05:32:32.1 7 x.cc] NCCL error'); os.abort()", "run is gone, so this"),
+        ("os.kill(os.getpid(), 9)", "crashed (SIGKILL: no report)"),
+    ],
+)
+def test_what_became_of_a_process_that_was_ended_is_said(end, said, tmp_path):
+    with pytest.raises(RunFailed, match=re.escape(said)):
+        supervise(child(f"import os; {end}"), tmp_path)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals_reach_the_process_that_trains(number):
     """And its exit code is the parent's own."""
-    waits = "import signal, sys, time; signal.signal(15, lambda *_: sys.exit(143)); time.sleep(60)"
+    code = 128 + number
+    waits = (
+        f"import signal, sys, time; signal.signal({number:d}, lambda *_: sys.exit({code}));"
+        "print(1, file=sys.stderr, flush=True); time.sleep(60)"
+    )
     script = (
         "import sys; from pathlib import Path; from wgan_jax.supervision import supervise;"
         f"sys.exit(supervise([sys.executable, '-c', {waits!r}], Path('.')))"
     )
-    parent = subprocess.Popen(child(script), cwd=ROOT)
-    time.sleep(2)
-    parent.send_signal(signal.SIGTERM)
-    assert parent.wait(20) == 143
+    parent = subprocess.Popen(child(script), cwd=ROOT, stderr=subprocess.PIPE)
+    assert parent.stderr is not None
+    with parent.stderr as said:
+        assert said.readline() == b"1\n"  # it waits
+        parent.send_signal(number)
+        assert parent.wait(20) == code

@@ -23,7 +23,7 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
-from wgan_jax.errors import RunFailed, UserError
+from wgan_jax.errors import RunFailed, UserError, one_line, to_stderr
 
 _MARK = "WGAN_JAX_SUPERVISED"
 _NOISE = re.compile(rb"[IWEF]\d{4} \d\d:\d\d:\d\d|WARNING: All log messages before absl")
@@ -105,8 +105,11 @@ def supervised() -> bool:
 def supervise(command: Sequence[str], workdir: Path) -> int:
     """Run the command as a child to its end; returns its exit code.
 
+    What it reports of a crash is kept in `process-<host>-<pid>.log`: also where it goes on all the
+    same, as after that of a thread.
+
     Raises:
-      RunFailed: it crashed, or lost the other processes; `process-<host>-<pid>.log` has the report.
+      RunFailed: it crashed, or lost the other processes.
     """
     child = subprocess.Popen(
         command,
@@ -135,7 +138,11 @@ def supervise(command: Sequence[str], workdir: Path) -> int:
     crashed = any(_CRASH.search(line) for line in report)
     if code in _OWN_WORDS and not crashed:
         return code
-    raise RunFailed(_what_happened(code, report, workdir))
+    kept = _kept(report, workdir)
+    if code == 0:
+        to_stderr(one_line(f"run.py: The run is done, though something in it failed.{kept}"))
+        return code
+    raise RunFailed(f"{_what_happened(code, report)}{kept}")
 
 
 def _relay(stderr: IO[bytes], report: list[bytes]) -> None:
@@ -153,19 +160,23 @@ def _relay(stderr: IO[bytes], report: list[bytes]) -> None:
             sys.stderr.buffer.flush()
 
 
-def _what_happened(code: int, report: list[bytes], workdir: Path) -> str:
-    text = b"".join(report)
+def _kept(report: list[bytes], workdir: Path) -> str:
+    """Write a report down; returns where, in words, empty if it cannot be written."""
     path = workdir / f"process-{platform.node()}-{os.getpid()}.log"
-    kept = ""
-    with suppress(OSError):
+    try:
         workdir.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(text)
-        kept = f" Details: {path}."
-    if _LOST.search(text):
+        path.write_bytes(b"".join(report))
+    except OSError:
+        return ""
+    return f" Details: {path}."
+
+
+def _what_happened(code: int, report: list[bytes]) -> str:
+    if any(map(_LOST.search, report)):
         what = "Another process of this run is gone, so this one ended too"
     else:
         name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         last = next((line for line in reversed(report) if line.strip()), b"no report")
         reason = last.decode(errors="replace").strip()[:60]
         what = f"This process of the run crashed ({name}: {reason})"
-    return f"{what}. What was saved is whole: start all again to go on.{kept}"
+    return f"{what}. What was saved is whole: start all again to go on."
