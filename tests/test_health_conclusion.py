@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wgan_jax.health.conclusion import Outcome, conclude, interval, scaled_rate, seed_effect
+from wgan_jax.health.conclusion import (
+    Outcome,
+    batch_effect,
+    conclude,
+    interval,
+    scaled_rate,
+    seed_effect,
+)
 
 Works = Callable[[int, int], bool]
 
@@ -86,6 +94,37 @@ def test_a_small_grid_names_its_pattern_and_is_not_sure_of_it() -> None:
     assert found.p_value == pytest.approx(1 / 6)  # one of the 4-choose-2 ways to fail twice
     single = conclude(grid(lambda seed, _: seed == 1, sizes=(64,)))
     assert (single.cause, single.sure) == ("seed", False)
+
+
+def test_one_in_twenty_is_sure_and_more_is_not() -> None:
+    found = conclude(grid(lambda _, size: size < 256, seeds=3, sizes=(64, 256)))
+    assert found.p_value == pytest.approx(1 / 20)  # one of the 6-choose-3 ways to fail thrice
+    assert found.sure
+    assert not dataclasses.replace(found, p_value=0.0501).sure
+    few = [Outcome(seed, 256, seed < 4) for seed in range(6)]  # 1 in 20 as well, of 25 runs
+    both = conclude([Outcome(seed, 64, True) for seed in range(19)] + few)
+    assert both.p_value == pytest.approx(1 / 20)
+    assert (both.cause, both.sure) == ("both", True)
+
+
+def test_the_best_of_several_splits_is_paid_for() -> None:
+    rates = conclude(grid(lambda _, size: size < 1024, seeds=4)).rates
+    # Of 12 runs the 4 of one size fail: one of the 12-choose-4 ways, times two splits.
+    assert batch_effect(rates) == (256, pytest.approx(2 / 495))
+
+
+def test_what_is_unclear_is_never_sure() -> None:
+    found = conclude(grid(lambda _, size: size != 256, seeds=10))
+    assert found.cause == "unclear"
+    assert found.p_value < 0.05
+    assert not found.sure
+
+
+def test_the_reason_says_how_often_a_run_may_fail_and_where_batches_part() -> None:
+    # 8 of 8 work: at most 1 - 0.025^(1/8) fail.
+    assert conclude(grid(lambda *_: True, sizes=(64,))).text.endswith("a run fails in at most 37%")
+    both = conclude(grid(lambda seed, size: size == 64 or seed < (5 if size == 256 else 1)))
+    assert both.text.startswith("batches up to 256 are more robust")
 
 
 def test_the_seed_effect_counts_shuffles() -> None:

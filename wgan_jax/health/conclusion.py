@@ -15,7 +15,7 @@ import numpy as np
 from scipy import stats
 
 Cause = Literal["nothing", "everything", "seed", "batch size", "both", "unclear"]
-SURE = 0.05  # chance of a pattern as strong in runs without one, below which it is called sure
+SURE = 0.05  # chance of a pattern as strong in runs without one, up to which it is called sure
 _SHUFFLES = 20_000
 
 
@@ -97,7 +97,7 @@ class Conclusion:
     @property
     def sure(self) -> bool:
         """Whether the pattern is stronger than chance would often make it."""
-        return self.cause != "unclear" and self.p_value <= SURE
+        return self.cause != "unclear" and _is_rare(self.p_value)
 
 
 def interval(worked: int, runs: int) -> tuple[float, float]:
@@ -154,7 +154,7 @@ def _pattern(
             return "batch size", text, p_batch
         text = f"batches of {always} work with every seed and others with none, also smaller ones"
         return "unclear", text, min(p_batch, p_seed)
-    if split and p_batch <= SURE:
+    if split and _is_rare(p_batch):
         text = f"batches up to {split} are more robust, and seeds decide within a batch size"
         return "both", text, p_batch
     if good_seeds:
@@ -163,6 +163,11 @@ def _pattern(
     text = f"{worked} of {runs} runs work, and no seed always does"
     text += f", but batches of {always} do" if working else ", nor does a batch size"
     return "unclear", text, min(p_batch, p_seed)
+
+
+def _is_rare(p_value: float) -> bool:
+    """Whether chance is at most 1 in 20, of which computed ones miss the last digit."""
+    return p_value <= SURE or math.isclose(p_value, SURE)
 
 
 def batch_effect(rates: Sequence[Rate]) -> tuple[int | None, float]:
