@@ -346,6 +346,33 @@ def show(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return capsys.readouterr().out
 
 
+def test_last_and_best_are_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    made = History.from_rows(
+        {"epoch": epoch, "d_loss": 1.0, "fid_score": fid, "inception_score_mean": 3.0}
+        for epoch, fid in ((10, 90.0), (20, 30.0), (30, 60.0))
+    )
+    said = ledger.write_summary(
+        tmp_path / "a", flat(Settings()), made, status="finished", verdict="healthy"
+    )
+    wanted = {"done": 31, "fid": 60.0, "best_fid": 30.0, "best_fid_epoch": 20, "is": 3.0}
+    assert {key: said[key] for key in wanted} == wanted
+
+
+def test_each_learning_rate_is_its_own_networks(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    settings = flat(Settings()) | {"generator_optimizer.learning_rate": 2e-4}
+    ledger.write_summary(tmp_path / "a", settings, History(), status="finished", verdict="healthy")
+    row = table(tmp_path)["a"]
+    assert (row["critic_lr"], row["generator_lr"]) == ("5e-05", "0.0002")
+    assert "| 5e-05 / 0.0002 |" in (tmp_path / ledger.PAGE).read_text()
+
+
+def test_a_resumed_run_that_measures_nothing_more_keeps_its_encoder(tmp_path: Path) -> None:
+    summarise(tmp_path / "a", encoder="digits")
+    assert summarise(tmp_path / "a", encoder="")["encoder"] == "digits"
+
+
 def test_the_table_on_the_terminal_is_80_columns_wide_and_sorted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -427,6 +454,32 @@ def test_two_runs_stand_side_by_side_with_their_curves(
     assert max(map(len, text.splitlines()[:-1])) <= 80
     with Image.open(tmp_path / "compare-a-b.png") as picture:
         assert picture.width == 1500
+
+
+def test_of_two_runs_what_differs_is_told_and_what_is_the_same_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, n, dropout in (("a", 300, 0.1), ("b", 200, 0.2)):
+        summarise(make(tmp_path / name, n, grids=0))
+        config = json.loads((tmp_path / name / "config.json").read_text())
+        config["critic"]["dropout"] = dropout
+        (tmp_path / name / "config.json").write_text(json.dumps(config))
+    text = show(capsys, "--runs", str(tmp_path), "--compare", "a", "b")
+    lines = [line.split() for line in text.splitlines()]
+    assert ["critic.dropout", "0.1", "0.2"] in lines
+    assert not {"seed", "batch", "epochs"} & {word for line in lines for word in line[:1]}
+    assert ["stability", "stable", "stable"] in lines  # though the same
+
+
+def test_runs_of_one_name_in_two_folders_are_told_apart(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder, verdict in (("runs", "healthy"), ("other", "failing")):
+        summarise(make(tmp_path / folder / "a", 50, grids=0), verdict=verdict)
+    runs, other = tmp_path / "runs", str(tmp_path / "other" / "a")
+    lines = show(capsys, "--runs", str(runs), "--compare", "a", other).splitlines()
+    assert lines[0].split() == ["runs/a", "other/a"]
+    assert ["stability", "stable", "collapsed"] in [line.split() for line in lines]
 
 
 def test_a_note_is_set_from_the_command_line(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from wgan_jax.errors import UserError, printable, shorten
+from wgan_jax.files import absolute
 from wgan_jax.keys import encoder_mark
 from wgan_jax.record import ledger
 from wgan_jax.record.workdir import read
@@ -111,12 +112,12 @@ def _line(cells: dict[str, str], columns: dict[str, tuple[str, int, bool]]) -> s
 def compare(folder: Path, first: str, second: str) -> tuple[str, Path]:
     """(table of two runs side by side, PNG with their curves over each other).
 
-    The settings that both share are left out of the table.
+    The settings that both share are left out of the table. Runs of one name in two folders are
+    headed by their folders' names too.
     """
     runs = [read(_find(folder, name)) for name in (first, second)]
-    by_name = {row["run"]: row for row in ledger.summaries(folder)[0]}
-    rows = [by_name.get(run.name, {}) for run in runs]
-    lines = [(column, *(ledger.cell(row, column) for row in rows)) for column in ledger.COLUMNS]
+    cells = ((ledger.cell(run.summary, column) for run in runs) for column in ledger.COLUMNS)
+    lines = [(column, *two) for column, two in zip(ledger.COLUMNS, cells, strict=True)]
     for name in sorted({*runs[0].config, *runs[1].config}):
         values = [str(run.config.get(name, "–")) for run in runs]
         if values[0] != values[1] and name not in ledger.SETTINGS.values():
@@ -125,7 +126,9 @@ def compare(folder: Path, first: str, second: str) -> tuple[str, Path]:
 
     names = [run.name for run in runs]
     path = folder / f"compare-{names[0]}-{names[1]}.png"
-    overlay([(run.name, run.history) for run in runs], path, CURVES)
+    if names[0] == names[1]:
+        names = ["/".join(absolute(run.workdir).parts[-2:]) for run in runs]
+    overlay([(name, run.history) for name, run in zip(names, runs, strict=True)], path, CURVES)
     same = {"run", "date", "stability", "fid"}
     kept = [line for line in lines[1:] if line[1] != line[2] or line[0] in same]
     head, *body = (

@@ -84,7 +84,6 @@ def write_summary(
             "run": absolute(workdir).name,
             "date": before.get("date") or time.strftime("%Y-%m-%d %H:%M", time.gmtime()),
             "wandb": wandb.get("url", ""),
-            "wandb_id": wandb.get("id", ""),
             "status": status,
             **{column: settings.get(name) for column, name in SETTINGS.items()},
             **_measured(history),
