@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +13,12 @@ import pytest
 import run
 from benchmarks import diagnosis as benchmark
 from tests import made_up_run
-from tests.made_up_losses import healthy_hinge, sparse
+from tests.made_up_losses import healthy_hinge, history, noise, sparse
+from wgan_jax import diagnosis
 from wgan_jax.config import Settings
 from wgan_jax.health.rules import RULES
+from wgan_jax.health.runlog import RunLog
+from wgan_jax.health.verdict import Finding, Verdict
 from wgan_jax.history import History
 from wgan_jax.record.writers import JsonLinesWriter
 from wgan_jax.recording import Recorder
@@ -126,6 +130,32 @@ def test_a_folder_is_a_table_and_what_is_no_log_is_named_on_stderr(
     assert "index.csv has no column for d_loss" in err
 
 
+def test_runs_of_a_folder_are_told_apart(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A dot in a folder's name begins no suffix; a suffix is said of files that differ in it."""
+    row = '{"epoch": 0, "d_loss": 1}\n{"epoch": 1, "d_loss": 1}\n'
+    for name in ("lr_0.001", "lr_0.0005", "v1.5"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "metrics.jsonl").write_text(row)
+    for name in ("a.json", "a.jsonl", "b.jsonl"):
+        (tmp_path / name).write_text(row)
+    assert run.main(["diagnose", str(tmp_path)]) == 0
+    names = [line.split()[0] for line in lines_of(capsys)[2:8]]
+    assert names == ["a.json", "a.jsonl", "b", "lr_0.0005", "lr_0.001", "v1.5"]
+
+
+def test_what_is_said_of_a_log_holds_for_those_of_a_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    columns = {"x": np.linspace(2, 1, 200), "y": np.ones(200)}
+    write_csv(tmp_path / "A.CSV", columns)
+    flags = ["--map", "d_loss=x,g_loss=y", "--objective", "lsgan", "--until", "990", "--json"]
+    assert run.main(["diagnose", str(tmp_path), *flags]) == 0
+    said = json.loads(lines_of(capsys)[0])
+    assert (said["objective"], said["guessed"], said["last_epoch"]) == ("lsgan", False, 990)
+
+
 def test_the_experiment_log_and_a_grids_conclusion_are_no_runs(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -179,6 +209,50 @@ def test_a_run_too_short_to_judge_says_so(
     said = json.loads(lines_of(capsys)[0])
     assert said["verdict"] == verdict
     assert note in said["notes"][0]
+
+
+@pytest.mark.parametrize(("rows", "said"), [(499, True), (500, False)])
+def test_noise_is_judged_from_500_values_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], rows: int, said: bool
+) -> None:
+    assert run.main(["diagnose", str(write_csv(tmp_path / "a.csv", healthy_hinge(rows)))]) == 0
+    assert ("its noise is judged" in " ".join(lines_of(capsys))) is said
+
+
+def log_of(**known: Any) -> RunLog:
+    """A WGAN's log with wide weights, a strong critic and late, poor FIDs."""
+    columns = {"d_loss": 1 + 0.1 * noise(1000), "dg_ratio": np.full(1000, 2.0)}
+    columns |= {"critic_weight_std": np.full(1000, 0.02), "fid_score": np.full(1000, np.nan)}
+    columns["fid_score"][-12:] = 400
+    return RunLog(Path("a.csv"), history(**columns), {}, "wgan", **known)
+
+
+@pytest.mark.parametrize(
+    ("known", "rule", "found"),
+    [
+        ({}, "critic_bound_broken", False),
+        ({"clip": 0.01}, "critic_bound_broken", True),
+        ({}, "critic_strong", True),
+        ({"total_epochs": 9000}, "critic_strong", False),
+        ({}, "never_trained", True),
+        ({"encoder": "digits"}, "never_trained", False),
+    ],
+)
+def test_the_judge_is_told_all_that_the_log_says(
+    known: dict[str, Any], rule: str, found: bool
+) -> None:
+    assert (rule in {f.rule for f in diagnosis.examine(log_of(**known)).findings}) is found
+
+
+def test_what_several_rules_found_is_said_once_with_the_first_onset() -> None:
+    late = Finding("a", "divergence", "failing", "1 > 0", 50, "mend", "a book")
+    early = Finding("b", "divergence", "failing", "2 > 0", 30, "mend", "a book", inferred=True)
+    mild = Finding("c", "plateau", "warning", "3 > 0", 10, "wait", "a paper")
+    verdict = Verdict.of([late, early, mild])
+    text = diagnosis.as_text(log_of(), verdict)
+    assert text.count("failing: divergence, from epoch 30") == 1
+    assert text.count("source    a book") == 1
+    assert json.loads(diagnosis.as_line(log_of(), verdict))["advice"] == ["mend"]
 
 
 @pytest.mark.parametrize(("every", "enough"), [(10, True), (15, False)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import textwrap
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -223,14 +224,24 @@ def _wrap(line: str) -> str:
     return textwrap.fill(line, WIDTH, subsequent_indent=" " * (indent + 2 * (indent < 10)))
 
 
+def _names(paths: list[Path]) -> list[str]:
+    """What runs in a folder are called: of files the suffix only where it tells them apart."""
+    plain = [path.name if path.is_dir() else path.stem for path in paths]
+    times = Counter(plain)
+    return [
+        printable(path.name if times[name] > 1 else name)
+        for path, name in zip(paths, plain, strict=True)
+    ]
+
+
 def as_table(found: list[tuple[RunLog, Verdict]]) -> str:
     """One line a run, at most `WIDTH` wide, and a last line that counts them."""
-    stems = [printable(log.path.stem) for log, _ in found]
-    wide = min(max(map(len, stems)), 24)
+    names = _names([log.path for log, _ in found])
+    wide = min(max(map(len, names)), 24)
     lines = [f"{'run':<{wide}}  {'verdict':<10}  {'onset':>7}  cause and evidence", "─" * WIDTH]
     words = [word(log.history, verdict) for log, verdict in found]
-    for stem, said, (_, verdict) in zip(stems, words, found, strict=True):
-        name = stem if len(stem) <= wide else stem[: wide - 1] + "…"
+    for name, said, (_, verdict) in zip(names, words, found, strict=True):
+        name = name if len(name) <= wide else name[: wide - 1] + "…"
         onset = "" if verdict.onset_epoch is None else str(verdict.onset_epoch)
         why = ""
         if verdict.findings:
