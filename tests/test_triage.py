@@ -6,7 +6,7 @@ import dataclasses
 import json
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,6 +18,7 @@ from tests.made_up_losses import healthy_wgan, sparse
 from wgan_jax import devices, grid, triage
 from wgan_jax.config import Settings, to_dict
 from wgan_jax.errors import Interrupted, RunFailed, UserError
+from wgan_jax.health.conclusion import Outcome, conclude
 
 EXPERIMENT = """
 from wgan_jax import config as configs
@@ -137,6 +138,87 @@ def test_a_grid_that_works_needs_no_fix(plan: grid.Plan) -> None:
     said: list[str] = []
     assert triage.triage(plan, train=Made(lambda *_: True), say=said.append).cause == "nothing"
     assert "To try" not in said[-1]
+
+
+def failing(plan: grid.Plan, cells: Iterable[grid.Cell]) -> list[Outcome]:
+    """The grid's outcomes, of which these failed."""
+    dead = set(cells)
+    return [
+        Outcome(*cell, cell not in dead, "dead critic" * (cell in dead), "Stop.")
+        for cell in plan.cells()
+    ]
+
+
+def test_fixes_start_from_the_smallest_run_that_failed(plan: grid.Plan) -> None:
+    found = failing(plan, ((2, 64), (1, 64), (3, 16)))
+    tries = dict(triage.fixes(plan, conclude(found), found))
+    lower = tries["lower learning rates: a half"]
+    assert "--config.seed=3 --config.batch_size=16 " in lower
+    for player in ("critic", "generator"):
+        assert f"--config.{player}_optimizer.learning_rate=2.5e-05" in lower
+    assert "--config.batch_size=8 " in tries["smaller batch: 8"]
+
+
+def test_of_a_batch_of_one_there_is_no_smaller(plan: grid.Plan) -> None:
+    """Its command would be that of the run that failed."""
+    single = dataclasses.replace(plan, batch_sizes=(1,))
+    found = failing(single, single.cells())
+    tries = dict(triage.fixes(single, conclude(found), found))
+    assert next(iter(tries)) == "lower learning rates: a half"
+    assert not any("smaller batch" in what for what in tries)
+
+
+def test_another_seed_is_none_of_the_grid_and_no_dropout_is_not_halved(plan: grid.Plan) -> None:
+    without = dataclasses.replace(plan, overrides=("--config.critic.dropout=0.0",))
+    found = failing(without, without.cells())
+    tries = dict(triage.fixes(without, conclude(found), found))
+    assert "--config.seed=4 " in tries["another seed: 4"]
+    assert not any("dropout" in what for what in tries)
+    assert "How sure" not in triage.as_text(without, conclude(found), found)  # nothing to be of
+
+
+def test_what_is_wrong_most_often_is_said_of_runs_that_failed(plan: grid.Plan) -> None:
+    found = [Outcome(seed, 16, True, "critic strong", "Watch FID.") for seed in range(4)]
+    found += [
+        Outcome(seed, 64, False, "collapse" if seed else "dead critic", "Stop.")
+        for seed in range(4)
+    ]
+    text = triage.as_text(plan, conclude(found), found)
+    assert "Most often it is collapse (3 of 4 failing runs): Stop." in text
+
+
+def test_a_run_that_is_warned_of_works_and_its_best_fid_is_shown(plan: grid.Plan) -> None:
+    made, said = Made(lambda *_: True), list[str]()
+    single = dataclasses.replace(plan, seeds=(0,), batch_sizes=(16,))
+    triage.triage(single, train=made, say=lambda _: None)
+    path = single.workdir(0, 16) / "metrics.jsonl"
+    rows = [json.loads(line) | {"clip_ratio": 0.7} for line in path.read_text().splitlines()]
+    rows[-101]["fid_score"], rows[-1]["fid_score"] = 9.0, 12.5
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    triage.triage(single, train=made, say=said.append)
+    assert said[2].split()[2:4] == ["warning", "9.0"]
+    assert "Depends on: nothing" in said[-1]
+
+
+@pytest.mark.parametrize(
+    ("event", "epoch", "ended"),
+    [("finished", 999, True), ("finished", 998, False), ("failed", 998, True)],
+)
+def test_a_run_has_ended_with_its_last_epoch_or_where_it_failed(
+    plan: grid.Plan, event: str, epoch: int, ended: bool
+) -> None:
+    made, single = Made(lambda *_: True), dataclasses.replace(plan, seeds=(0,), batch_sizes=(16,))
+    triage.triage(single, train=made, say=lambda _: None)
+    line = {"time": 0, "epoch": epoch, "event": event}
+    (single.workdir(0, 16) / "events.jsonl").write_text(json.dumps(line) + "\n")
+    triage.triage(single, train=made, say=lambda _: None)
+    assert len(made.trained) == (1 if ended else 2)
+
+
+def test_images_must_suffice_for_the_largest_batch(plan: grid.Plan) -> None:
+    too_large = dataclasses.replace(plan, batch_sizes=(16, 1798))
+    with pytest.raises(UserError, match="1798 is larger than the dataset: digits has 1797"):
+        triage._prepared(too_large)
 
 
 def of(plan: grid.Plan, epochs: int) -> grid.Plan:

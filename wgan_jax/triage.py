@@ -228,9 +228,10 @@ def fixes(plan: Plan, conclusion: Conclusion, outcomes: Sequence[Outcome]) -> li
         return [f"{name}={settings[name] * factor:.4g}" for name in rates]
 
     smaller = conclusion.good_batch or max(min(plan.batch_sizes) // 2, 1)
-    found = [
-        (f"smaller batch: {smaller}", plan.command("smaller_batch", seed, f"batch_size={smaller}"))
-    ]
+    found = []
+    if smaller < worst.batch_size:  # of 1 there is no smaller
+        command = plan.command("smaller_batch", seed, f"batch_size={smaller}")
+        found.append((f"smaller batch: {smaller}", command))
     if conclusion.working and not conclusion.good_batch:
         works = conclusion.working[0]
         command = plan.command("working_batch", seed, f"batch_size={works}")
