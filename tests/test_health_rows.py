@@ -112,6 +112,13 @@ def test_losses_that_end_before_the_log_does_are_said(tmp_path: Path, empty: str
     assert not np.isinf(log.history["d_loss"]).any()
 
 
+@pytest.mark.parametrize(("measured", "said"), [(90, True), (91, False)])
+def test_losses_may_end_in_the_last_tenth(tmp_path: Path, measured: int, said: bool) -> None:
+    rows = [f"{i},{1 if i < measured else ''},3" for i in range(100)]
+    notes = csv(tmp_path, "step,d_loss,g_loss", rows).notes
+    assert any("no value after 89, in the last 10 rows" in note for note in notes) is said
+
+
 def test_losses_that_end_before_the_last_scores_do_are_not_said(tmp_path: Path) -> None:
     scores = [f"{30 + i},,,60" for i in range(10)]
     log = csv(tmp_path, "epoch,d_loss,g_loss,fid", [*padded(30), *scores])
@@ -157,6 +164,23 @@ def test_late_scores_and_a_row_out_of_order_are_no_new_attempt(
     assert log.notes[0] == "Epochs go back 1 times: rows are sorted."
 
 
+@pytest.mark.parametrize(
+    ("pieces", "rows", "note"),
+    [
+        (10, 9, "The run was taken up again at 5,"),  # 9 of 90 rows
+        (12, 9, "Epochs go back 11 times: rows are sorted."),  # 11 of 108
+        (101, 20, "The run was taken up again at 5,"),
+        (102, 20, "Epochs go back 101 times: rows are sorted."),
+    ],
+)
+def test_rows_of_which_more_than_a_tenth_or_100_go_back_are_sorted(
+    tmp_path: Path, pieces: int, rows: int, note: str
+) -> None:
+    steps = (step for k in range(pieces) for step in range(5 * k, 5 * k + rows))
+    log = csv(tmp_path, "step,d_loss", [f"{step},1" for step in steps])
+    assert log.notes[0].startswith(note)
+
+
 @pytest.mark.parametrize("runs", [2, 3, 4, 5])
 def test_of_runs_appended_to_one_file_the_last_is_read(tmp_path: Path, runs: int) -> None:
     rows = [f"{e},{run}.{e:03}" for run in range(runs) for e in range(100)]
@@ -179,3 +203,9 @@ def test_steps_that_start_anew_without_an_epoch_are_counted(tmp_path: Path) -> N
     log = csv(tmp_path, "batch,d_loss", [f"{i % 20},{i}" for i in range(100)])
     np.testing.assert_array_equal(log.history["d_loss"], np.arange(100))
     assert log.notes == ("Steps start anew again and again: rows are counted.",)
+
+
+def test_steps_that_do_not_end_alike_do_not_start_anew(tmp_path: Path) -> None:
+    steps = (step for last in (5, 6, 7, 8) for step in range(last))
+    log = csv(tmp_path, "batch,d_loss", [f"{step},1" for step in steps])
+    np.testing.assert_array_equal(log.history.epochs, np.arange(8))

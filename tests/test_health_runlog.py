@@ -345,6 +345,11 @@ def test_accuracies_and_clip_are_shares_however_they_are_written(
     assert all("taken as percent" in note for note in log.notes)
 
 
+def test_a_small_percentage_is_one_too(tmp_path: Path) -> None:
+    log = csv(tmp_path, "step,d_loss,Clip%\n0,1,0.2\n1,1,2.5\n")
+    np.testing.assert_allclose(log.history["clip_ratio"], [0.002, 0.025])
+
+
 def test_losses_written_as_their_difference_from_1_are_turned_back(tmp_path: Path) -> None:
     text = "".join(
         f"{i} [D loss: {1 + 2**-9 - i * 2**-14}] [G loss: {1 - 2**-9}]\n" for i in range(9)
@@ -367,6 +372,12 @@ def test_of_scores_carried_forward_the_changes_are_read(tmp_path: Path) -> None:
     np.testing.assert_array_equal(values, [50, 40, 30])
     np.testing.assert_array_equal(log.history.measured("recall")[1], [50, 50])
     assert log.notes == ("fid_score mostly repeats the row before: its changes alone are read.",)
+
+
+def test_scores_that_change_in_most_rows_are_not_carried_forward(tmp_path: Path) -> None:
+    rows = "".join(f"{i},1,{50 - (i - i // 3)}\n" for i in range(30))  # two of three are new
+    log = csv(tmp_path, f"step,d_loss,fid\n{rows}")
+    assert len(log.history.measured("fid_score")[0]) == 30
 
 
 def test_of_infinite_scores_carried_forward_one_is_read(tmp_path: Path) -> None:
@@ -553,7 +564,7 @@ def test_binary_files_and_missing_files_are_said(tmp_path: Path) -> None:
 
 def test_a_run_folder_of_this_project_says_all_there_is_to_know(tmp_path: Path) -> None:
     lines = [
-        {"epoch": 0, "d_loss": -0.5, "g_loss": 0.1, "verdict": "healthy"},
+        {"epoch": 0, "d_loss": -0.5, "g_loss": 0.1, "verdict": "healthy", "encoder": "inception"},
         {"epoch": 1, "d_loss": -0.4, "g_loss": 0.1, "fid_score": 9.0, "encoder": "digits"},
         {"epoch": 2, "d_loss": -0.3, "g_loss": 0.1},
     ]
@@ -567,6 +578,7 @@ def test_a_run_folder_of_this_project_says_all_there_is_to_know(tmp_path: Path) 
 
 
 FALLING = np.linspace(1.5, 0.5, 50)
+SWINGS = FALLING + 0.3 * np.sin(50 * FALLING)
 
 
 @pytest.mark.parametrize(
@@ -576,6 +588,8 @@ FALLING = np.linspace(1.5, 0.5, 50)
         (healthy_hinge(), "hinge"),
         ({"d_loss": np.full(50, 0.69), "g_loss": np.full(50, 0.8)}, "nsgan"),
         ({"d_loss": np.full(50, 0.2), "g_loss": np.full(50, 0.3)}, "lsgan"),
+        ({"d_loss": np.full(50, 0.4), "g_loss": np.full(50, 0.5)}, "lsgan"),
+        ({"d_loss": np.full(50, 0.4), "g_loss": np.full(50, 0.8)}, "nsgan"),
         ({"d_loss": np.full(50, 6.0), "g_loss": np.full(50, 5.0)}, None),
         ({"d_loss": np.full(50, 0.004), "g_loss": np.full(50, 1.0)}, None),
         ({"d_loss": np.geomspace(0.3, 0.004, 50), "g_loss": np.linspace(0.4, 1, 50)}, "lsgan"),
@@ -585,6 +599,8 @@ FALLING = np.linspace(1.5, 0.5, 50)
         ({"d_loss": np.full(50, 0.7), "d_accuracy": np.full(50, 0.5)}, "nsgan"),
         ({"d_loss": np.full(50, 0.25), "d_accuracy": np.full(50, 0.5)}, None),
         ({"fid_score": np.full(50, 6.0)}, None),
+        ({"d_loss": np.where(np.arange(100) < 5, -0.1, 0.5)}, "wgan"),  # above 0 mostly
+        ({"d_loss": FALLING, "g_loss": FALLING, "wasserstein_distance": SWINGS}, "wgan"),
         ({"d_loss": FALLING, "g_loss": np.ones(50), "wasserstein_distance": FALLING}, "wgan"),
         ({"d_loss": FALLING, "g_loss": np.ones(50), "wasserstein_distance": -FALLING}, "nsgan"),
     ],
