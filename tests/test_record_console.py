@@ -1,10 +1,12 @@
 """The console prints the guide's block to the character."""
 
 import io
+import time
+from types import SimpleNamespace
 
 import pytest
 
-from wgan_jax.record.console import Console, epoch_block, quality_line
+from wgan_jax.record.console import Console, clock, epoch_block, quality_line
 
 GUIDE_BLOCK = """\
 ═══════════════════════════════════════════════════════════════════════════
@@ -61,6 +63,10 @@ def test_scores_of_another_encoder_carry_its_name():
     )
 
 
+def test_the_score_of_real_images_stands_beside_that_of_samples():
+    assert "IS: 2.12±0.19 (real: 9.00)  PixVar" in quality_line(QUALITY, "inception", 9.0)
+
+
 def test_without_features_pixel_variance_alone():
     assert quality_line({"pixel_variance": 0.5}, "inception") == "  Quality    │ PixVar: 0.5000"
 
@@ -80,6 +86,34 @@ def test_not_on_a_terminal_plain_lines():
     assert first == "hello"
     assert second.startswith("5/10 epochs, ")
     assert second.endswith(" left")
+
+
+def test_a_plain_line_says_the_pace_since_the_start_and_what_is_left(monkeypatch):
+    out, now = io.StringIO(), [1000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    console = Console(100, stream=out)
+    console.progress(40)  # of a run that was resumed
+    for seconds, done in ((31, 50), (40, 52), (62, 60)):
+        now[0] = 1000.0 + seconds
+        console.progress(done)
+    assert out.getvalue().splitlines() == [
+        "50/100 epochs, 0.323 epochs/s, 2:35 left",  # 10 in 31 s
+        "60/100 epochs, 0.323 epochs/s, 2:04 left",
+    ]
+
+
+def test_the_bar_of_a_resumed_run_begins_where_it_is(monkeypatch):
+    begun = {}
+    monkeypatch.setattr("tqdm.tqdm", lambda **how: begun.update(how) or SimpleNamespace())
+    out = io.StringIO()
+    out.isatty = lambda: True
+    Console(100, stream=out).progress(40)
+    assert (begun["initial"], begun["total"]) == (40, 100)
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(5, "0:05"), (65, "1:05"), (3661, "1:01:01")])
+def test_minutes_and_seconds_have_two_digits(seconds, text):
+    assert clock(seconds) == text
 
 
 @pytest.mark.parametrize("terminal", [False, True])
