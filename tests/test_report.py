@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import resource
@@ -19,14 +20,16 @@ from PIL import Image
 import run as command_line
 from tests.made_up_run import columns, make
 from wgan_jax import report
+from wgan_jax.bands import BANDS
 from wgan_jax.errors import UserError
 from wgan_jax.health.verdict import Finding, Verdict
 from wgan_jax.keys import METRICS
 from wgan_jax.record import curves, panels, sections
 from wgan_jax.record.pages import Page, Section, markdown, show
+from wgan_jax.record.samples import grid_paths
 from wgan_jax.record.sections import duration
 from wgan_jax.record.webpage import MAX_GRIDS, choose, webpage
-from wgan_jax.record.workdir import read
+from wgan_jax.record.workdir import Run, read
 
 ROOT = Path(__file__).parent.parent
 
@@ -208,6 +211,170 @@ def test_the_reason_says_since_when_as_the_verdict_does(tmp_path: Path) -> None:
     earlier = Finding("b", "divergence", "failing", "1 > 0", 1200, "mend", "book", inferred=True)
     reason = report.build(run, Verdict.of([later, earlier])).reason
     assert reason.endswith(" Foremost: divergence, since epoch 1,200.")
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return read(make(tmp_path / "a", 400, grids=3))
+
+
+def section(run: Run, title: str) -> Section:
+    """One of its report's."""
+    page = report.build(run, report._judge(run))
+    (found,) = (section for section in page.sections if section.title == title)
+    return found
+
+
+def table(run: Run, title: str) -> dict[str, dict[str, str]]:
+    """The rows of one of its report's sections by their first cell, with the header's names."""
+    found = section(run, title)
+    return {row[0]: dict(zip(found.header, row, strict=True)) for row in found.rows}
+
+
+def test_the_top_says_how_far_the_run_came_and_its_best_fid(run: Run) -> None:
+    run.config["epochs"] = 1000
+    run.history["fid_score"][-1] = 99.0
+    facts = dict(sections.facts(run))
+    assert facts["Epochs"] == "400 of 1,000"
+    assert facts["Best FID"] == f"{np.nanmin(run.history['fid_score']):.1f}"
+
+
+def test_of_a_metric_the_last_and_the_best_are_said_with_their_epochs(run: Run) -> None:
+    fid, score = run.history["fid_score"], run.history["inception_score_mean"]
+    fid[99], score[199] = 33.0, 8.0
+    rows = table(run, "Final quality")
+    assert rows["FID"]["Best"] == "33.0 at 99"
+    assert rows["IS"]["Best"] == "8.00 at 199"
+    assert rows["FID"]["Last"] == f"{fid[399]:.1f}"
+
+
+def test_scores_of_another_encoder_have_no_band_and_a_caveat(run: Run) -> None:
+    for encoder, banded in (("inception", True), ("digits", False)):
+        run.latest["encoder"] = encoder
+        rows = table(run, "Final quality")
+        assert all((rows[name]["Band"] != "–") is banded for name in ("FID", "IS"))
+        assert ("not with published numbers" in section(run, "Final quality").note) is not banded
+
+
+def test_the_band_of_pixel_variance_is_that_of_natural_images(run: Run) -> None:
+    for real, name in ((0.25, "healthy"), (0.15, "–")):
+        measured = {"pixel_variance": np.array([0.3]), "real_pixel_variance": np.array([real])}
+        run.history.extend(np.array([run.history.epochs[-1] + 1]), measured)
+        assert table(run, "Final quality")["PixVar"]["Band"] == name
+
+
+def test_every_band_of_the_table_is_named_where_its_value_comes_last(run: Run) -> None:
+    symbols = {"fid_score": "FID", "inception_score_mean": "IS", "pixel_variance": "PixVar"}
+    run.config["objective"] = "nsgan"
+    for band in BANDS:
+        value = band.low + 0.1 if np.isinf(band.high) else (band.low + band.high) / 2
+        at = np.array([run.history.epochs[-1] + 1])
+        run.history.extend(at, {band.metric: np.array([value])})
+        rows = table(run, "Final quality")
+        assert rows[symbols.get(band.metric, band.metric)]["Band"] == band.name
+
+
+def test_the_judge_is_told_what_the_loop_knows(run: Run) -> None:
+    run.history["critic_weight_std"][:] = 0.02
+    assert "clipping broken" in report._judge(run).causes  # clip 0.01
+    run.config["objective"] = "wgan_gp"
+    assert report._judge(run).findings == ()
+    run.history["dg_ratio"][:] = 2.0
+    assert "critic strong" in report._judge(run).causes
+    run.config["epochs"] = 4000
+    assert report._judge(run).findings == ()
+
+
+def test_a_poor_fid_is_inceptions(run: Run) -> None:
+    run.history["fid_score"][:] = np.where(np.arange(400) % 20, np.nan, 400.0)
+    assert "never trained" in report._judge(run).causes
+    run.latest["encoder"] = "digits"
+    assert "never trained" not in report._judge(run).causes
+
+
+@pytest.mark.parametrize(("n", "few"), [(2047, True), (2048, False)])
+def test_notes_say_what_to_mistrust(run: Run, n: int, few: bool) -> None:
+    run.config["quality.n"] = n
+    run.environment["earlier"] = [{}, {}]
+    notes = "\n".join(report.build(run, report._judge(run)).notes)
+    assert "started 3 times" in notes
+    assert (f"FID from {n:,} samples: below 2,048" in notes) is few
+
+
+def test_settings_that_were_changed_come_first_with_their_default(run: Run) -> None:
+    run.config["n_critic"] = 7
+    rows = list(table(run, "Configuration").values())
+    defaults = {row["Setting"]: row["Default, where another"] for row in rows}
+    assert (defaults["n_critic"], defaults["seed"]) == ("5", "")
+    unchanged = [not default for default in defaults.values()]
+    assert unchanged == sorted(unchanged)
+
+
+def test_phases_tell_of_both_players(run: Run) -> None:
+    run.history["d_loss"][:] = np.arange(400) / 100
+    run.history["g_loss"][:] = -np.arange(400.0)
+    last = table(run, "Phases")["final"]
+    assert (last["D end"], last["D per epoch"]) == ("3.9750", "+1.00e-02")
+    assert (last["G end"], last["G per epoch"]) == ("-397.500", "-1.00e+00")
+
+
+def test_the_summary_says_how_long_it_trained_and_an_event_what_it_rests_on(run: Run) -> None:
+    run.history["epoch_time"][:] = 0.5
+    assert table(run, "Run summary")["Training time"]["Value"] == "3 min 20 s"
+    run.events.append({"event": "verdict", "epoch": 9, "causes": ["dead critic", "collapse"]})
+    assert table(run, "Events")["verdict"]["Evidence"] == "causes: dead critic, collapse"
+
+
+def test_an_indicator_that_failed_is_said_so(run: Run) -> None:
+    run.history["wasserstein_distance"][320:] *= -1
+    rows = table(run, "Stability indicators")
+    assert rows["Wasserstein distance"]["Result"] == "failed"
+    assert rows["Gradient signal"]["Result"] == "passed"
+
+
+@pytest.mark.parametrize(
+    ("verdict", "sign", "tone"),
+    [
+        ("stable", "✅", "good"),
+        ("unstable", "⚠️", "warn"),
+        ("collapsed", "❌", "bad"),
+        ("not judged", "–", "quiet"),
+    ],
+)
+def test_a_verdict_has_its_sign_and_its_tone(verdict: str, sign: str, tone: str) -> None:
+    page = Page("a", verdict, "so", [], [])
+    assert f"**{sign} {verdict}**" in markdown(page)
+    assert f'class="verdict {tone}"' in webpage(page, {"x": [], "charts": []}, [])
+
+
+def html_of(section: Section) -> str:
+    """A page of this section alone."""
+    return webpage(Page("a", "stable", "so", [], [section]), {"x": [], "charts": []}, [])
+
+
+def test_the_page_folds_what_is_reference_and_colours_what_failed() -> None:
+    rows: list[tuple[str, ...]] = [("failed",), ("passed",)]
+    html = html_of(Section("Long", ("a",), rows, long=True))
+    assert "<details><summary><h2>Long</h2></summary>" in html
+    assert '<span class="mark bad">failed</span>' in html
+    assert '<span class="mark good">passed</span>' in html
+    assert "<section><h2>Short</h2>" in html_of(Section("Short", ("a",), rows))
+
+
+@pytest.mark.parametrize(
+    ("text", "link"),
+    [("https://x/a", True), ("javascript://x/%0aalert(1)", False), ("see https://x", False)],
+)
+def test_an_address_alone_is_a_link(text: str, link: bool) -> None:
+    assert ("<a " in html_of(Section("a", ("a",), [(text,)]))) is link
+
+
+def test_the_page_shows_the_last_samples_first(tmp_path: Path) -> None:
+    folder = make(tmp_path / "a", 40, grids=3)
+    html = webpage(Page("a", "stable", "so", [], []), {}, grid_paths(folder / "samples"))
+    last = base64.b64encode((folder / "samples" / "epoch_000040.png").read_bytes()).decode()
+    shown = f'<img id="grid" src="data:image/png;base64,{last}"'
+    assert f'{shown} alt="Grid of samples after 40 epochs">' in html
 
 
 def test_files_that_are_missing_or_damaged_cost_only_themselves(tmp_path: Path) -> None:
