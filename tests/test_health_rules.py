@@ -560,6 +560,9 @@ def test_a_critic_that_guesses_is_not_called_strong(objective: str) -> None:
         ("inception_score_mean", 2.12, "moderate"),
         ("pixel_variance", 0.296, "healthy"),
         ("pixel_variance", 0.05, "mode collapse"),
+        ("dg_ratio", 0.0475, "generator-heavy"),
+        ("dg_ratio", 0.07, "balanced"),
+        ("clip_ratio", 0.0, "converged"),
         # The edges, as the guide writes them: ">400", ">4.0", "0.2-0.5" beside "<0.1", ...
         ("fid_score", 400.0, "fair"),
         ("inception_score_mean", 4.0, "moderate"),
@@ -567,21 +570,37 @@ def test_a_critic_that_guesses_is_not_called_strong(objective: str) -> None:
         ("pixel_variance", 0.5, "healthy"),
         ("pixel_variance", 0.2, "healthy"),
         ("pixel_variance", 0.1, "low"),
+        ("dg_ratio", 1.0, "critic-heavy"),
+        ("dg_ratio", 0.1, "balanced"),
+        ("dg_ratio", 0.05, "balanced"),
+        ("dg_ratio", 0.01, "generator-heavy"),
+        ("clip_ratio", 0.2, "settling"),
+        ("clip_ratio", 0.5, "normal early"),
+        ("d_loss", 0.71, "healthy if it fluctuates"),
+        ("d_loss", 0.75, "collapse if stuck"),
         ("d_accuracy", 0.7, "healthy"),
         ("g_accuracy", 0.95, "healthy"),
         ("g_accuracy", 0.99, "collapse"),
     ],
 )
 def test_the_guides_bands(metric: str, value: float, name: str) -> None:
-    row = band(metric, value, objective="nsgan")
+    row = band(metric, value, objective="wgan" if metric == "dg_ratio" else "nsgan")
     assert row is not None
     assert row.name == name
 
 
 def test_inceptions_bands_hold_for_inception_and_log_losses_for_log_loss() -> None:
     assert band("fid_score", 20.0, encoder="digits") is None
-    for objective, holds in (("nsgan", True), ("hinge", False), (None, False)):
-        assert (band("d_accuracy", 0.6, objective=objective) is not None) is holds
+    assert band("d_loss", 0.7) is None
+    assert band("d_loss", 0.7, objective="nsgan") is not None
+
+
+def test_the_ratios_bands_hold_for_wasserstein_losses() -> None:
+    assert band("dg_ratio", 1.01, objective="nsgan") is None
+    for objective in ("wgan", "wgan_gp", None):
+        row = band("dg_ratio", 1.01, objective=objective)
+        assert row is not None
+        assert row.name == "critic strong"
 
 
 def test_bands_of_a_metric_do_not_overlap() -> None:

@@ -1,8 +1,7 @@
 """The bands of the training guide: which value of a metric is called what.
 
 `BANDS` is the table, `band` looks a value up. A band only names, for who reads a report: verdicts
-rest on what is seen over time. What the guide says of Clip%, D/G ratio and the log loss is not
-said of a single value ("early", "persistent", "stuck"): that is for the rules of `health`.
+rest on what is seen over time.
 """
 
 from __future__ import annotations
@@ -24,7 +23,8 @@ class Band:
       metric: key of the metric.
       low, high: bounds, in the metric's own unit (shares, not percentages).
       name: what the guide calls it.
-      only: "inception" or "nsgan" where the band holds for these alone.
+      only: "inception" or "nsgan" where the band holds for these alone; "wgan" where it holds for
+        Wasserstein losses alone, and those of which nothing is known.
     """
 
     metric: str
@@ -36,9 +36,18 @@ class Band:
 
 INF = math.inf
 ALIKE = 0.1  # PixVar of a mode collapse
-# Of two bands that meet, the first listed has the edge: as the guide has it (">400", "0.2-0.5"),
-# or where it leaves it open, the band of larger values.
+# Of two bands that meet, the first listed has the edge: as the guide has it (">400", "0.2-0.5",
+# "<0.01"), or where it leaves it open, the band of larger values.
 BANDS: tuple[Band, ...] = (
+    Band("clip_ratio", 0.01, 0.2, "settling"),
+    Band("clip_ratio", 0.0, 0.01, "converged"),
+    Band("clip_ratio", 0.2, 0.5, "normal early"),
+    Band("clip_ratio", 0.5, INF, "high: raise the threshold if it persists"),
+    Band("dg_ratio", 0.05, 0.1, "balanced", "wgan"),
+    Band("dg_ratio", 0.01, 0.05, "generator-heavy", "wgan"),
+    Band("dg_ratio", 0.0, 0.01, "possible collapse", "wgan"),
+    Band("dg_ratio", 0.1, 1.0, "critic-heavy", "wgan"),
+    Band("dg_ratio", 1.0, INF, "critic strong", "wgan"),
     Band("fid_score", 200.0, 400.0, "fair", INCEPTION),
     Band("fid_score", 100.0, 200.0, "moderate", INCEPTION),
     Band("fid_score", 50.0, 100.0, "good", INCEPTION),
@@ -51,6 +60,8 @@ BANDS: tuple[Band, ...] = (
     Band("pixel_variance", ALIKE, 0.2, "low"),
     Band("pixel_variance", 0.0, ALIKE, "mode collapse"),
     Band("pixel_variance", 0.5, INF, "high"),
+    Band("d_loss", 0.69, 0.71, "healthy if it fluctuates", LOG_LOSS),
+    Band("d_loss", 0.72, 0.75, "collapse if stuck", LOG_LOSS),
     Band("d_accuracy", 0.505, 0.7, "healthy", LOG_LOSS),
     Band("d_accuracy", 0.495, 0.505, "collapse if stuck", LOG_LOSS),
     Band("g_accuracy", 0.8, 0.95, "healthy", LOG_LOSS),
@@ -71,8 +82,9 @@ def band(
     metric: str, value: float, *, objective: str | None = None, encoder: str | None = INCEPTION
 ) -> Band | None:
     """The guide's band that the value lies in; None where the guide has none that holds here."""
+    kind = "wgan" if objective in (None, *WASSERSTEIN) else objective
     for row in BANDS:
-        holds = row.only in ("", encoder, objective)
+        holds = row.only in ("", encoder if row.only == INCEPTION else kind)
         if row.metric == metric and holds and row.low <= value <= row.high:
             return row
     return None
