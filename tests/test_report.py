@@ -20,11 +20,11 @@ from PIL import Image
 import run as command_line
 from tests.made_up_run import columns, make
 from wgan_jax import report
-from wgan_jax.bands import BANDS
+from wgan_jax.bands import BANDS, Band
 from wgan_jax.errors import UserError
 from wgan_jax.health.verdict import Finding, Verdict
-from wgan_jax.keys import METRICS
-from wgan_jax.record import curves, panels, sections
+from wgan_jax.keys import BY_KEY, METRICS, ROUND_KEYS
+from wgan_jax.record import curves, panels, sections, stability
 from wgan_jax.record.pages import Page, Section, markdown, show
 from wgan_jax.record.samples import grid_paths
 from wgan_jax.record.sections import duration
@@ -263,15 +263,25 @@ def test_the_band_of_pixel_variance_is_that_of_natural_images(run: Run) -> None:
         assert table(run, "Final quality")["PixVar"]["Band"] == name
 
 
-def test_every_band_of_the_table_is_named_where_its_value_comes_last(run: Run) -> None:
-    symbols = {"fid_score": "FID", "inception_score_mean": "IS", "pixel_variance": "PixVar"}
-    run.config["objective"] = "nsgan"
-    for band in BANDS:
-        value = band.low + 0.1 if np.isinf(band.high) else (band.low + band.high) / 2
-        at = np.array([run.history.epochs[-1] + 1])
-        run.history.extend(at, {band.metric: np.array([value])})
-        rows = table(run, "Final quality")
-        assert rows[symbols.get(band.metric, band.metric)]["Band"] == band.name
+@pytest.mark.parametrize("band", BANDS, ids=lambda band: f"{band.metric} {band.name}")
+def test_every_band_is_named_where_its_value_comes_last(run: Run, band: Band) -> None:
+    run.config["objective"] = band.only if band.only == "nsgan" else "wgan"
+    value = band.low + 0.1 if np.isinf(band.high) else (band.low + band.high) / 2
+    at = run.history.epochs[-1] + np.arange(1, stability.WINDOW + 1)
+    run.history.extend(at, {band.metric: np.full(len(at), value)})
+    rows = table(run, "The last epochs" if band.metric in ROUND_KEYS else "Final quality")
+    symbol = BY_KEY[band.metric].symbol if band.metric in BY_KEY else band.metric
+    assert rows[symbol]["Band"] == band.name
+
+
+def test_the_last_epochs_are_medians_and_nothing_is_clipped_but_by_wgan(run: Run) -> None:
+    window = stability.WINDOW
+    run.history["clip_ratio"][-window:] = np.linspace(0.1, 0.3, window)
+    rows = table(run, "The last epochs")
+    assert (rows["Clip%"]["Median"], rows["Clip%"]["Last"]) == ("20.0%", "30.0%")
+    assert rows["Critic σ"]["Band"] == "–"
+    run.config["objective"] = "wgan_gp"
+    assert "Clip%" not in table(run, "The last epochs")
 
 
 def test_the_judge_is_told_what_the_loop_knows(run: Run) -> None:

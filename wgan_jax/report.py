@@ -12,7 +12,7 @@ from wgan_jax.files import replace_bytes
 from wgan_jax.health.judge import Verdict, judge, word
 from wgan_jax.health.windows import LEAST, LEAST_SCORES
 from wgan_jax.history import History
-from wgan_jax.keys import BY_KEY, EXTRA_KEYS, QUALITY_KEYS, encoder_mark
+from wgan_jax.keys import BY_KEY, EXTRA_KEYS, QUALITY_KEYS, ROUND_KEYS, encoder_mark
 from wgan_jax.record import curves, sections, stability
 from wgan_jax.record.figures import dashboard
 from wgan_jax.record.pages import Page, Row, Section, markdown, show
@@ -68,6 +68,7 @@ def build(run: Run, verdict: Verdict) -> Page:
         _findings(verdict),
         sections.indicators(run.history),
         sections.phases(run.history),
+        _last_epochs(run),
         _quality(run),
         sections.classes(run),
         sections.settings(run),
@@ -97,6 +98,25 @@ def _findings(verdict: Verdict) -> Section:
     ]
     header = ("Finding", "Level", "Since epoch", "Evidence", "What to do", "Source")
     return Section("Findings", header, rows, early=True)
+
+
+def _last_epochs(run: Run) -> Section:
+    objective = run.config.get("objective")
+    rows: list[Row] = []
+    for key in ROUND_KEYS:
+        values = run.history.measured(key)[1][-stability.WINDOW :]
+        if len(values) == 0 or (key == "clip_ratio" and objective != "wgan"):  # nothing is clipped
+            continue
+        middle = float(np.median(values))
+        named = band(key, middle, objective=objective)
+        shown = (show(key, middle), show(key, float(values[-1])))
+        rows.append((BY_KEY[key].symbol, *shown, named.name if named else "–"))
+    note = (
+        f"Medians over the last {stability.WINDOW} epochs. The guide names single values; the "
+        "verdict rests on what is seen over time. A D/G ratio near 0 is also that of a critic "
+        "whose two terms cancel out."
+    )
+    return Section("The last epochs", ("Metric", "Median", "Last", "Band"), rows, note)
 
 
 def _quality(run: Run) -> Section:
