@@ -18,7 +18,16 @@ from typing import Any, get_type_hints
 from ml_collections import ConfigDict
 
 from wgan_jax.errors import UserError
-from wgan_jax.limits import COUNT, MOST_UPDATES, OBJECTIVES, POSITIVE, SHARE, Rule, check
+from wgan_jax.limits import (
+    COUNT,
+    FRACTION,
+    MOST_UPDATES,
+    OBJECTIVES,
+    POSITIVE,
+    SHARE,
+    Rule,
+    check,
+)
 
 
 def _field(
@@ -199,7 +208,7 @@ class Settings:
     )
     max_rollbacks: int = _field(3, "rollbacks before the run is stopped", result=False)
     rollback_factor: float = _field(
-        0.5, "factor on the learning rates at a rollback", POSITIVE, result=False
+        0.5, "factor on the learning rates at a rollback", FRACTION, result=False
     )
     log_every: int = _field(100, "epochs between console blocks; 0: off", result=False)
     sample_every: int = _field(

@@ -25,6 +25,7 @@ class Range:
 
 COUNT = Range(lambda value: value >= 1, "at least 1")
 POSITIVE = Range(lambda value: value > 0, "above 0")
+FRACTION = Range(lambda value: 0 < value < 1, "above 0 and below 1")
 SHARE = Range(lambda value: 0 <= value < 1, "at least 0 and below 1")
 _NUMBER = Range(lambda value: value >= 0, "0 or above")  # where a number has no rule of its own
 
