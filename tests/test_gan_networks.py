@@ -1,5 +1,6 @@
 """Shapes, parameter counts and ranges of the networks."""
 
+from functools import partial
 from pathlib import Path
 
 import flax.linen as nn
@@ -8,11 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests.small_runs import same_bits
 from wgan_jax import experiment
 from wgan_jax.config import resolve
 from wgan_jax.gan.networks import leaky_relu, pooled
 from wgan_jax.gan.rounds import chunk_program
-from wgan_jax.gan.state import Game, GanState, new_game, root_key, to_uint8
+from wgan_jax.gan.state import Game, GanState, Stream, new_game, root_key, to_uint8
 from wgan_jax.gan.steps import critic_step
 
 
@@ -131,6 +133,18 @@ def test_initial_weights_have_the_settings_spread(tiny):
     assert float(kernel.std()) == pytest.approx(0.02, rel=0.02)
 
 
+def test_each_network_begins_with_weights_of_its_own_stream(tiny):
+    game, key = new_game(resolve(tiny), 1), root_key(0)
+    state = jax.jit(game.new_state)(key)
+    for player, network, stream, shape in (
+        (state.critic, game.critic, Stream.CRITIC_INIT, (1, 8, 8, 1)),
+        (state.generator, game.generator, Stream.GENERATOR_INIT, (1, 4)),
+    ):
+        new = jax.jit(partial(network.init, train=False))
+        variables = new(jax.random.fold_in(key, stream), jnp.zeros(shape))
+        assert same_bits(player.params, variables["params"])
+
+
 def test_to_uint8_rounds_and_clips():
     values = jnp.array([-1.0, 1.0, 0.0, -2.0, 2.0, 1 / 127.5])
     assert to_uint8(values).tolist() == [0, 255, 128, 0, 255, 128]
@@ -156,6 +170,16 @@ def test_critic_scores_image_by_image_unless_it_has_batch_norm(tiny, norm):
 
     together, alone = scores(images)[:2], scores(images[:2])
     assert bool(jnp.allclose(together, alone, atol=1e-6)) == (norm != "batch")
+
+
+@pytest.mark.parametrize(("norm", "name"), [("layer", "LayerNorm_0"), ("batch", "BatchNorm_0")])
+def test_no_norm_stands_behind_the_critics_first_layer(tiny, norm, name):
+    """It would hide the images' own scale."""
+    critic = shapes_of(
+        new_game(resolve(tiny | {"critic": tiny["critic"] | {"normalization": norm}}), 1)
+    ).critic
+    assert set(critic.params) == {"Conv_0", "Conv_1", name, "Dense_0"}
+    assert critic.params[name]["scale"].shape == critic.params["Conv_1"]["bias"].shape == (8,)
 
 
 def test_layer_norm_is_over_all_of_an_image(tiny):

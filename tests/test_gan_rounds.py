@@ -50,9 +50,11 @@ def test_what_a_round_measures(tiny):
     )
     variances = [np.var(row["d_loss"][: i + 1].astype(np.float64)) for i in range(5)]
     np.testing.assert_allclose(row["loss_variance"], variances, rtol=1e-3, atol=1e-12)
-    weights = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(state.critic.params)])
-    assert row["critic_weight_mean"][-1] == pytest.approx(weights.mean(), abs=1e-7)
-    assert row["critic_weight_std"][-1] == pytest.approx(weights.std(), rel=1e-5)
+    for player in ("generator", "critic"):
+        leaves = jax.tree.leaves(getattr(state, player).params)
+        weights = np.concatenate([np.ravel(leaf) for leaf in leaves])
+        assert row[f"{player}_weight_mean"][-1] == pytest.approx(weights.mean(), abs=1e-7)
+        assert row[f"{player}_weight_std"][-1] == pytest.approx(weights.std(), rel=1e-5)
     clipped = np.mean(np.abs(weights) >= 0.05 * (1 - 1e-5))
     assert row["clip_ratio"][-1] == pytest.approx(clipped)
     assert 0 < clipped < 1
@@ -68,6 +70,8 @@ def test_the_last_hundred_losses_are_a_ring(tiny):
     np.testing.assert_array_equal(state.recent_d_loss[99:], losses[:1])
     np.testing.assert_array_equal(state.recent_d_loss[:1], losses[1:])
     np.testing.assert_array_equal(state.recent_d_loss[1:99], 9.0)
+    variance = chunk.metrics[1, game.metric_keys.index("loss_variance")]
+    np.testing.assert_allclose(variance, np.var(state.recent_d_loss), rtol=1e-4)
 
 
 def test_counters(tiny):

@@ -54,11 +54,24 @@ def test_rmsprop_is_the_authors():
     np.testing.assert_allclose(first, -lr * 1e-5 / (1e-6 + 1e-8), rtol=1e-5)
 
 
-def test_adam_by_hand():
-    settings = OptimizerSettings(name="adam", learning_rate=1e-3, b1=0.0, b2=0.9)
+def test_rmsprop_with_eps_inside_the_root():
+    settings = OptimizerSettings(learning_rate=1.0, decay=0.75, eps=0.01, eps_in_sqrt=True)
     tx = optimizer(settings, 10)
-    update, _ = tx.update(jnp.float32(2.0), tx.init(jnp.float32(0.0)), jnp.float32(0.0))
-    np.testing.assert_allclose(update, -1e-3, rtol=1e-5)  # corrected moments: 2 / sqrt(4)
+    update, _ = tx.update(jnp.float32(2.0), tx.init(jnp.float32(0.0)))
+    np.testing.assert_allclose(update, -2 / np.sqrt(0.25 * 4 + 0.01), rtol=1e-6)
+
+
+def test_adam_by_hand():
+    settings = OptimizerSettings(name="adam", learning_rate=1e-3, b1=0.5, b2=0.75, eps=0.1)
+    tx = optimizer(settings, 10)
+    state, m, v = tx.init(jnp.float32(0.0)), 0.0, 0.0
+    for step, g in enumerate((2.0, -1.0), start=1):
+        update, state = tx.update(jnp.float32(g), state, jnp.float32(0.0))
+        m, v = 0.5 * m + 0.5 * g, 0.75 * v + 0.25 * g**2
+        corrected = m / (1 - 0.5**step), v / (1 - 0.75**step)
+        np.testing.assert_allclose(
+            update, -1e-3 * corrected[0] / (np.sqrt(corrected[1]) + 0.1), rtol=1e-5
+        )
 
 
 def test_sgd_with_momentum():
