@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,44 @@ def test_difference_ignores_what_cannot_change_the_result():
     batches = dataclasses.replace(old.quality, batch_size=7)
     assert difference(old, dataclasses.replace(old, quality=batches)) == {}
     assert difference(old, dataclasses.replace(old, clip=0.5)) == {"clip": (0.01, 0.5)}
+
+
+def changed(settings: Any) -> Any:
+    """The same with another value in every field, groups and all."""
+
+    def other(value: Any) -> Any:
+        if dataclasses.is_dataclass(value):
+            return changed(value)
+        if isinstance(value, bool):
+            return not value
+        return value + {str: "x", tuple: (1,)}.get(type(value), 1)
+
+    return type(settings)(**{f.name: other(getattr(settings, f.name)) for f in fields(settings)})
+
+
+def test_what_may_change_in_the_midst_of_a_run():
+    free = set(flat(Settings())) - set(difference(Settings(), changed(Settings())))
+    assert free == {
+        "epochs",
+        "devices",
+        "on_failure",
+        "max_rollbacks",
+        "rollback_factor",
+        "log_every",
+        "sample_every",
+        "quality_every",
+        "checkpoint_every",
+        "keep_checkpoints",
+        "mirror_every",
+        "tensorboard",
+        "data.cache_dir",
+        "data.stream",
+        "data.workers",
+        "quality.batch_size",
+        "wandb.mode",
+        "wandb.project",
+        "wandb.entity",
+    }
 
 
 @pytest.mark.parametrize(

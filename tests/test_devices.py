@@ -130,6 +130,16 @@ def test_a_batch_that_does_not_divide_is_refused_with_the_nearest_that_do():
         devices.check_divides(3, Mesh())  # type: ignore[arg-type]
 
 
+def test_a_run_whose_batch_does_not_divide_is_refused(tiny, tmp_path, monkeypatch):
+    class Mesh:
+        size = 8
+
+    monkeypatch.setattr(devices, "mesh", lambda *_: Mesh())
+    with pytest.raises(UserError, match="60 does not divide over 8 devices"):
+        train(tiny | {"batch_size": 60}, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_more_devices_than_there_are_is_refused(tiny, tmp_path):
     with pytest.raises(UserError, match=r"config\.devices = 7: there "):
         train(tiny | {"devices": 7}, tmp_path / "run")

@@ -12,12 +12,15 @@ import sys
 import time
 from pathlib import Path
 
+import jax
+import numpy as np
 import pytest
+from jax.experimental import multihost_utils
 
 from tests.conftest import TINY
 from wgan_jax import hosts
 from wgan_jax.config import Settings
-from wgan_jax.errors import RunFailed, UserError
+from wgan_jax.errors import Followed, RunFailed, UserError
 from wgan_jax.recording import Follower, Recorder
 from wgan_jax.supervision import Place, in_cluster, place, supervise
 
@@ -165,6 +168,21 @@ def test_processes_that_were_given_different_things_are_told_both_remedies(monke
         "The settings of process 2 are not those of process 0: give all the same, or to each "
         "--num_processes=1 where they are runs of their own."
     )
+
+
+def test_rounds_are_the_firsts_and_a_signal_is_anybodys(monkeypatch):
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    first = [5, 0]
+    monkeypatch.setattr(multihost_utils, "process_allgather", lambda own: np.stack([first, own]))
+    assert hosts.agreed(7, signal.SIGTERM) == (5, signal.SIGTERM)
+
+
+@pytest.mark.parametrize("ask", [hosts.by_first, hosts.together])
+def test_what_fails_on_another_process_ends_this_one_too(ask, monkeypatch):
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    monkeypatch.setattr(hosts, "_gathered", lambda own: ['{"error": "No such folder."}', own])
+    with pytest.raises(Followed, match=r"^No such folder\.$"):
+        ask(lambda: None)
 
 
 @pytest.mark.parametrize(
