@@ -9,6 +9,7 @@ import pytest
 from wgan_jax.data.digits import read_labelled
 from wgan_jax.gan.rounds import CHUNK, Chunk
 from wgan_jax.loop import Session
+from wgan_jax.record.writers import MultiWriter
 from wgan_jax.training import train
 
 COMPILED = "/jax/core/compile/backend_compile_duration"
@@ -56,3 +57,27 @@ def test_one_program_for_all_chunks_and_one_transfer_a_chunk(tiny, tmp_path, mon
     assert sum("play_chunk" in name for name in compiled) == 1
     # When all goes its way, nothing is compiled but what copies a state to be saved, once.
     assert compiled[after_first[0] : after_first[-1]] in ([], ["jit(_copied)"])
+
+
+def test_the_device_works_while_the_chunk_before_is_recorded(tiny, tmp_path, monkeypatch):
+    happened: list[str] = []
+
+    def noted(name, call):
+        def noting(*arguments):
+            happened.append(name)
+            return call(*arguments)
+
+        return noting
+
+    def opened(session):
+        usual_open(session)
+        session.program = noted("begun", session.program)
+
+    usual_open = Session._open
+    monkeypatch.setattr(Session, "_open", opened)
+    monkeypatch.setattr(Session, "_fetch", noted("fetched", Session._fetch))
+    monkeypatch.setattr(MultiWriter, "write_chunk", noted("recorded", MultiWriter.write_chunk))
+    monkeypatch.setattr(Session, "_rounds_to_play", lambda *_: 1)
+    train(tiny | {"epochs": 3, "sample_every": 0, "checkpoint_every": 0}, tmp_path, quiet=True)
+    one_ahead = ["begun", "recorded", "fetched"]
+    assert happened == ["begun", "fetched", *one_ahead, *one_ahead, "recorded"]

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import itertools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -18,16 +23,18 @@ import pytest
 from PIL import Image
 
 from tests.small_runs import STREAMED, lines, power_cut, same_bits
-from wgan_jax import loop, train, training
-from wgan_jax.config import resolve
+from wgan_jax import hosts, loop, train, training
+from wgan_jax.config import resolve, to_dict
 from wgan_jax.errors import Interrupted, UserError
+from wgan_jax.gan.state import new_game, root_key
 from wgan_jax.health import judge
 from wgan_jax.history import History
 from wgan_jax.keys import ROUND_KEYS
 from wgan_jax.preview import preview
 from wgan_jax.record.claim import claimed, events
 from wgan_jax.record.samples import epoch_of, grid_paths
-from wgan_jax.starting import open_run
+from wgan_jax.record.writers import JsonLinesWriter
+from wgan_jax.starting import new_state, open_run, weights_from
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # orbax's event loops
 
@@ -80,6 +87,7 @@ def test_stopped_and_resumed_is_the_same_run(finished, tiny, tmp_path, monkeypat
     for stop in (1, 2, 5):
         with pytest.raises(Interrupted), stopping_after(stop, monkeypatch):
             train(tiny, tmp_path / "run", quiet=True)
+        assert status(tmp_path / "run") == "stopped"
     resumed = train(tiny, tmp_path / "run", quiet=True)
     assert same_bits(resumed.state, finished.state)
     for key in finished.game.metric_keys:
@@ -87,6 +95,11 @@ def test_stopped_and_resumed_is_the_same_run(finished, tiny, tmp_path, monkeypat
     assert [line["epoch"] for line in lines(tmp_path / "run")] == list(range(6))
     happened = [event["event"] for event in events(tmp_path / "run")]
     assert happened == ["started", "stopped"] + ["resumed", "stopped"] * 2 + ["resumed", "finished"]
+
+
+def status(workdir: Path) -> str:
+    """What the experiment log says of a run."""
+    return str(json.loads((workdir / "summary.json").read_text())["status"])
 
 
 class stopping_after:
@@ -111,6 +124,52 @@ class stopping_after:
         self.undo()
 
 
+def test_a_stop_is_told_when_all_is_saved(tiny, tmp_path, monkeypatch):
+    """Whoever reads the event may start the run elsewhere at once."""
+    event, there = loop.Recorder.event, []
+
+    def noted(record: Any, name: str, *arguments: Any, **details: Any) -> None:
+        there.append((name, loop.Checkpoints(tmp_path / "checkpoints").epochs()))
+        event(record, name, *arguments, **details)
+
+    monkeypatch.setattr(loop.Recorder, "event", noted)
+    with pytest.raises(Interrupted), stopping_after(1, monkeypatch):
+        train(tiny, tmp_path, quiet=True)
+    assert there == [("started", []), ("stopped", [1])]
+
+
+def test_no_checkpoint_without_the_epochs_that_led_to_it(tiny, tmp_path, monkeypatch):
+    """However long these take to be written."""
+    write, save, recorded = JsonLinesWriter.write_chunk, loop.Checkpoints.save, {}
+
+    def write_slowly(*arguments: Any) -> None:
+        time.sleep(0.2)
+        write(*arguments)
+
+    def noted(checkpoints: Any, epoch: int, *arguments: Any, **more: Any) -> None:
+        recorded[epoch] = len(lines(tmp_path))
+        save(checkpoints, epoch, *arguments, **more)
+
+    monkeypatch.setattr(JsonLinesWriter, "write_chunk", write_slowly)
+    monkeypatch.setattr(loop.Checkpoints, "save", noted)
+    train(tiny, tmp_path, quiet=True)
+    assert recorded == {3: 3, 6: 6}
+
+
+def test_a_chunk_lasts_a_second_and_ends_where_something_is_due(tiny, tmp_path, monkeypatch):
+    """Each takes 0.3 seconds by this clock, however many rounds it has."""
+    ticks = itertools.count(0, 0.3)
+    clock = SimpleNamespace(perf_counter=lambda: next(ticks), monotonic=time.monotonic)
+    monkeypatch.setattr(loop, "time", clock)
+    monkeypatch.setattr(loop, "CHUNK", 8)
+    config = tiny | {"epochs": 29, "sample_every": 0, "checkpoint_every": 15}
+    run = train(config, tmp_path, quiet=True)
+    # At first one; a second's worth; what there is room for; as far as a checkpoint, and the end.
+    lengths = np.repeat([1, 3, 8, 3, 8, 6], [1, 3, 8, 3, 8, 6])
+    np.testing.assert_allclose(run.history["epoch_time"], 0.3 / lengths)
+    np.testing.assert_allclose(run.history["images_per_second"], lengths * 2 * 8 / 0.3)
+
+
 def test_a_crash_between_checkpoints_is_the_same_run(finished, tiny, tmp_path, monkeypatch):
     """Lines written after the last checkpoint are played again, and kept aside."""
 
@@ -124,6 +183,7 @@ def test_a_crash_between_checkpoints_is_the_same_run(finished, tiny, tmp_path, m
         patched.setattr(loop.Session, "_at_boundaries", crash_after(3, crash))
         with pytest.raises(OSError, match="power cut"):
             train(tiny, tmp_path / "run", quiet=True)
+    assert status(tmp_path / "run") == "running"
     resumed = train(tiny, tmp_path / "run", quiet=True)
     assert same_bits(resumed.state, finished.state)
     assert [line["epoch"] for line in lines(tmp_path / "run")] == list(range(6))
@@ -182,7 +242,7 @@ def test_a_run_that_ended_before_its_conclusion_is_concluded(moment, tiny, tmp_p
     for _ in range(2):
         train(tiny, tmp_path / "run", quiet=True)
         assert named(tmp_path / "run") == ["started", "resumed", "finished"]
-    assert json.loads((tmp_path / "run" / "summary.json").read_text())["status"] == "finished"
+    assert status(tmp_path / "run") == "finished"
     assert (tmp_path / "run" / "report.html").exists()
 
 
@@ -245,7 +305,7 @@ def test_a_log_that_cannot_be_written_is_said_once(tiny, tmp_path, capsys):
     run = train(tiny, tmp_path / "run")
     assert len(run.history) == 6
     assert capsys.readouterr().out.count("The experiment log is not written") == 1
-    assert json.loads((tmp_path / "run" / "summary.json").read_text())["status"] == "finished"
+    assert status(tmp_path / "run") == "finished"
 
 
 def test_two_calls_at_once_train_one_after_the_other(finished, tiny, tmp_path, monkeypatch):
@@ -269,6 +329,32 @@ def test_two_calls_at_once_train_one_after_the_other(finished, tiny, tmp_path, m
     assert most == [1, 1]
     for place in places:
         assert lines(place)[-1]["d_loss"] == finished.history["d_loss"][-1]
+
+
+def test_memory_that_runs_out_is_told_with_the_remedy(tiny, tmp_path, monkeypatch):
+    def run(_: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(loop.Session, "run", run)
+    with pytest.raises(UserError, match=r"Memory does not suffice \(.*\): lower config.batch_size"):
+        train(tiny, tmp_path, quiet=True)
+
+
+@pytest.mark.parametrize("differ", ["The settings", "The images"])
+def test_processes_with_other_settings_or_images_do_not_begin(
+    differ, finished, tiny, tmp_path, monkeypatch
+):
+    fingerprint = json.loads((finished.workdir / "dataset.json").read_text())["fingerprint"]
+
+    def check_same(what: str, value: str) -> None:
+        assert value == {"The settings": repr(resolve(tiny)), "The images": fingerprint}[what]
+        if what == differ:
+            raise UserError(f"{what} of process 1 are not those of process 0.")
+
+    monkeypatch.setattr(hosts, "check_same", check_same)
+    with pytest.raises(UserError, match=f"{differ} of process 1"):
+        train(tiny, tmp_path / "run", quiet=True)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(
@@ -398,8 +484,28 @@ def test_init_from_takes_weights_and_nothing_else(finished, tiny, tmp_path, monk
     train(config, tmp_path / "run", quiet=True)
     start = session_states[0]
     assert int(start.epoch) == 0
-    assert same_bits(start.generator.params, finished.state.generator.params)
+    for mine, other in (
+        (start.critic, finished.state.critic),
+        (start.generator, finished.state.generator),
+    ):
+        assert same_bits((mine.params, mine.stats), (other.params, other.stats))
     assert not same_bits(start.critic.opt_state, finished.state.critic.opt_state)
+
+
+def test_averaged_weights_come_from_the_other_run_too(finished, tmp_path):
+    """Or, where it has none, are its generator's as it was last."""
+    averaging = dataclasses.replace(finished.settings, ema=0.9)
+    new = new_state(new_game(averaging, 1), root_key(7))
+    weights = finished.state.generator.params
+    assert same_bits(weights_from(finished.workdir, new).ema, weights)
+    mean = jax.tree.map(lambda leaf: leaf / 2, weights)
+    shutil.copy(finished.workdir / "dataset.json", tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps(to_dict(averaging)))
+    with contextlib.closing(loop.Checkpoints(tmp_path / "checkpoints")) as checkpoints:
+        checkpoints.save(6, finished.state.replace(ema=mean))
+    found = weights_from(tmp_path, new)
+    assert same_bits(found.ema, mean)
+    assert same_bits(found.generator.params, weights)
 
 
 def test_a_tilde_is_the_home_folder(finished, tiny, tmp_path, monkeypatch):
@@ -533,6 +639,7 @@ def test_a_streamed_run_has_the_bits_of_a_resident_one(finished, tiny, tmp_path)
     config = tiny | {"data": STREAMED}
     train(config | {"epochs": 2}, tmp_path, quiet=True)
     assert same_bits(train(config, tmp_path, quiet=True).state, finished.state)
+    assert not any(thread.name.startswith("stream") for thread in threading.enumerate())
 
 
 def test_pictures_that_vanish_while_they_are_streamed_end_the_run(tiny, tmp_path, monkeypatch):

@@ -14,6 +14,7 @@ from tests.small_runs import STREAMED, lines, power_cut, same_bits
 from wgan_jax import loop, train
 from wgan_jax.errors import RunFailed
 from wgan_jax.feeding import Resident
+from wgan_jax.gan.rounds import Chunk
 from wgan_jax.health.judge import Finding, Judge, Verdict
 from wgan_jax.history import History
 from wgan_jax.record.claim import events
@@ -46,6 +47,22 @@ def test_non_finite_losses_stop_the_run_and_name_the_epoch(tiny, tmp_path, monke
     assert [line["epoch"] for line in lines(tmp_path)] == [0, 1, 2, 3]
     assert sorted(p.name for p in (tmp_path / "checkpoints").iterdir() if p.name.isdigit()) == ["3"]
     assert events(tmp_path)[-1]["event"] == "failed"
+
+
+def test_what_is_not_finite_is_neither_saved_nor_drawn(tiny, tmp_path, monkeypatch):
+    """Though both are due after just this epoch, the last of its chunk."""
+    fetch = loop.Session._fetch
+
+    def fetch_a_nan(session: Any, chunk: Chunk, clock: float) -> Any:
+        if session.epoch + int(chunk.rounds) == 3:
+            chunk = chunk._replace(metrics=chunk.metrics.at[chunk.rounds - 1, 0].set(jnp.nan))
+        return fetch(session, chunk, clock)
+
+    monkeypatch.setattr(loop.Session, "_fetch", fetch_a_nan)
+    monkeypatch.setattr(loop, "CHUNK_SECONDS", 100.0)  # of one round, and two
+    with pytest.raises(RunFailed, match="is nan at epoch 2; no checkpoint yet"):
+        train(tiny, tmp_path, quiet=True)
+    assert [path.name for path in (tmp_path / "samples").glob("*.png")] == ["epoch_000000.png"]
 
 
 def test_a_failed_run_goes_on_from_its_last_good_checkpoint(finished, tiny, tmp_path, monkeypatch):
@@ -120,7 +137,18 @@ def test_rollbacks_come_to_an_end(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "CHUNK_SECONDS", 0.0)
     with pytest.raises(RunFailed, match="Lower the learning rates: 2 rollbacks did not help"):
         train(tiny | {"on_failure": "rollback", "max_rollbacks": 2}, tmp_path, quiet=True)
-    assert [e["event"] for e in events(tmp_path)].count("rollback") == 2
+    rates = [e["rate_factor"] for e in events(tmp_path) if e["event"] == "rollback"]
+    assert rates == [0.5, 0.25]
+
+
+def test_grids_show_the_same_latents_at_every_epoch(tiny, tmp_path, monkeypatch):
+    """So that once nothing is learnt they are the same pictures."""
+    poisoned(monkeypatch, 1)
+    config = tiny | {"epochs": 3, "sample_every": 1}
+    train(config | {"on_failure": "rollback", "rollback_factor": 1e-30}, tmp_path, quiet=True)
+    assert [e["to_epoch"] for e in events(tmp_path) if e["event"] == "rollback"] == [0]
+    pictures = [path.read_bytes() for path in (tmp_path / "samples").glob("*.png")]
+    assert (len(pictures), len(set(pictures))) == (4, 1)
 
 
 FAILING = Verdict.of(
@@ -173,6 +201,8 @@ def test_a_failing_run_is_rolled_back_where_asked_for(tiny, tmp_path, monkeypatc
 def test_by_default_a_failing_run_goes_on(finished, tiny, tmp_path, monkeypatch):
     failing_after(monkeypatch, 4)
     assert same_bits(train(tiny, tmp_path, quiet=True).state, finished.state)
+    verdicts = [line["verdict"] for line in lines(tmp_path)]
+    assert verdicts == ["healthy"] * 3 + ["failing"] * 3
 
 
 def test_a_streamed_run_rolls_back(tiny, tmp_path, monkeypatch):
