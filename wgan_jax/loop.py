@@ -64,7 +64,7 @@ class Session:
         self._end_rollback()
         self.record.take_back_to(self.epoch)
         self.seconds_per_round = CHUNK_SECONDS  # until it is measured: chunks of one round
-        self.sound = True  # no non-finite value so far
+        self.sound = True  # the newest chunk is finite to its end
         self.left = False  # whether the newest measurement was left for a signal
         self.signals = interruption.Watch()
 
@@ -289,7 +289,6 @@ class Session:
         self.checkpoints.drop_after(self.epoch)
         self.record.take_back_to(self.epoch)
         self.feed.start(self.state)
-        self.sound = True
         self.say(
             f"Rolled back from epoch {left} to {self.epoch}, learning rates x {float(factor):g}: "
             f"{reason}"

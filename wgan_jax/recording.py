@@ -86,7 +86,6 @@ class Recorder:
 
     def take_back_to(self, epoch: int) -> None:
         """Make history and files end where the state does, with `epoch` epochs played."""
-        self._waiting = self._drawn = None
         self._writer.flush()
         hosts.by_first(lambda: self._lines.truncate_after(epoch - 1))
         self.history = History.read(self._lines.path) if epoch else History()

@@ -47,7 +47,7 @@ def _as_one(weights: optax.Params) -> Array:
 
 
 def windowed_variance(recent: Array, count: Array) -> Array:
-    """Population variance of the first `count` values of `recent` [window]; 0 for one value."""
+    """Population variance of the first `count` values of `recent` [window], or all; 0 for one."""
     return jnp.var(recent, where=jnp.arange(len(recent)) < count)
 
 

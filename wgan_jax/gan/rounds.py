@@ -91,7 +91,7 @@ def play_round(game: Game, state: GanState, draw: Draw, key: Array) -> tuple[Gan
         "generator_weight_std": generator_std,
         "dg_ratio": loss_ratio(metrics["d_loss"], metrics["g_loss"]),
         "clip_ratio": clipped,
-        "loss_variance": windowed_variance(recent, jnp.minimum(state.epoch, WINDOW)),
+        "loss_variance": windowed_variance(recent, state.epoch),
     }
     return state, metrics
 
