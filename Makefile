@@ -27,7 +27,7 @@ failures: $(VENV)/installed-dev
 faults: $(VENV)/installed-dev
 	$(BIN)/python -m tests.faults --tries 5 --kills 50 --out benchmarks/results/faults.json --docs docs/reliability.md
 
-# What things cost, beside other libraries, for docs/performance.md; about 45 idle minutes.
+# What things cost, beside other libraries, for docs/performance.md; about 50 idle minutes.
 # TORCH is a Python that has PyTorch and torch-fidelity; without it their figures are left out.
 benchmarks: $(VENV)/installed-dev
 	$(BIN)/python -m benchmarks --torch "$(TORCH)"

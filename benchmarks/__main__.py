@@ -1,6 +1,6 @@
 """Measures what things cost, side by side with other libraries, and writes docs/performance.md.
 
-    python -m benchmarks --torch /path/to/torch/env/bin/python   all of it, about 40 minutes
+    python -m benchmarks --torch /path/to/torch/env/bin/python   all of it, about 50 minutes
     python -m benchmarks --only rounds                           a part; the others' figures stay
     python -m benchmarks --only gpu --torch ...                  rounds on an NVIDIA GPU
     python -m benchmarks --only gpu:cifar_wgan --torch ...       one of these contests, 4 minutes
@@ -32,7 +32,7 @@ from wgan_jax.files import replace_bytes
 
 # Each a module of this package with `measure(torch) -> what JSON holds`; what follows a colon is
 # given to it, too.
-PARTS = ("rounds", "roofline", "quality", "host", "start", "growth")
+PARTS = ("rounds", "parity", "roofline", "quality", "host", "start", "growth")
 GPU = tuple(dict.fromkeys(f"gpu:{name}" for name, *_ in CONTESTS))
 BEST = tuple(f"{part}:best" for part in GPU)
 ASKED = (

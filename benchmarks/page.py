@@ -241,6 +241,27 @@ def _ahead(figures: dict[str, Any]) -> str:
     )
 
 
+def _parity(figures: dict[str, Any]) -> str:
+    heads = ["experiment", "all that a round measures", "critic's weights", "generator's weights"]
+    lines = [
+        [name, *(f"{row[key]:.0e}" for key in ("metrics", "critic", "generator"))]
+        for name, row in figures.items()
+    ]
+    peer = next(iter(figures.values()))["torch"]
+    return (
+        "## Do they compute the same?\n\nTen rounds of each experiment, batch 16, played by the "
+        "program of a run and again by PyTorch, plainly written (`benchmarks/peers/torch_replay.py`"
+        "): autograd's gradients, torch's optimisers, norms and convolutions. First weights, "
+        "images, latents and places of the penalty are ours; all is in float64. The largest "
+        "difference in any round of a loss, a gradient's norm or any other measure, over the "
+        "column's largest value; and how far the last weights are apart, over how far they were "
+        f"trained.\n\n{table(heads, lines)}\n\nDropout (`cifar_nsgan`) is off, longer critic "
+        "phases are left out, and schedules end with the twentieth round; optax computes their "
+        "rates in float32, which is what shows in `cifar_wgan_adam`. Small runs are compared in "
+        f"the tests (`tests/test_parity.py`). The other contestant: torch {peer}.\n"
+    )
+
+
 def _roofline(figures: dict[str, Any]) -> str:
     return f"## How close to the hardware\n\n{_bounds(figures)}"
 
@@ -386,6 +407,7 @@ def _growth(figures: dict[str, Any]) -> str:
 
 SECTIONS = {
     "rounds": _rounds,
+    "parity": _parity,
     "roofline": _roofline,
     "quality": _quality,
     "host": _host,

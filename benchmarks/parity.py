@@ -1,0 +1,241 @@
+"""Whether a round computes what it says: runs of ours, played again by PyTorch.
+
+    python -m benchmarks --only parity --torch PYTHON    every experiment
+    python -m benchmarks.parity PYTHON                   small runs, for tests/golden/replays.json
+
+A run, some rounds long, is recorded: first weights, images, latents, places of the penalty.
+`peers/torch_replay.py` plays it again from that record. Both compute in float64, where round-off
+does not grow to anything in so few rounds: what differs then is the arithmetic.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.rounds import PEERS, settings_of
+from wgan_jax import devices
+from wgan_jax.config import Settings, critic_updates, resolve, to_dict
+from wgan_jax.gan import networks, state
+from wgan_jax.gan.rounds import _drawn_resident, _moved_on, chunk_program
+from wgan_jax.gan.state import Game, GanState, Stream, new_game, root_key
+from wgan_jax.gan.steps import _critic_keys, _flip
+
+Arrays = dict[str, NDArray[Any]]
+EXPERIMENTS = (
+    "digits_wgan",
+    "cifar_wgan",
+    "cifar_wgan_adam",
+    "cifar_wgan_gp",
+    "cifar_nsgan",
+    "lsun_dcgan64",
+)
+ROUNDS, BATCH = 10, 16
+PLAYERS = ("critic", "generator")
+
+GOLDEN = Path(__file__).resolve().parent.parent / "tests" / "golden" / "replays.json"
+_SMALL: dict[str, Any] = {
+    "image_size": 8,
+    "epochs": 8,
+    "batch_size": 8,
+    "n_critic": 3,
+    "latent_dim": 4,
+    "clip": 0.03,
+    "critic": {"filters": (4, 8), "strides": (2, 1), "kernel": 5},
+    "generator": {"base_filters": 8, "filters": (8, 4), "kernel": 5},
+}
+_ADAM = {"name": "adam", "learning_rate": 1e-3, "b1": 0.5}
+_BOTH_ADAM = {"critic_optimizer": _ADAM, "generator_optimizer": _ADAM}
+# Between them all objectives, optimisers and layers; 4 rounds of each.
+SMALL: dict[str, dict[str, Any]] = {
+    "wgan": {},
+    "wgan_adam_flipped": _BOTH_ADAM | {"data": {"flip": True}},
+    "wgan_gp": _BOTH_ADAM
+    | {"objective": "wgan_gp", "critic": _SMALL["critic"] | {"normalization": "layer"}},
+    "nsgan": _BOTH_ADAM | {"objective": "nsgan"},
+    "hinge": {"objective": "hinge"},
+    "dcgan": {
+        "critic": {"filters": (4, 8), "strides": (2, 2), "kernel": 4, "bias": False},
+        "generator": {
+            "base_filters": 8,
+            "filters": (4,),
+            "kernel": 4,
+            "upsampling": "transposed",
+            "double_output": True,
+            "activation": "relu",
+            "bias": False,
+        },
+    },
+}
+
+
+def measure(torch: str) -> dict[str, Any]:
+    """For every experiment, PyTorch's version and how far ours is from it.
+
+    Raises:
+      RuntimeError: there is no PyTorch.
+    """
+    if not torch:
+        raise RuntimeError("parity needs PyTorch: --torch PYTHON")
+    found = {}
+    for name in EXPERIMENTS:
+        settings = comparable(settings_of(name), ROUNDS, BATCH)
+        record, ours = played(settings, 1 if name == "digits_wgan" else 3, ROUNDS)
+        theirs = replayed(record, torch)
+        found[name] = {"torch": str(theirs["torch"])} | distances(ours, theirs, record)
+        print(f"{name}: {json.dumps(found[name])}", flush=True)
+    return found
+
+
+def small(name: str) -> tuple[Arrays, Arrays]:
+    """As `played`, of one of `SMALL`."""
+    return played(resolve(_SMALL | SMALL[name]), 3, 4)
+
+
+def drawn(record: Arrays) -> dict[str, float]:
+    """A sum of each array that was drawn, by which it is known again."""
+    return {name: float(values.sum()) for name, values in record.items() if name != "settings"}
+
+
+def comparable(settings: Settings, rounds: int, batch: int) -> Settings:
+    """A short run of the same kind: schedules as long as two of it, and no dropout."""
+    critic = dataclasses.replace(settings.critic, dropout=0.0)
+    return dataclasses.replace(settings, epochs=2 * rounds, batch_size=batch, critic=critic)
+
+
+def played(settings: Settings, channels: int, rounds: int) -> tuple[Arrays, Arrays]:
+    """A run of ours: what PyTorch needs to play it again; its metrics [rounds] and last weights."""
+    with in_float64():
+        game, key = new_game(settings, channels), root_key(settings.seed)
+        pixels = made_up_images(3 * settings.batch_size, game.image_shape)
+        images = devices.put(pixels, devices.everywhere(game.mesh))
+        first = jax.jit(lambda key: jax.tree.map(_widened, game.new_state(key)))(key)
+        record = weights(first) | inputs(game, first, images, key, rounds)
+        last, chunk = chunk_program(game)(first, images, key, jnp.int32(rounds))
+        columns = np.asarray(chunk.metrics)[:rounds].T
+        return record, dict(zip(game.metric_keys, columns, strict=True)) | weights(last)
+
+
+@contextlib.contextmanager
+def in_float64() -> Iterator[None]:
+    """The game's own code, traced with every float32 in it as float64."""
+    wide = dict.fromkeys(networks.DTYPES, jnp.float64)
+    with (
+        jax.enable_x64(True),
+        mock.patch.object(jnp, "float32", jnp.float64),
+        mock.patch.dict(networks.DTYPES, wide),
+        mock.patch.object(state, "check_flags"),  # which refuses it, for a run
+    ):
+        yield
+
+
+def _widened(leaf: Any) -> Any:
+    return leaf.astype(jnp.float64) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
+
+
+def inputs(game: Game, state: GanState, images: Any, key: Any, rounds: int) -> Arrays:
+    """All that a run of so many rounds draws, in order, and its settings."""
+    settings, size = game.settings, game.settings.batch_size
+
+    @jax.jit
+    def for_critic(number: Any, state: GanState) -> tuple[dict[str, Any], GanState]:
+        latent_key, flip_key, _, _, mix_key = _critic_keys(key, number)
+        batch = _drawn_resident(state, images, key, size)
+        mix = jax.random.uniform(mix_key, (size, 1, 1, 1), jnp.float32)
+        real = _flip(batch, flip_key) if settings.data.flip else batch
+        found = {"real": real, "latents": game.latents(latent_key, size), "mix": mix}
+        return found, _moved_on(state, len(images), size)
+
+    @jax.jit
+    def for_generator(epoch: Any) -> Any:
+        step_key = jax.random.fold_in(jax.random.fold_in(key, Stream.GENERATOR), epoch)
+        return game.latents(jax.random.split(step_key)[0], size)
+
+    updates = []
+    for number in range(critic_updates(settings, 0, rounds)):
+        found, state = for_critic(number, state)
+        updates.append(found)
+    return {name: np.stack([found[name] for found in updates]) for name in updates[0]} | {
+        "generator_latents": np.stack([for_generator(epoch) for epoch in range(rounds)]),
+        "settings": np.array(json.dumps(to_dict(settings))),
+        "critic_updates": np.array(critic_updates(settings, 0, settings.epochs)),
+        "generator_updates": np.array(settings.epochs),
+    }
+
+
+def replayed(record: Arrays, torch: str) -> Arrays:
+    """The same run in PyTorch: its metrics and last weights."""
+    with tempfile.TemporaryDirectory() as folder:
+        given, found = Path(folder) / "record.npz", Path(folder) / "replay.npz"
+        np.savez(given, **record)  # type: ignore[arg-type]
+        command = (torch, str(PEERS / "torch_replay.py"), str(given), str(found))
+        subprocess.run(command, check=True)
+        with np.load(found) as arrays:
+            return dict(arrays)
+
+
+def distances(ours: Arrays, theirs: Arrays, first: Arrays) -> dict[str, float]:
+    """How far a run is from another.
+
+    `metrics`: of all that a round measures, the largest difference in any round over the column's
+    largest value. For each player, how far its last weights are apart over how far they were
+    trained, both as L2 norms.
+    """
+    columns = [name for name in ours if "/" not in name and name in theirs]
+    found = {"metrics": max(_over_largest(ours[name], theirs[name]) for name in columns)}
+    for player in PLAYERS:
+        names = [name for name in first if name.startswith(f"{player}/")]
+        apart = sum(np.sum((ours[name] - theirs[name]) ** 2) for name in names)
+        trained = sum(np.sum((first[name] - theirs[name]) ** 2) for name in names)
+        found[player] = float(np.sqrt(apart / trained))
+    return found
+
+
+def _over_largest(ours: NDArray[Any], theirs: NDArray[Any]) -> float:
+    return float(np.abs(ours - theirs).max() / (np.abs(theirs).max() or 1.0))
+
+
+def weights(state: GanState) -> Arrays:
+    """Both players' weights by name, e.g. `critic/Conv_0/kernel`."""
+    return {
+        f"{player}/{'/'.join(str(step.key) for step in path)}": np.asarray(leaf)
+        for player in PLAYERS
+        for path, leaf in jax.tree_util.tree_leaves_with_path(getattr(state, player).params)
+    }
+
+
+def made_up_images(n: int, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+    """uint8 [n, h, w, c]: blocks of one colour, so that neighbours are alike as in pictures."""
+    height, width, channels = shape
+    blocks = np.random.RandomState(0).randint(0, 256, (n, height // 4, width // 4, channels))
+    return np.kron(blocks, np.ones((1, 4, 4, 1))).astype(np.uint8)
+
+
+def main() -> None:
+    """Write PyTorch's metrics of the small runs."""
+    golden = {}
+    for name in SMALL:
+        record, ours = small(name)
+        theirs = replayed(record, sys.argv[1])
+        metrics = {key: theirs[key].tolist() for key in ours if key in theirs and "/" not in key}
+        golden[name] = {"drawn": drawn(record), "metrics": metrics}
+        print(name, distances(ours, theirs, record))
+    made_by = {"torch": str(theirs["torch"])}
+    GOLDEN.write_text(json.dumps(made_by | {"runs": golden}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
