@@ -130,6 +130,19 @@ def test_a_folder_is_a_table_and_what_is_no_log_is_named_on_stderr(
     assert "index.csv has no column for d_loss" in err
 
 
+def test_of_texts_in_a_folder_those_with_losses_are_logs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "loss_log.txt").write_text("(epoch: 1, iters: 5) D_A: 1 G_A: 2\n" * 3)
+    (tmp_path / "train.log").write_text("step 1 d_loss: 1 g_loss: 2\nstep 2 d_loss: 1 g_loss: 2\n")
+    (tmp_path / "requirements.txt").write_text("torch==2.0\nnumpy\n")
+    assert run.main(["diagnose", str(tmp_path)]) == 0
+    out, err = capsys.readouterr()
+    assert [line.split()[0] for line in out.splitlines()[2:4]] == ["loss_log", "train"]
+    assert out.splitlines()[-1].startswith("2 runs")
+    assert err == ""
+
+
 def test_runs_of_a_folder_are_told_apart(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

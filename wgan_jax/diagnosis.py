@@ -122,7 +122,7 @@ def _up_to(until: int | None, log: RunLog) -> RunLog:
 def _examine_all(
     folder: Path, columns: Mapping[str, str] | None, objective: str | None, until: int | None
 ) -> Iterator[tuple[RunLog, Verdict]]:
-    """Logs and run folders directly in a folder; what is none is named on stderr."""
+    """Logs and run folders directly in a folder; a table that is none is named on stderr."""
     for path in sorted(folder.iterdir()):
         is_log = path.suffix.lower() in SUFFIXES and path.name not in BESIDE_RUNS
         if not (is_run(path) if path.is_dir() else is_log):
@@ -131,7 +131,8 @@ def _examine_all(
             log = _up_to(until, read(path, columns=columns, objective=objective))
             yield log, examine(log)
         except UserError as error:
-            print(f"skipped: {error}", file=sys.stderr)
+            if path.suffix.lower() not in (".log", ".txt"):  # which hold anything
+                print(f"skipped: {error}", file=sys.stderr)
 
 
 def as_line(log: RunLog, verdict: Verdict) -> str:
