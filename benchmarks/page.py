@@ -258,7 +258,7 @@ def _parity(figures: dict[str, Any]) -> str:
         f"trained.\n\n{table(heads, lines)}\n\nDropout (`cifar_nsgan`) is off, longer critic "
         "phases are left out, and schedules end with the twentieth round; optax computes their "
         "rates in float32, which is what shows in `cifar_wgan_adam`. Small runs are compared in "
-        "the tests (`tests/test_parity.py`). The forms that layers have on GPUs ran on the CPU, too. "
+        "the tests (`tests/test_parity.py`). Forms of GPUs ran on the CPU, too. "
         f"The other contestant: torch {peer}.\n"
     )
 
