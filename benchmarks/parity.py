@@ -10,11 +10,11 @@ does not grow to anything in so few rounds: what differs then is the arithmetic.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import dataclasses
 import json
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,7 +61,7 @@ _SMALL: dict[str, Any] = {
 }
 _ADAM = {"name": "adam", "learning_rate": 1e-3, "b1": 0.5}
 _BOTH_ADAM = {"critic_optimizer": _ADAM, "generator_optimizer": _ADAM}
-# Between them all objectives, optimisers and layers; 4 rounds of each.
+# Between them all objectives and layers, RMSProp and Adam; 4 rounds of each.
 SMALL: dict[str, dict[str, Any]] = {
     "wgan": {},
     "wgan_adam_flipped": _BOTH_ADAM | {"data": {"flip": True}},
@@ -233,11 +233,12 @@ def made_up_images(n: int, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
 
 
 def main() -> None:
-    """Write PyTorch's metrics of the small runs."""
-    golden = {}
+    parser = argparse.ArgumentParser(description="Writes PyTorch's metrics of the small runs.")
+    parser.add_argument("torch", help="a Python that has PyTorch")
+    options, golden = parser.parse_args(), {}
     for name in SMALL:
         record, ours = small(name)
-        theirs = replayed(record, sys.argv[1])
+        theirs = replayed(record, options.torch)
         metrics = {key: theirs[key].tolist() for key in ours if key in theirs and "/" not in key}
         golden[name] = {"drawn": drawn(record), "metrics": metrics}
         print(name, distances(ours, theirs, record))
