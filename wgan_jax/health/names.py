@@ -156,7 +156,7 @@ def bare(name: str) -> str | None:
     return _LETTERS.get(name) or _BARE.get(frozenset(_words(name)).difference(_NOISE))
 
 
-def letters(names: Iterable[str]) -> dict[str, str]:
+def of_networks(names: Iterable[str]) -> dict[str, str]:
     """Name -> the loss it is, of a log that has both networks' and no loss by another name."""
     names = list(names)
     found = {name: key for name in names if (key := bare(name))}
@@ -219,7 +219,7 @@ def columns_of(names: Iterable[str], given: Mapping[str, str]) -> dict[str, str]
       UserError: a given column does not exist.
     """
     names = list(names)
-    lettered = letters(names)
+    losses = of_networks(names)
     for wanted, column in given.items():
         if column not in names:
             lower = {name.lower(): name for name in names}
@@ -229,7 +229,7 @@ def columns_of(names: Iterable[str], given: Mapping[str, str]) -> dict[str, str]
     found: dict[str, list[str]] = {}
     axes = [given["epoch"]] if "epoch" in given else []
     for name in names:
-        key = guess(name) or lettered.get(name)
+        key = guess(name) or losses.get(name)
         if name in given.values() or key is None:
             continue
         if key == "epoch":

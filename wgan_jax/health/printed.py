@@ -12,7 +12,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 
 from wgan_jax.health.cells import NOT_A_NUMBER
-from wgan_jax.health.names import HELD_OUT, OF_SAMPLES, bare, coarseness, guess, letters, measures
+from wgan_jax.health.names import (
+    HELD_OUT,
+    OF_SAMPLES,
+    bare,
+    coarseness,
+    guess,
+    measures,
+    of_networks,
+)
 
 # `is 5` is a sentence's; the Inception Score is `IS 5` or `is: 5`.
 _WORD = r"(?!(?:nan|inf)\b|(?-i:is)\s+[-+.\d])[A-Za-z][\w./()%-]{0,60}+"
@@ -66,8 +74,8 @@ def read(lines: Iterable[str], given: Mapping[str, str]) -> tuple[list[Row], lis
         found = {name: row[name] for name in row if measures(name, given) or bare(name)}
         if found:
             rows.append({**axes, **found})
-    lettered = letters(set(columns).difference(mapped))
-    rows = [row for row in rows if any(measures(n, given) or n in lettered for n in row)]
+    losses = of_networks(set(columns).difference(mapped))
+    rows = [row for row in rows if any(measures(n, given) or n in losses for n in row)]
     counted = {name for row in rows for name in row} or set(columns)
     return rows, [name for name in columns if name in counted or not _is_axis(name, given)]
 
@@ -91,10 +99,9 @@ def _row(line: str, mapped: tuple[str, ...]) -> Row:
         name, known = _name(pair["name"], mapped)
         if not known and pair["mark"].strip() in ("", "is"):
             name = name.split(" ")[-1]
-            known = pair["open"] is not None and bare(name) is not None
-        else:
-            known = True
-        if known and not (parts and name not in mapped and _is_held_out(name, pair, parts)):
+            if not pair["open"] or bare(name) is None:
+                continue
+        if name in mapped or not _is_held_out(name, pair, parts):
             row.setdefault(name, pair["number"].replace(",", ""))
     free = ("epoch", "batch") if not {"epoch", "epochs"} & set(row) else ("batch",)
     return dict(zip(free, places, strict=False)) | row
@@ -103,8 +110,10 @@ def _row(line: str, mapped: tuple[str, ...]) -> Row:
 def _is_held_out(name: str, pair: re.Match[str], parts: list[tuple[int, str | None]]) -> bool:
     """Whether a loss is of data that is not trained on, by the last word before it that says."""
     held = [word for start, word in parts if start < pair.start("number")]
+    if not held or not held[-1]:
+        return False
     key = guess(name) or bare(name)
-    return bool(held and held[-1]) and key is not None and key not in OF_SAMPLES | {"epoch"}
+    return key is not None and key not in OF_SAMPLES | {"epoch"}
 
 
 def _spread_of(whose: re.Match[str]) -> str:

@@ -24,7 +24,7 @@ from wgan_jax.errors import UserError
 from wgan_jax.health import jsonrows, printed
 from wgan_jax.health.cells import Column, number, numbers
 from wgan_jax.health.labels import Texts, is_label, texts
-from wgan_jax.health.names import columns_of, letters, measures
+from wgan_jax.health.names import columns_of, measures, of_networks
 from wgan_jax.health.series import Floats
 
 _BLOCK = 1 << 23  # characters parsed at a time: bounds the memory that text takes
@@ -100,7 +100,7 @@ def _parse(path: Path, file: TextIO, given: Mapping[str, str]) -> Table:
         return _parse_spaced(file, given)
     said = printed.names(start, given)
     lines = len(header) == 1 or printed.names(first, given)
-    if any(measures(name, given) for name in said) or letters(said) or (said and lines):
+    if any(measures(name, given) for name in said) or of_networks(said) or (said and lines):
         return of_rows(*printed.read(file, given), given)
     if (tagged := _tag_and_value(header)) and tagged[1] not in given.values():
         return _parse_long(header, file, given, *tagged)
