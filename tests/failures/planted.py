@@ -15,10 +15,9 @@ from typing import Any
 
 from wgan_jax.config import Settings, base, resolve
 from wgan_jax.data.dataset import load
-from wgan_jax.diagnosis import examine
+from wgan_jax.diagnosis import examine, read
 from wgan_jax.errors import RunFailed, UserError
 from wgan_jax.evaluation import Evaluator
-from wgan_jax.health.runlog import read
 from wgan_jax.starting import open_run
 from wgan_jax.training import train
 
