@@ -266,7 +266,6 @@ def resolve(config: Mapping[str, Any] | ConfigDict | Settings) -> Settings:
         settings = _build(Settings, given, "")
     check(_walk(settings, ""))
     _check_updates(settings)
-    _check_decay(settings)
     return settings
 
 
@@ -322,18 +321,6 @@ def _check_updates(settings: Settings) -> None:
             f"{updates} critic updates, above {MOST_UPDATES}: lower them, config.n_critic or "
             "config.n_critic_schedule."
         )
-
-
-def _check_decay(settings: Settings) -> None:
-    """Refuse epochs behind a learning rate's schedule, which ends at 0."""
-    for player in ("critic", "generator"):
-        optimizer = getattr(settings, f"{player}_optimizer")
-        if optimizer.schedule != "constant" and 0 < optimizer.decay_epochs < settings.epochs:
-            raise UserError(
-                f"config.{player}_optimizer.decay_epochs = {optimizer.decay_epochs} ends before "
-                f"config.epochs = {settings.epochs}: nothing would be trained from there on. Set "
-                "it to that or more, or to 0 for the whole run."
-            )
 
 
 def _walk(settings: Any, prefix: str) -> list[tuple[str, Any, dataclasses.Field[Any]]]:

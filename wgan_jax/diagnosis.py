@@ -16,7 +16,15 @@ from wgan_jax.errors import UserError, printable, shorten
 from wgan_jax.health import runlog
 from wgan_jax.health.judge import NOT_JUDGED, Verdict, judge, word
 from wgan_jax.health.names import KNOWN, OF_SAMPLES
-from wgan_jax.health.runlog import OBJECTIVES, SUFFIXES, RunLog, guess_objective, is_run, is_workdir
+from wgan_jax.health.runlog import (
+    OBJECTIVES,
+    SUFFIXES,
+    TEXTS,
+    RunLog,
+    guess_objective,
+    is_run,
+    is_workdir,
+)
 from wgan_jax.health.windows import COUNT, FINE, LEAST, LEAST_SCORES, PLAIN
 from wgan_jax.history import History
 from wgan_jax.record import ledger, workdir
@@ -131,7 +139,7 @@ def _examine_all(
             log = _up_to(until, read(path, columns=columns, objective=objective))
             yield log, examine(log)
         except UserError as error:
-            if path.suffix.lower() not in (".log", ".txt"):  # which hold anything
+            if path.suffix.lower() not in TEXTS:
                 print(f"skipped: {error}", file=sys.stderr)
 
 

@@ -44,7 +44,9 @@ def check(rows: Sequence[tuple[str, Any, Field[Any]]]) -> None:
     """
     for name, value, field in rows:
         _check_value(name, value, field.metadata["rule"], field.metadata["most"])
-    _check_networks({name: value for name, value, _ in rows})
+    values = {name: value for name, value, _ in rows}
+    _check_networks(values)
+    _check_decay(values)
 
 
 def _check_value(name: str, value: Any, rule: Rule | None, most: float) -> None:
@@ -92,3 +94,15 @@ def _check_networks(values: Mapping[str, Any]) -> None:
             "config.critic.normalization = 'batch' does not go with wgan_gp, whose penalty is per "
             "image (Gulrajani et al. 2017, section 4): use 'layer' or 'none'."
         )
+
+
+def _check_decay(values: Mapping[str, Any]) -> None:
+    """Refuse epochs behind a learning rate's schedule, which ends at 0."""
+    for player in ("critic_optimizer", "generator_optimizer"):
+        ends = values[f"{player}.decay_epochs"]
+        if values[f"{player}.schedule"] != "constant" and 0 < ends < values["epochs"]:
+            raise UserError(
+                f"config.{player}.decay_epochs = {ends} ends before config.epochs = "
+                f"{values['epochs']}: nothing would be trained from there on. Set it to that or "
+                "more, or to 0 for the whole run."
+            )

@@ -28,7 +28,8 @@ from wgan_jax.history import History
 _MOST_SHARE = 1.5  # a share above it is a percentage
 _MOST_GUESSING = 2.5  # above what both terms cost a critic that guesses: log loss 1.4, hinge 2
 _NEAR_ONE = 0.02  # of losses that are written as 1 - loss: how far they are from 1
-SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".log", ".txt")
+TEXTS = (".log", ".txt")  # may hold anything
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", *TEXTS)
 OBJECTIVES = ("wgan", "wgan_gp", "nsgan", "hinge", "lsgan")
 
 
