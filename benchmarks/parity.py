@@ -40,6 +40,7 @@ EXPERIMENTS = (
     "cifar_wgan",
     "cifar_wgan_adam",
     "cifar_wgan_gp",
+    "cifar_wgan_gp_resnet",
     "cifar_nsgan",
     "lsun_dcgan64",
 )
@@ -80,6 +81,33 @@ SMALL: dict[str, dict[str, Any]] = {
             "activation": "relu",
             "bias": False,
         },
+    },
+    "resnet": _BOTH_ADAM
+    | {
+        "objective": "wgan_gp",
+        "generator_batches": 2,
+        "critic": {
+            "blocks": "residual",
+            "filters": (4, 8, 8),
+            "strides": (2, 2, 1),
+            "kernel": 3,
+            "activation": "relu",
+            "normalization": "layer",
+            "pooling": "sum",
+            "init": "glorot",
+        },
+        "generator": {
+            "blocks": "residual",
+            "base_filters": 8,
+            "filters": (8, 4),
+            "kernel": 3,
+            "activation": "relu",
+            "init": "glorot",
+        },
+    },
+    "kernels": {
+        "critic": {"filters": (4, 4, 8), "strides": (1, 2, 1), "kernels": (3, 4, 5)},
+        "generator": {"base_filters": 8, "filters": (8, 4), "kernel": 5, "output_kernel": 3},
     },
 }
 
@@ -170,7 +198,7 @@ def inputs(game: Game, state: GanState, images: Any, key: Any, rounds: int) -> A
     @jax.jit
     def for_generator(epoch: Any) -> Any:
         step_key = jax.random.fold_in(jax.random.fold_in(key, Stream.GENERATOR), epoch)
-        return game.latents(jax.random.split(step_key)[0], size)
+        return game.latents(jax.random.split(step_key)[0], settings.generator_batches * size)
 
     updates = []
     for number in range(critic_updates(settings, 0, rounds)):

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from benchmarks.growth import played
 from benchmarks.rounds import CONTESTS, settings_of
 from wgan_jax.backend import compiler_options
-from wgan_jax.config import Settings
+from wgan_jax.config import GeneratorSettings, Settings
 from wgan_jax.gan.networks import DTYPES, full_precision
 from wgan_jax.gan.state import new_game, root_key
 from wgan_jax.preview import updates
@@ -110,19 +110,26 @@ def _products(settings: Settings, channels: int) -> Iterator[tuple[Layer, int]]:
             update += [(critic, n), (critic[1:], n)]
     for _ in range(settings.n_critic):
         yield from ((layer, images) for layers, images in update for layer in layers)
+    n *= settings.generator_batches
     update = [(generator, n), (generator, n), (generator[1:], n), (critic, n), (critic, n)]
     yield from ((layer, images) for layers, images in update for layer in layers)
 
 
 def critic_layers(settings: Settings, channels: int) -> list[Layer]:
-    """From the image to the score."""
+    """From the image to the score. In a residual block, means are taken of whole results."""
     s, side, depth, found = settings.critic, settings.image_size, channels, list[Layer]()
-    for features, stride in zip(s.filters, s.strides, strict=True):
+    kernels = s.kernels or (s.kernel,) * len(s.filters)
+    for features, stride, kernel in zip(s.filters, s.strides, kernels, strict=True):
         after = -(-side // stride)
-        pairs = _pairs(side, after, stride, s.kernel)
-        found.append(_convolution(s.kernel, (side, depth), (after, features), pairs))
+        if s.blocks == "plain":
+            across = (side, after, stride)
+            found.append(_convolution(kernel, (side, depth), (after, features), across))
+        else:
+            found += [_same(kernel, side, depth, features), _same(kernel, side, features, features)]
+            if stride > 1 or depth != features:
+                found.append(_same(1, after, depth, features))
         side, depth = after, features
-    return [*found, _dense(side * side * depth, 1)]
+    return [*found, _dense(side * side * depth if s.pooling == "none" else depth, 1)]
 
 
 def generator_layers(settings: Settings, channels: int) -> list[Layer]:
@@ -130,23 +137,43 @@ def generator_layers(settings: Settings, channels: int) -> list[Layer]:
     s = settings.generator
     side, depth = settings.image_size >> (len(s.filters) + s.double_output), s.base_filters
     found = [_dense(settings.latent_dim, side * side * depth)]
-    doubled = [True] * len(s.filters) + [s.double_output]
-    for features, double in zip((*s.filters, channels), doubled, strict=True):
-        after = 2 * side if double else side
-        # Nearest upsampling is followed by a convolution of the large image; a transposed
-        # convolution has the pairs of the one that it is the transpose of.
-        across = (after, side, 2) if double and s.upsampling != "nearest" else (after, after, 1)
-        pairs = _pairs(*across, s.kernel)
-        found.append(_convolution(s.kernel, (side, depth), (after, features), pairs))
-        side, depth = after, features
-    return found
+    for features in s.filters:
+        found.append(_doubling(s, s.kernel, (side, depth), features))
+        if s.blocks == "residual":
+            found += [
+                _same(s.kernel, 2 * side, features, features),
+                _same(1, side, depth, features),
+            ]
+        side, depth = 2 * side, features
+    last = s.output_kernel or s.kernel
+    if s.double_output:
+        return [*found, _doubling(s, last, (side, depth), channels)]
+    return [*found, _same(last, side, depth, channels)]
 
 
-def _convolution(kernel: int, before: tuple[int, int], after: tuple[int, int], pairs: int) -> Layer:
-    (side, depth), (large, features) = before, after
+def _doubling(s: GeneratorSettings, kernel: int, before: tuple[int, int], features: int) -> Layer:
+    """Nearest upsampling is followed by a convolution of the large image; a transposed convolution
+    has the pairs of the strided one that it is the transpose of.
+    """
+    small, large = before[0], 2 * before[0]
+    across = (large, large, 1) if s.upsampling == "nearest" else (large, small, 2)
+    return _convolution(kernel, before, (large, features), across)
+
+
+def _same(kernel: int, side: int, depth: int, features: int) -> Layer:
+    """Of stride 1."""
+    return _convolution(kernel, (side, depth), (side, features), (side, side, 1))
+
+
+def _convolution(
+    kernel: int, before: tuple[int, int], after: tuple[int, int], across: tuple[int, int, int]
+) -> Layer:
+    """Side and channels before and after; across: an axis of it, as `_pairs` takes it."""
+    (side, depth), (places, features) = before, after
+    pairs = _pairs(*across, kernel)
     return Layer(
         input=side * side * depth,
-        result=large * large * features,
+        result=places * places * features,
         kernel=kernel * kernel * depth * features,
         multiplications=pairs * pairs * depth * features,
     )

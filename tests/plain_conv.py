@@ -15,6 +15,12 @@ def upconv2d(x: Array, kernel: Array, bias: Array | None = None) -> Array:
     return conv2d(jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2), kernel, bias)
 
 
+def downconv2d(x: Array, kernel: Array, bias: Array | None = None, stride: int = 2) -> Array:
+    y = conv2d(x, kernel, bias)
+    rows, columns = (range(stride) for _ in "yx")
+    return sum(y[:, i::stride, j::stride] for i in rows for j in columns) / stride**2
+
+
 def conv_transpose2d(x: Array, kernel: Array, bias: Array | None = None) -> Array:
     """out[2y + a - low] += x[y] kernel[a], low = max(k - 2, 0) // 2."""
     size = kernel.shape[0]

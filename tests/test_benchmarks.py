@@ -268,9 +268,12 @@ def test_layers_are_counted_tap_by_tap():
     assert (last.kernel, last.multiplications) == (last.input, last.input)
 
 
-@pytest.mark.parametrize("name", ["cifar_wgan", "cifar_wgan_gp", "lsun_dcgan64"])
+@pytest.mark.parametrize(
+    "name",
+    ["cifar_wgan", "cifar_wgan_adam", "cifar_wgan_gp", "cifar_wgan_gp_resnet", "lsun_dcgan64"],
+)
 def test_the_count_by_hand_is_xlas_for_the_plain_form(name, monkeypatch):
-    for form in ("conv2d", "upconv2d", "conv_transpose2d"):
+    for form in ("conv2d", "upconv2d", "downconv2d", "conv_transpose2d"):
         monkeypatch.setattr(networks, form, getattr(plain_conv, form))
     settings = dataclasses.replace(experiment.read(EXPERIMENTS / f"{name}.py"), batch_size=2)
     ours, xlas = roofline.by_hand(settings, 3), roofline.by_xla(settings, 3)

@@ -11,12 +11,21 @@ from hypothesis import strategies as st
 
 from tests import plain_conv
 from wgan_jax.gan import winograd
-from wgan_jax.gan.conv import conv2d, conv_transpose2d, pixels, upconv2d
+from wgan_jax.gan.conv import (
+    conv2d,
+    conv_transpose2d,
+    downconv2d,
+    mean_pooled,
+    pixels,
+    upconv2d,
+    upsampled,
+)
 
 PLATFORMS = ("cpu", "gpu")  # gradients of our own, and XLA's
 PLAIN = {
     conv2d: plain_conv.conv2d,
     upconv2d: plain_conv.upconv2d,
+    downconv2d: plain_conv.downconv2d,
     conv_transpose2d: plain_conv.conv_transpose2d,
 }
 
@@ -29,6 +38,11 @@ def wide(x, kernel):
 def deep(x, kernel):
     """With more channels of the image than count as few."""
     return jnp.tile(x, 2), jnp.tile(kernel, (1, 1, 2, 1))
+
+
+def larger(x, kernel):
+    """With sides that are multiples of 4 where they were even; of 2 else."""
+    return jnp.tile(x, (1, 2, 2, 1)), kernel
 
 
 @pytest.fixture(autouse=True)
@@ -48,6 +62,9 @@ FORMS = {
     "conv_transpose2d, wide": (wide, conv_transpose2d, ()),
     "upconv2d": (None, upconv2d, ()),
     "conv_transpose2d": (None, conv_transpose2d, ()),
+    "downconv2d": (larger, downconv2d, (2,)),
+    "downconv2d, stride 1": (None, downconv2d, (1,)),
+    "downconv2d, wide": (lambda x, k: wide(*larger(x, k)), downconv2d, (2,)),
 }
 
 
@@ -188,6 +205,19 @@ def test_upsampling_by_hand():
     for platform in PLATFORMS:
         out = pixels(upconv2d(x, kernel, platform=platform))
         np.testing.assert_array_equal(out[0, :, :, 0], [[0, 0, 1, 1], [0, 0, 1, 1]])
+
+
+def test_pooling_and_upsampling_by_hand():
+    x = jnp.array([[0.0, 2, 4, 6], [2, 4, 8, 14]]).reshape(1, 2, 4, 1)
+    np.testing.assert_array_equal(mean_pooled(x, 2)[0, :, :, 0], [[2, 8]])
+    np.testing.assert_array_equal(mean_pooled(x, 1), x)
+    twice = upsampled(x[:, :, 1:3])[0, :, :, 0]
+    np.testing.assert_array_equal(twice[:2], [[2, 2, 4, 4], [2, 2, 4, 4]])
+    np.testing.assert_array_equal(twice[2:], [[4, 4, 8, 8], [4, 4, 8, 8]])
+    for each in (2, 4):
+        np.testing.assert_array_equal(mean_pooled(upsampled(x), 2), x)
+        blocks = in_blocks(jnp.tile(x, (1, 4, 2, 1)), each)
+        np.testing.assert_array_equal(mean_pooled(blocks, 2), mean_pooled(pixels(blocks), 2))
 
 
 def test_transposed_convolution_is_the_adjoint_of_the_strided_one():

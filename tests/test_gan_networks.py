@@ -44,6 +44,8 @@ def test_the_guides_network():
         ("cifar_wgan", []),
         ("cifar_wgan_gp", []),
         ("digits_wgan", []),
+        ("cifar_wgan_adam", []),
+        ("cifar_wgan_gp_resnet", []),
         ("lsun_dcgan64", []),
         ("lsun_dcgan64", ["--config.image_size=32"]),
     ],
@@ -71,6 +73,92 @@ def test_the_papers_dcgan_has_no_norm_in_the_critic_and_mirrors_it():
     mirrored = [state.generator.params[f"Conv_{i}"]["kernel"].shape for i in range(4)]
     assert mirrored == [(4, 4, 512, 256), (4, 4, 256, 128), (4, 4, 128, 64), (4, 4, 64, 3)]
     assert state.critic.stats == {}
+
+
+def test_the_published_resnet_has_as_many_weights():
+    """Those of pytorch-gan-collections' ResNet for 32x32 (and of mimicry's), by their layers."""
+    state = shapes_of(new_game(experiment.read(Path("experiments/cifar_wgan_gp_resnet.py")), 3))
+    conv = 9 * 128 * 128 + 128
+    first = (9 * 3 * 128 + 128) + conv + (3 * 128 + 128)
+    assert count(state.critic.params) == first + (2 * conv + 128 * 128 + 128) + 4 * conv + 129
+    block = 2 * (9 * 256 * 256 + 256) + (256 * 256 + 256) + 2 * 2 * 256
+    dense = 128 * 4 * 4 * 256 + 4 * 4 * 256
+    assert count(state.generator.params) == dense + 3 * block + 2 * 256 + 9 * 256 * 3 + 3
+    assert count(state.critic.params) == 1_053_825
+    assert count(state.generator.params) == 4_276_739
+
+
+def test_the_published_clipped_critic_alternates_its_kernels():
+    state = shapes_of(new_game(experiment.read(Path("experiments/cifar_wgan_adam.py")), 3))
+    kernels = [state.critic.params[f"Conv_{i}"]["kernel"].shape for i in range(7)]
+    assert [shape[0] for shape in kernels] == [3, 4, 3, 4, 3, 4, 3]
+    assert [shape[3] for shape in kernels] == [64, 128, 128, 256, 256, 512, 512]
+    assert state.critic.params["Dense_0"]["kernel"].shape == (4 * 4 * 512, 1)
+    last = [state.generator.params[f"Conv_{i}"]["kernel"].shape for i in range(4)]
+    assert last == [(4, 4, 512, 256), (4, 4, 256, 128), (4, 4, 128, 64), (3, 3, 64, 3)]
+
+
+RESIDUAL = {
+    "critic": {"blocks": "residual", "filters": (6, 6, 6), "strides": (2, 1, 1), "kernel": 3},
+    "generator": {"blocks": "residual", "base_filters": 6, "filters": (6,), "kernel": 3},
+}
+
+
+def test_a_residual_block_without_its_branch_is_its_shortcut(tiny):
+    """The image's mean, by 1 x 1, then the input itself; so is the score, by its pooling."""
+    images = jax.random.normal(jax.random.key(0), (3, 8, 8, 1))
+    for pooling, places in (("mean", 1), ("sum", 16)):
+        game = new_game(resolve(tiny | {"critic": RESIDUAL["critic"] | {"pooling": pooling}}), 1)
+        params = jax.jit(game.new_state)(root_key(0)).critic.params
+        off = {
+            name: jax.tree.map(jnp.zeros_like, block) | {"Conv_2": block["Conv_2"]}
+            if "Conv_2" in block
+            else jax.tree.map(jnp.zeros_like, block)
+            for name, block in params.items()
+            if name != "Dense_0"
+        }
+        assert set(params["Residual_1"]) == {"Conv_0", "Conv_1"}  # nothing changes: no shortcut
+        scores = game.critic.apply(
+            {"params": off | {"Dense_0": params["Dense_0"]}}, images, train=False
+        )
+        means = images.reshape(3, 4, 2, 4, 2).mean((2, 4))[..., None]
+        features = nn.leaky_relu(means * params["Residual_0"]["Conv_2"]["kernel"][0, 0, 0], 0.2)
+        wanted = features.mean((1, 2)) * places @ params["Dense_0"]["kernel"]
+        np.testing.assert_allclose(scores, wanted[:, 0], rtol=1e-5, atol=1e-7)
+
+
+def test_a_residual_critic_takes_the_image_as_it_is_and_norms_from_the_second_block_on(tiny):
+    critic = RESIDUAL["critic"] | {"normalization": "layer"}
+    params = shapes_of(new_game(resolve(tiny | {"critic": critic}), 1)).critic.params
+    norms = [sum("Norm" in part for part in params[f"Residual_{i}"]) for i in range(3)]
+    assert norms == [0, 2, 2]
+
+
+def test_a_residual_generator_doubles_by_both_ways(tiny):
+    """Without its branch: the small image, by 1 x 1, each pixel four times."""
+    generator = RESIDUAL["generator"] | {"normalization": "none", "kernel": 3, "output_kernel": 1}
+    game = new_game(resolve(tiny | {"generator": generator}), 1)
+    params = jax.jit(game.new_state)(root_key(0)).generator.params
+    block = params["Residual_0"]
+    off = jax.tree.map(jnp.zeros_like, block) | {"Conv_2": block["Conv_2"]}
+    latents = game.latents(jax.random.key(1), 5)
+    images = game.generate({"params": params | {"Residual_0": off}}, latents)
+    assert images.shape == (5, 8, 8, 1)
+    np.testing.assert_array_equal(images[:, ::2, ::2], images[:, 1::2, 1::2])
+    assert len(np.unique(np.asarray(images[0]))) == 16
+
+
+def test_glorot_s_weights_have_his_spread_and_twice_his_variance_in_a_branch(tiny):
+    """Uniform, of variance 2 / (fan in + fan out); init_std says nothing."""
+    shared = {"init": "glorot", "init_std": 5.0}
+    critic = RESIDUAL["critic"] | shared | {"filters": (64, 64), "strides": (2, 2)}
+    game = new_game(resolve(tiny | {"critic": critic}), 1)
+    params = jax.jit(game.new_state)(root_key(0)).critic.params
+    for name, fans, scale in (("Conv_0", 2 * 9 * 64, 2), ("Conv_2", 2 * 64, 1)):
+        kernel = params["Residual_1"][name]["kernel"]
+        variance = scale * 2 / fans
+        assert float(kernel.var()) == pytest.approx(variance, rel=0.05)
+        assert float(jnp.abs(kernel).max()) == pytest.approx((3 * variance) ** 0.5, rel=0.01)
 
 
 def test_images_are_in_range_and_latents_are_normal(tiny):

@@ -30,7 +30,9 @@ def lowered(monkeypatch, name: str, platform: str, precision: str) -> tuple[str,
 
 
 @pytest.mark.parametrize("platform", ["gpu", "tpu"])
-@pytest.mark.parametrize("name", ["cifar_wgan", "cifar_wgan_gp", "cifar_nsgan", "lsun_dcgan64"])
+@pytest.mark.parametrize(
+    "name", ["cifar_wgan", "cifar_wgan_gp", "cifar_wgan_gp_resnet", "cifar_nsgan", "lsun_dcgan64"]
+)
 def test_the_program_stays_on_the_device_and_updates_the_state_in_place(
     name, platform, monkeypatch
 ):
@@ -40,7 +42,9 @@ def test_the_program_stays_on_the_device_and_updates_the_state_in_place(
     assert "HIGHEST" not in text
 
 
-@pytest.mark.parametrize("name", ["cifar_wgan", "cifar_wgan_gp", "lsun_dcgan64"])
+@pytest.mark.parametrize(
+    "name", ["cifar_wgan", "cifar_wgan_gp", "cifar_wgan_gp_resnet", "lsun_dcgan64"]
+)
 def test_with_bfloat16_every_product_is_of_such_numbers_but_the_scores(name, monkeypatch):
     """Scores are a product of one column, float32 always, and so are its gradients."""
     text, _ = lowered(monkeypatch, name, "gpu", "bfloat16")

@@ -115,6 +115,20 @@ def test_generator_step_by_hand(tiny):
     assert same_bits(new.critic, state.critic)
 
 
+def test_a_generator_s_update_may_be_of_more_fakes_than_the_critic_s(tiny):
+    """As in Gulrajani et al.'s code: twice the batch. The critic's updates know nothing of it."""
+    game, state = game_and_state(tiny | {"generator_batches": 2})
+    _, metrics = generator_update(game, state)
+    key = jax.random.fold_in(jax.random.fold_in(KEY, Stream.GENERATOR), 0)
+    variables = {"params": state.generator.params, **state.generator.stats}
+    latents = game.latents(jax.random.split(key)[0], 16)
+    fakes, _ = game.generator.apply(variables, latents, train=True, mutable=["batch_stats"])
+    scores = game.critic.apply({"params": state.critic.params}, fakes, train=False)
+    np.testing.assert_allclose(metrics["g_loss"], -scores.mean(), rtol=1e-4, atol=1e-7)
+    usual, _ = game_and_state(tiny)
+    assert same_bits(critic_update(game, state)[0].critic, critic_update(usual, state)[0].critic)
+
+
 def test_weights_stay_in_the_box_exactly(tiny):
     config = tiny | {"clip": 0.01, "critic_optimizer": {"learning_rate": 1.0}}
     game, state = game_and_state(config)

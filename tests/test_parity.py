@@ -17,17 +17,11 @@ from wgan_jax.gan.steps import _update
 
 GOLDEN = json.loads(parity.GOLDEN.read_text())["runs"]
 FORMS = [(name, "cpu") for name in parity.SMALL]
-FORMS += [(name, "gpu") for name in ("wgan", "wgan_gp", "dcgan")]
+FORMS += [(name, "gpu") for name in ("wgan", "wgan_gp", "dcgan", "resnet")]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "platform"),
-    [
-        *((name, "cpu") for name in parity.SMALL),
-        *((n, "gpu") for n in ("wgan", "wgan_gp", "dcgan")),
-    ],
-)
+@pytest.mark.parametrize(("name", "platform"), FORMS)
 def test_rounds_measure_what_pytorchs_do(
     name: str, platform: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,10 +19,13 @@ from ml_collections import ConfigDict
 
 from wgan_jax.errors import UserError
 from wgan_jax.limits import (
+    BLOCKS,
     COUNT,
     FRACTION,
+    INITS,
     MOST_UPDATES,
     OBJECTIVES,
+    POOLINGS,
     POSITIVE,
     SHARE,
     Rule,
@@ -73,30 +76,42 @@ class DataSettings:
 
 @dataclass(frozen=True)
 class CriticSettings:
-    """The critic: a stack of convolutions and one dense output."""
+    """The critic: a stack of convolutions, or of residual blocks, and one dense output."""
 
-    filters: tuple[int, ...] = _field((32, 64, 128, 128), "output channels of each convolution")
-    strides: tuple[int, ...] = _field((2, 2, 2, 1), "stride of each convolution")
+    blocks: str = _field(
+        "plain", "what layers are: plain (a convolution) or residual (two, and a shortcut)", BLOCKS
+    )
+    filters: tuple[int, ...] = _field((32, 64, 128, 128), "output channels of each layer")
+    strides: tuple[int, ...] = _field((2, 2, 2, 1), "stride of each layer; of a residual one, mean")
     kernel: int = _field(5, "kernel size in pixels", COUNT, most=64)
+    kernels: tuple[int, ...] = _field((), "kernel size of each layer; empty: kernel for all")
+    pooling: str = _field(
+        "none", "of features, before the score: none, mean or sum over the image", POOLINGS
+    )
     normalization: str = _field(
         "none", "none, layer or batch (clipped batch norm dies)", ("none", "layer", "batch")
     )
     activation: str = _field("leaky_relu", "leaky_relu or relu", ("leaky_relu", "relu"))
     leak: float = _field(0.2, "slope of leaky_relu below 0")
-    dropout: float = _field(0.0, "share of features dropped after each convolution", SHARE)
+    dropout: float = _field(0.0, "share of features dropped after each layer", SHARE)
     bias: bool = _field(True, "biases in the convolutions")
+    init: str = _field("normal", "first weights: normal, of init_std, or glorot (uniform)", INITS)
     init_std: float = _field(0.02, "standard deviation of the initial weights", POSITIVE)
 
 
 @dataclass(frozen=True)
 class GeneratorSettings:
-    """The generator: dense to a small image, then blocks that double it."""
+    """The generator: dense to a small image, then layers that double it."""
 
+    blocks: str = _field(
+        "plain", "what layers are: plain (a convolution) or residual (two, and a shortcut)", BLOCKS
+    )
     base_filters: int = _field(
         128, "channels of the small image behind the dense layer", COUNT, most=10**4
     )
-    filters: tuple[int, ...] = _field((128, 64, 32), "output channels of each doubling block")
+    filters: tuple[int, ...] = _field((128, 64, 32), "output channels of each doubling layer")
     kernel: int = _field(5, "kernel size in pixels", COUNT, most=64)
+    output_kernel: int = _field(0, "that of the last layer, to pixels; 0: kernel", most=64)
     upsampling: str = _field(
         "nearest",
         "nearest (then convolution) or transposed (convolution)",
@@ -108,6 +123,7 @@ class GeneratorSettings:
     activation: str = _field("leaky_relu", "leaky_relu or relu", ("leaky_relu", "relu"))
     leak: float = _field(0.2, "slope of leaky_relu below 0")
     bias: bool = _field(True, "biases in the convolutions")
+    init: str = _field("normal", "first weights: normal, of init_std, or glorot (uniform)", INITS)
     init_std: float = _field(0.02, "standard deviation of the initial weights", POSITIVE)
     fakes_statistics: str = _field(
         "batch",
@@ -182,6 +198,9 @@ class Settings:
         result=False,
     )
     batch_size: int = _field(512, "images per update", COUNT, most=10**6)
+    generator_batches: int = _field(
+        1, "batches of fakes in the generator's own update", COUNT, most=10**3
+    )
     n_critic: int = _field(5, "critic updates per epoch", COUNT, most=10**4)
     clip: float = _field(0.01, "critic weights stay in [-clip, clip] (objective wgan)", POSITIVE)
     objective: str = _field("wgan", "wgan, wgan_gp, nsgan or hinge", OBJECTIVES)

@@ -11,8 +11,9 @@ from typing import Any
 from wgan_jax.errors import UserError
 
 OBJECTIVES = ("wgan", "wgan_gp", "nsgan", "hinge")
+BLOCKS, INITS, POOLINGS = ("plain", "residual"), ("normal", "glorot"), ("none", "mean", "sum")
 MOST_UPDATES = 2**31 - 1  # of the critic in a run
-_MOST_FILTERS, _MOST_LAYERS = 10**4, 16
+_MOST_FILTERS, _MOST_LAYERS, _MOST_TAPS = 10**4, 16, 64
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,10 @@ def _check_value(name: str, value: Any, rule: Rule | None, most: float) -> None:
 
 
 def _check_networks(values: Mapping[str, Any]) -> None:
-    for name in ("critic.filters", "critic.strides", "generator.filters"):
+    for name in ("critic.filters", "critic.strides", "critic.kernels", "generator.filters"):
         sizes = values[name]
+        if name == "critic.kernels" and not sizes:
+            continue
         if not sizes or min(sizes) < 1:
             raise UserError(f"config.{name} = {sizes} needs numbers of at least 1, one per layer.")
         if max(sizes) > _MOST_FILTERS or len(sizes) > _MOST_LAYERS:
@@ -75,11 +78,26 @@ def _check_networks(values: Mapping[str, Any]) -> None:
                 f"config.{name} = {sizes} must be at most {_MOST_LAYERS} numbers of at most "
                 f"{_MOST_FILTERS}."
             )
-    filters, strides = values["critic.filters"], values["critic.strides"]
+    filters, strides, kernels = (
+        values[f"critic.{name}"] for name in ("filters", "strides", "kernels")
+    )
     if len(filters) != len(strides):
         raise UserError(
             f"config.critic.filters has {len(filters)} layers and config.critic.strides "
             f"{len(strides)}: give one stride per layer."
+        )
+    if kernels and len(filters) != len(kernels):
+        raise UserError(
+            f"config.critic.filters has {len(filters)} layers and config.critic.kernels "
+            f"{len(kernels)}: give one kernel size per layer, or none for config.critic.kernel."
+        )
+    if max(kernels, default=0) > _MOST_TAPS:
+        raise UserError(f"config.critic.kernels = {kernels} must be at most {_MOST_TAPS} each.")
+    if values["critic.blocks"] == "residual" and values["image_size"] % math.prod(strides):
+        raise UserError(
+            f"config.image_size = {values['image_size']} must be a multiple of "
+            f"{math.prod(strides)}, the product of config.critic.strides: residual blocks average "
+            "whole blocks of pixels."
         )
     doublings = len(values["generator.filters"]) + values["generator.double_output"]
     if values["image_size"] % 2**doublings:
@@ -87,8 +105,18 @@ def _check_networks(values: Mapping[str, Any]) -> None:
             f"config.image_size = {values['image_size']} must be a multiple of {2**doublings}: the "
             f"generator doubles {doublings} times. Change it or config.generator.filters."
         )
-    if values["generator.upsampling"] == "transposed" and values["generator.kernel"] < 2:
-        raise UserError("config.generator.kernel must be at least 2 for transposed convolutions.")
+    kernel, last = values["generator.kernel"], values["generator.output_kernel"]
+    if values["generator.upsampling"] == "transposed":
+        if kernel < 2 or (values["generator.double_output"] and last == 1):
+            raise UserError(
+                "config.generator.kernel and config.generator.output_kernel must be at least 2 for "
+                "transposed convolutions."
+            )
+        if values["generator.blocks"] == "residual":
+            raise UserError(
+                "config.generator.upsampling = 'transposed' does not go with residual blocks, "
+                "whose two ways must double an image alike: set it to 'nearest'."
+            )
     if values["objective"] == "wgan_gp" and values["critic.normalization"] == "batch":
         raise UserError(
             "config.critic.normalization = 'batch' does not go with wgan_gp, whose penalty is per "

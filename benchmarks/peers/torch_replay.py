@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from torch_round import Settings, critic, generator, optimizer
+from torch_round import Residual, Settings, critic, generator, optimizer
 
 DTYPE = torch.float64
 KINDS = {
@@ -30,6 +30,7 @@ KINDS = {
     nn.Linear: "Dense",
     nn.BatchNorm2d: "BatchNorm",
     nn.GroupNorm: "LayerNorm",
+    Residual: "Residual",
 }
 # Scores -> what each player minimises, image by image.
 REAL = {
@@ -93,20 +94,22 @@ def as_ours(network: nn.Sequential) -> nn.Sequential:
             layer = Images(layer.unflattened_size)
         elif isinstance(layer, nn.Conv2d) and layer.stride[0] > 1:
             layer = Same(layer)
-        elif isinstance(layer, nn.GroupNorm):
-            layer.eps = 1e-6  # Flax's
         layers.append(layer)
+    for norm in network.modules():
+        if isinstance(norm, nn.GroupNorm):
+            norm.eps = 1e-6  # Flax's
     return nn.Sequential(*layers)
 
 
 def weights(network: nn.Module) -> Iterator[tuple[str, nn.Parameter, tuple[int, ...]]]:
     """Our name of each weight, the weight, and the axes that bring ours into torch's order."""
     count: dict[str, int] = {}
-    for module in network.modules():
-        kind = next((name for type_, name in KINDS.items() if isinstance(module, type_)), None)
-        if kind is None:
-            continue
+    for module in _parts(network):
+        kind = next(name for type_, name in KINDS.items() if isinstance(module, type_))
         number = count[kind] = count.get(kind, -1) + 1
+        if isinstance(module, Residual):
+            yield from ((f"{kind}_{number}/{name}", *rest) for name, *rest in weights(module))
+            continue
         for name, weight in module.named_parameters():
             ours = {"Conv": "kernel", "Dense": "kernel"}.get(kind, "scale")
             axes: tuple[int, ...] = tuple(range(weight.ndim))
@@ -115,6 +118,15 @@ def weights(network: nn.Module) -> Iterator[tuple[str, nn.Parameter, tuple[int, 
             elif weight.ndim == 2:
                 axes = (1, 0)
             yield f"{kind}_{number}/{ours if name == 'weight' else 'bias'}", weight, axes
+
+
+def _parts(network: nn.Module) -> Iterator[nn.Module]:
+    """The parts that ours has names for, in order."""
+    for part in network.children():
+        if isinstance(part, tuple(KINDS)):
+            yield part
+        else:
+            yield from _parts(part)
 
 
 class Replay:

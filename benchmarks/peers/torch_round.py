@@ -63,44 +63,89 @@ def activation(s: Settings) -> nn.Module:
     return nn.ReLU() if s["activation"] == "relu" else nn.LeakyReLU(s["leak"])
 
 
+class Residual(nn.Module):
+    """Two convolutions, and beside them a shortcut."""
+
+    def __init__(self, branch: list[nn.Module], shortcut: list[nn.Module]) -> None:
+        super().__init__()
+        self.branch, self.shortcut = nn.Sequential(*branch), nn.Sequential(*shortcut)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.branch(x) + self.shortcut(x)
+
+
+class Pool(nn.Module):
+    """[n, c, h, w] -> [n, c]: the mean or the sum over an image."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean((2, 3)) if self.kind == "mean" else x.sum((2, 3))
+
+
+def convolution(inputs: int, filters: int, kernel: int, s: Settings, stride: int = 1) -> nn.Conv2d:
+    return nn.Conv2d(inputs, filters, kernel, stride, (kernel - 1) // 2, bias=s["bias"])
+
+
 def critic(s: Settings, size: int, channels: int) -> nn.Module:
+    def ready(features: int, first: bool = False) -> list[nn.Module]:
+        norm = [nn.GroupNorm(1, features)] if s["normalization"] == "layer" and not first else []
+        return [*norm, activation(s)]
+
     layers: list[nn.Module] = []
-    inputs = channels
-    for i, (filters, stride) in enumerate(zip(s["filters"], s["strides"], strict=True)):
-        pad = (s["kernel"] - 1) // 2
-        layers.append(nn.Conv2d(inputs, filters, s["kernel"], stride, pad, bias=s["bias"]))
-        if i and s["normalization"] == "layer":
-            layers.append(nn.GroupNorm(1, filters))
-        layers.append(activation(s))
+    inputs, kernels = channels, s["kernels"] or [s["kernel"]] * len(s["filters"])
+    sizes = zip(s["filters"], s["strides"], kernels, strict=True)
+    for i, (filters, stride, kernel) in enumerate(sizes):
+        if s["blocks"] == "plain":
+            layers += [convolution(inputs, filters, kernel, s, stride), *ready(filters, not i)]
+        else:
+            pool = [nn.AvgPool2d(stride)] if stride > 1 else []
+            branch = [convolution(inputs, filters, kernel, s), *ready(filters, not i)]
+            branch += [convolution(filters, filters, kernel, s), *pool]
+            beside = [convolution(inputs, filters, 1, s)] if pool or inputs != filters else []
+            layers.append(Residual((ready(inputs) if i else []) + branch, pool + beside))
         inputs, size = filters, -(-size // stride)
+    if s["blocks"] == "residual":
+        layers.append(activation(s))
+    if s["pooling"] != "none":
+        return nn.Sequential(*layers, Pool(s["pooling"]), nn.Linear(inputs, 1))
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(inputs * size**2, 1))
 
 
 def generator(settings: Settings, channels: int, phases: bool) -> nn.Module:
-    s, kernel = settings["generator"], settings["generator"]["kernel"]
+    s = settings["generator"]
     side = settings["image_size"] >> (len(s["filters"]) + s["double_output"])
 
-    def double(inputs: int, outputs: int, bias: bool) -> nn.Module:
+    def double(inputs: int, outputs: int, kernel: int, bias: bool) -> nn.Module:
         if s["upsampling"] == "transposed":
             return nn.ConvTranspose2d(inputs, outputs, kernel, 2, (kernel - 2) // 2, bias=bias)
         layer = UpConv(inputs, outputs, kernel, padding=(kernel - 1) // 2, bias=bias)
         layer.phases = phases
         return layer
 
-    def norm(features: int) -> list[nn.Module]:
+    def ready(features: int) -> list[nn.Module]:
         batch = nn.BatchNorm2d(features, eps=1e-5, momentum=1 - s["norm_momentum"])
         return ([batch] if s["normalization"] == "batch" else []) + [activation(s)]
 
-    inputs = s["base_filters"]
-    layers = [nn.Linear(settings["latent_dim"], side * side * inputs)]
-    layers += [nn.Unflatten(1, (inputs, side, side)), *norm(inputs)]
+    inputs, kernel, last = s["base_filters"], s["kernel"], s["output_kernel"] or s["kernel"]
+    layers: list[nn.Module] = [nn.Linear(settings["latent_dim"], side * side * inputs)]
+    layers.append(nn.Unflatten(1, (inputs, side, side)))
     for filters in s["filters"]:
-        layers += [double(inputs, filters, s["bias"]), *norm(filters)]
+        up = [*ready(inputs), double(inputs, filters, kernel, s["bias"])]
+        if s["blocks"] == "plain":
+            layers += up
+        else:
+            branch = [*up, *ready(filters), convolution(filters, filters, kernel, s)]
+            beside = [convolution(inputs, filters, 1, s), nn.Upsample(scale_factor=2)]
+            layers.append(Residual(branch, beside))
         inputs = filters
+    layers += ready(inputs)
     if s["double_output"]:
-        layers.append(double(inputs, channels, True))
+        layers.append(double(inputs, channels, last, True))
     else:
-        layers.append(nn.Conv2d(inputs, channels, kernel, padding=(kernel - 1) // 2))
+        layers.append(nn.Conv2d(inputs, channels, last, padding=(last - 1) // 2))
     return nn.Sequential(*layers, nn.Tanh())
 
 
@@ -139,8 +184,9 @@ class Contest:
         self.images = images.to(**place)
         self.recent = torch.zeros(100, device=self.device)
 
-    def latents(self) -> Tensor:
-        return torch.randn(self.batch_size, self.settings["latent_dim"], device=self.device)
+    def latents(self, batches: int = 1) -> Tensor:
+        shape = (batches * self.batch_size, self.settings["latent_dim"])
+        return torch.randn(shape, device=self.device)
 
     def critic_step(self) -> tuple[Tensor, Tensor]:
         place = torch.randint(0, len(self.images), (self.batch_size,), device=self.device)
@@ -173,7 +219,8 @@ class Contest:
         self.generator_optimizer.zero_grad(set_to_none=True)
         self.critic.requires_grad_(False)
         with torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not None):
-            loss = -self.scores(self.fakes(self.latents())).float().mean()
+            latents = self.latents(self.settings["generator_batches"])
+            loss = -self.scores(self.fakes(latents)).float().mean()
         loss.backward()
         self.critic.requires_grad_(True)
         self.generator_optimizer.step()

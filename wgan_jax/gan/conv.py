@@ -83,6 +83,39 @@ def upconv2d(
     return _finished(small, bias, 2, platform)
 
 
+def downconv2d(
+    x: Array,
+    kernel: Array,
+    bias: Array | None = None,
+    stride: int = 2,
+    *,
+    platform: str | None = None,
+) -> Array:
+    """SAME convolution, then the mean of every block of stride x stride places; plus bias [o].
+
+    [n, h, w, i] -> [n, h / stride, w / stride, o], both sides whole. One convolution of that stride
+    gives the same, with the mean of the kernel laid over each place of a block: for 3x3 and a
+    stride of 2 of 4x4 taps, 2.25 times fewer operations.
+    """
+    laid = _widened(kernel, stride, 1)
+    mean = laid.reshape(*laid.shape[:3], stride**2, -1).mean(3)
+    return conv2d(x, mean, bias, stride, platform=platform)
+
+
+def mean_pooled(x: Array, side: int) -> Array:
+    """The mean of every block of side x side pixels: [n, h, w, c] -> [n, h / side, w / side, c]."""
+    x = pixels(x)
+    n, height, width, c = x.shape
+    return x.reshape(n, height // side, side, width // side, side, c).mean((2, 4))
+
+
+def upsampled(x: Array) -> Array:
+    """Nearest 2x upsampling: [n, h, w, c] -> [n, 2h, 2w, c]."""
+    x = pixels(x)
+    n, height, width, c = x.shape
+    return pixels(jnp.broadcast_to(x[:, :, :, None, None], (n, height, width, 2, 2, c)))
+
+
 def conv_transpose2d(
     x: Array, kernel: Array, bias: Array | None = None, *, platform: str | None = None
 ) -> Array:

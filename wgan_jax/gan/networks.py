@@ -1,4 +1,4 @@
-"""Critic and generator: the guide's networks and the paper's DCGAN, both by their settings.
+"""Critic and generator: the guide's networks, the papers' DCGAN and ResNet, by their settings.
 
 The only room of the game that imports `flax.linen`; everything else sees `apply(variables, x)`.
 """
@@ -17,7 +17,15 @@ from jax import Array
 from jax.typing import DTypeLike
 
 from wgan_jax.config import CriticSettings, GeneratorSettings
-from wgan_jax.gan.conv import conv2d, conv_transpose2d, pixels, upconv2d
+from wgan_jax.gan.conv import (
+    conv2d,
+    conv_transpose2d,
+    downconv2d,
+    mean_pooled,
+    pixels,
+    upconv2d,
+    upsampled,
+)
 from wgan_jax.gan.sums import over_places, spread
 
 # What products are computed in. Weights, running averages and what a norm sums are float32 always.
@@ -45,7 +53,7 @@ class Conv(nn.Module):
 
     features: int
     kernel: int
-    init_std: float
+    kernel_init: nn.initializers.Initializer
     form: Form
     dtype: DTypeLike
     bias: bool = True
@@ -53,7 +61,7 @@ class Conv(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         shape = (self.kernel, self.kernel, x.shape[-1], self.features)
-        kernel = self.param("kernel", nn.initializers.normal(self.init_std), shape)
+        kernel = self.param("kernel", self.kernel_init, shape)
         bias = None
         if self.bias:
             bias = self.param("bias", nn.initializers.zeros, (self.features,)).astype(self.dtype)
@@ -92,6 +100,39 @@ class BatchNorm(nn.Module):
         return y.astype(self.dtype)
 
 
+class Residual(nn.Module):
+    """Two convolutions, and beside them a shortcut of 1 x 1 (Gulrajani et al. 2017, appendix F).
+
+    [n, h, w, i] -> [n, h', w', features]. Norm and activation come before a convolution.
+
+    Attributes:
+      ways: forms of both convolutions and of the shortcut; None for that: the input as it is.
+      ready: norm and activation.
+      settings: of the network, for its bias and its first weights.
+      first: whether the input is an image, which the first convolution takes as it is.
+    """
+
+    features: int
+    kernel: int
+    ways: tuple[Form, Form, Form | None]
+    ready: Callable[[Array], Array]
+    settings: CriticSettings | GeneratorSettings
+    dtype: DTypeLike
+    first: bool = False
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        s, (one, two, shortcut) = self.settings, self.ways
+        conv = partial(Conv, self.features, dtype=self.dtype, bias=s.bias)
+        # An activation halves what goes through it: the weights make up for that (He et al. 2015).
+        wide = _initializer(s, scale=2.0)
+        y = conv(self.kernel, wide, one)(x if self.first else self.ready(x))
+        y = conv(self.kernel, wide, two)(self.ready(y))
+        if shortcut is not None:
+            x = conv(1, _initializer(s), shortcut)(x)
+        return pixels(x) + pixels(y)
+
+
 def pooled(stats: Any) -> Any:
     """Batch norms' statistics of several batches [batches, ...] as those of all their values."""
 
@@ -122,8 +163,13 @@ leaky_relu.defvjp(
 )
 
 
-def _strided(stride: int) -> Form:
-    return lambda x, kernel, bias: conv2d(x, kernel, bias, stride)
+def _initializer(
+    s: CriticSettings | GeneratorSettings, scale: float = 1.0
+) -> nn.initializers.Initializer:
+    """Of kernels; `scale` multiplies the variance of Glorot's (Glorot and Bengio 2010)."""
+    if s.init == "normal":
+        return nn.initializers.normal(s.init_std)
+    return nn.initializers.variance_scaling(scale, "fan_avg", "uniform")
 
 
 class Critic(nn.Module):
@@ -140,22 +186,49 @@ class Critic(nn.Module):
     def _scores(self, images: Array, train: bool) -> Array:
         s, dtype = self.settings, DTYPES[self.precision]
         activate = _activation(s.activation, s.leak)
-        x = images
-        for layer, (features, stride) in enumerate(zip(s.filters, s.strides, strict=True)):
-            x = Conv(features, s.kernel, s.init_std, _strided(stride), dtype, s.bias)(x)
-            # No norm behind the first layer, as in DCGAN: it would hide the images' own scale.
-            if layer and s.normalization == "layer":
+
+        def ready(x: Array) -> Array:
+            if s.normalization == "layer":
                 axes = tuple(range(1, x.ndim))
                 x = nn.LayerNorm(reduction_axes=axes, feature_axes=-1, dtype=dtype)(x)
-            elif layer and s.normalization == "batch":
+            elif s.normalization == "batch":
                 x = BatchNorm(0.9, dtype)(x, train=train)
-            x = activate(x)
+            return activate(x)
+
+        def layer(x: Array, features: int, stride: int, kernel: int, *, first: bool) -> Array:
+            # No norm behind the first convolution, as in DCGAN: it would hide the images' scale.
+            after = activate if first else ready
+            if s.blocks == "plain":
+                form = partial(conv2d, stride=stride)
+                return after(Conv(features, kernel, _initializer(s), form, dtype, s.bias)(x))
+            kept = stride == 1 and x.shape[-1] == features
+            ways = (conv2d, partial(downconv2d, stride=stride), None if kept else _pooling(stride))
+            return Residual(features, kernel, ways, after, s, dtype, first)(x)
+
+        x, kernels = images, s.kernels or (s.kernel,) * len(s.filters)
+        for i, sizes in enumerate(zip(s.filters, s.strides, kernels, strict=True)):
+            x = layer(x, *sizes, first=not i)
             if s.dropout:  # in rows: the same pixels on every platform
                 x = nn.Dropout(s.dropout, deterministic=not train)(pixels(x))
+        if s.blocks == "residual":
+            x = activate(x)
         # Scores may lie anywhere: 16 bits would lose what tells them apart.
-        x = pixels(x).reshape(len(x), -1).astype(jnp.float32)
-        score = nn.Dense(1, kernel_init=nn.initializers.normal(s.init_std), dtype=jnp.float32)
-        return score(x)[:, 0]
+        x = pixels(x).astype(jnp.float32)
+        if s.pooling == "none":
+            x = x.reshape(len(x), -1)
+        else:
+            x = x.mean((1, 2)) if s.pooling == "mean" else x.sum((1, 2))
+        return nn.Dense(1, kernel_init=_initializer(s), dtype=jnp.float32)(x)[:, 0]
+
+
+def _pooling(side: int) -> Form:
+    """Blocks' means, then a convolution: for one of 1 x 1, the order makes no difference."""
+    return lambda x, kernel, bias: conv2d(mean_pooled(x, side), kernel, bias)
+
+
+def _upsampling(x: Array, kernel: Array, bias: Array | None) -> Array:
+    """A convolution, then nearest upsampling: for one of 1 x 1, the order makes no difference."""
+    return upsampled(conv2d(x, kernel, bias))
 
 
 class Generator(nn.Module):
@@ -176,19 +249,21 @@ class Generator(nn.Module):
         activate = _activation(s.activation, s.leak)
         double = upconv2d if s.upsampling == "nearest" else conv_transpose2d
 
-        def normalize(x: Array) -> Array:
-            if s.normalization == "none":
-                return x
-            return BatchNorm(s.norm_momentum, dtype)(x, train=train)
+        def ready(x: Array) -> Array:
+            if s.normalization == "batch":
+                x = BatchNorm(s.norm_momentum, dtype)(x, train=train)
+            return activate(x)
 
         side = self.image_size >> (len(s.filters) + s.double_output)
-        init = nn.initializers.normal(s.init_std)
+        init = _initializer(s)
         dense = nn.Dense(side * side * s.base_filters, kernel_init=init, dtype=dtype)
         x = dense(latents).reshape(len(latents), side, side, s.base_filters)
-        x = activate(normalize(x))
         for features in s.filters:
-            x = Conv(features, s.kernel, s.init_std, double, dtype, s.bias)(x)
-            x = activate(normalize(x))
-        last = double if s.double_output else conv2d
-        images = pixels(Conv(self.channels, s.kernel, s.init_std, last, dtype)(x))
+            if s.blocks == "plain":
+                x = Conv(features, s.kernel, init, double, dtype, s.bias)(ready(x))
+            else:
+                ways = (double, conv2d, _upsampling)
+                x = Residual(features, s.kernel, ways, ready, s, dtype)(x)
+        last, kernel = double if s.double_output else conv2d, s.output_kernel or s.kernel
+        images = pixels(Conv(self.channels, kernel, init, last, dtype)(ready(x)))
         return jnp.tanh(images.astype(jnp.float32))

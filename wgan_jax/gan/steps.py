@@ -94,7 +94,8 @@ def generator_step(game: Game, state: GanState, key: Array) -> tuple[GanState, M
     """
     step_key = jax.random.fold_in(jax.random.fold_in(key, Stream.GENERATOR), state.epoch)
     latent_key, dropout_key = jax.random.split(step_key)
-    latents = game.spread(game.latents(latent_key, game.settings.batch_size))
+    size = game.settings.generator_batches * game.settings.batch_size
+    latents = game.spread(game.latents(latent_key, size))
 
     def loss(params: Tree) -> tuple[Array, tuple[Tree, Metrics]]:
         fakes, stats = _generate(game, params, state.generator.stats, latents)
