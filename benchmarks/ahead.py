@@ -23,9 +23,9 @@ from jax.sharding import Mesh
 from benchmarks import hlo, roofline
 from benchmarks.rounds import CONTESTS, settings_of
 from wgan_jax import devices
-from wgan_jax.config import Settings
 from wgan_jax.gan.rounds import chunk_program
 from wgan_jax.gan.state import new_game, root_key
+from wgan_jax.settings import Settings
 
 PRECISIONS = ("tf32", "bfloat16")
 # An NVIDIA H100 SXM as XLA is told of it: its public data sheet, and CUDA's limits for it.

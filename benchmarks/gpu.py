@@ -14,7 +14,7 @@ import jax
 from benchmarks import hlo, roofline
 from benchmarks.contest import Entrant, contest
 from benchmarks.rounds import CONTESTS, PEERS, check_sizes, settings_file, settings_of
-from wgan_jax.config import Settings
+from wgan_jax.settings import Settings
 
 DEVICE = "cuda"
 PRECISIONS = ("tf32", "bfloat16", "float32")

@@ -17,12 +17,12 @@ import numpy as np
 from benchmarks.rounds import EXPERIMENTS
 from tests.made_up_run import columns
 from wgan_jax import experiment
-from wgan_jax.config import Settings
 from wgan_jax.gan.rounds import chunk_program
 from wgan_jax.gan.state import new_game, root_key
 from wgan_jax.health.judge import Judge
 from wgan_jax.history import History
 from wgan_jax.record.writers import JsonLinesWriter
+from wgan_jax.settings import Settings
 
 BATCHES = (16, 64, 256, 1024)
 RESOLUTIONS = (32, 64, 128)

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from benchmarks.rounds import EXPERIMENTS
 from wgan_jax import experiment, loop, training
-from wgan_jax.config import Settings
 from wgan_jax.data.digits import read_labelled
 from wgan_jax.loop import Session
+from wgan_jax.settings import Settings
 
 PARTS = 10  # of a run, whose ratios show how far figures of ten seconds spread
 

@@ -28,11 +28,12 @@ from numpy.typing import NDArray
 
 from benchmarks.rounds import PEERS, settings_of
 from wgan_jax import devices
-from wgan_jax.config import Settings, critic_updates, resolve, to_dict
+from wgan_jax.config import resolve, to_dict
 from wgan_jax.gan import networks, state
 from wgan_jax.gan.rounds import _drawn_resident, _moved_on, chunk_program
 from wgan_jax.gan.state import Game, GanState, Stream, new_game, root_key
 from wgan_jax.gan.steps import _critic_keys, _flip
+from wgan_jax.settings import Settings, critic_updates
 
 Arrays = dict[str, NDArray[Any]]
 EXPERIMENTS = (

@@ -18,10 +18,10 @@ import jax.numpy as jnp
 from benchmarks.growth import played
 from benchmarks.rounds import CONTESTS, settings_of
 from wgan_jax.backend import compiler_options
-from wgan_jax.config import GeneratorSettings, Settings
 from wgan_jax.gan.networks import DTYPES, full_precision
 from wgan_jax.gan.state import new_game, root_key
 from wgan_jax.preview import updates
+from wgan_jax.settings import GeneratorSettings, Settings
 
 MATRIX = {"cpu": 4096, "gpu": 8192}  # side of the product that shows the peak
 COPIED = {"cpu": 2**26, "gpu": 2**29}  # values of the array that shows the bandwidth

@@ -11,7 +11,8 @@ from typing import Any
 
 from benchmarks.contest import Entrant, contest
 from wgan_jax import experiment
-from wgan_jax.config import Settings, to_dict
+from wgan_jax.config import to_dict
+from wgan_jax.settings import Settings
 
 PEERS = Path(__file__).resolve().parent / "peers"
 EXPERIMENTS = Path(__file__).resolve().parent.parent / "experiments"

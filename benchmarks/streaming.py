@@ -35,8 +35,8 @@ SIDE, SIZE, BATCH = 256, 64, 64
 
 def opened(root: Path, stream: bool, workers: int) -> Any:
     """The made-up bedrooms as a dataset."""
-    from wgan_jax.config import DataSettings
     from wgan_jax.data.dataset import load
+    from wgan_jax.settings import DataSettings
 
     where = DataSettings(
         name="tfds:lsun/bedroom", cache_dir=str(root), stream=stream, workers=workers
@@ -92,10 +92,10 @@ def training(root: Path, workers: int, rounds: int, narrow: int) -> dict[str, An
 
     from wgan_jax import experiment
     from wgan_jax.backend import use_compilation_cache
-    from wgan_jax.config import NCriticSchedule
     from wgan_jax.feeding import feed
     from wgan_jax.gan.rounds import chunk_program
     from wgan_jax.gan.state import new_game, root_key
+    from wgan_jax.settings import NCriticSchedule
 
     use_compilation_cache()
     settings = experiment.read(Path("experiments/lsun_dcgan64.py"))

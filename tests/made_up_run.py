@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from wgan_jax.config import Settings, to_dict
+from wgan_jax.config import to_dict
 from wgan_jax.record import environment, samples
 from wgan_jax.record.writers import JsonLinesWriter
+from wgan_jax.settings import Settings
 
 QUALITY_EVERY = 100
 

@@ -14,7 +14,7 @@ import pytest
 PACKAGE = Path("wgan_jax")
 WORDS = {
     *("backend", "bands", "config", "decoding", "devices", "errors", "files"),
-    *("history", "hosts", "keys", "limits", "order"),
+    *("history", "hosts", "keys", "limits", "order", "settings"),
 }
 WINGS = {"gan", "data", "quality", "health", "record"}
 MODULES = sorted(PACKAGE.rglob("*.py"))

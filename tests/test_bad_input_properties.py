@@ -13,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wgan_jax import experiment
-from wgan_jax.config import Settings, describe, resolve, to_dict
+from wgan_jax.config import describe, resolve, to_dict
 from wgan_jax.diagnosis import as_text, examine
 from wgan_jax.errors import LIMIT, UserError
 from wgan_jax.health import runlog
+from wgan_jax.settings import Settings
 
 FIELDS = [name for name, _, _ in describe()]
 texts = st.one_of(

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from wgan_jax import config as configs
 from wgan_jax import experiment
-from wgan_jax.config import Settings, base, critic_updates, difference, flat, resolve
+from wgan_jax.config import base, difference, flat, resolve
 from wgan_jax.errors import UserError
+from wgan_jax.settings import Settings, critic_updates
 
 EXPERIMENTS = sorted(Path("experiments").glob("*.py"))
 

@@ -15,11 +15,11 @@ import pytest
 from PIL import Image
 
 from tests.fabricated import cifar_download, cifar_records, lsun_prepared
-from wgan_jax.config import DataSettings
 from wgan_jax.data import digits, folder, tfds_images
 from wgan_jax.data.dataset import from_array, load
 from wgan_jax.data.sources import fingerprint
 from wgan_jax.errors import UserError
+from wgan_jax.settings import DataSettings
 
 
 def refusal(settings: DataSettings, size: int = 8) -> str:
@@ -251,7 +251,7 @@ def test_cifar10_through_the_real_builder(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("WGAN_JAX_CACHE", str(tmp_path / "cache"))
     cifar_download(tmp_path)
     prepare = f"""
-from wgan_jax.config import DataSettings
+from wgan_jax.settings import DataSettings
 from wgan_jax.data.dataset import from_array, load
 load(DataSettings(name="tfds:cifar10", cache_dir={str(tmp_path)!r}), 32)
 """

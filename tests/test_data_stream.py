@@ -21,13 +21,13 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.fabricated import lsun_prepared
-from wgan_jax.config import DataSettings
 from wgan_jax.data.dataset import Dataset, from_array, load
 from wgan_jax.data.sources import ArrayFile
 from wgan_jax.data.stream import Abandoned, Draws, Stream
 from wgan_jax.errors import UserError
 from wgan_jax.order import drawn
 from wgan_jax.record.claim import same_images
+from wgan_jax.settings import DataSettings
 
 KEY = np.array([3, 141592653], np.uint32)
 STREAMED = DataSettings(stream=True, workers=0)
@@ -234,7 +234,7 @@ import os, resource, signal, sys, time
 from pathlib import Path
 import numpy as np
 from tests.test_data_stream import KEY, decoding
-from wgan_jax.config import DataSettings
+from wgan_jax.settings import DataSettings
 from wgan_jax.data.dataset import from_array
 from wgan_jax.data.stream import Stream
 from wgan_jax.errors import RunFailed

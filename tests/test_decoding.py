@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 from wgan_jax import decoding
-from wgan_jax.config import DataSettings
 from wgan_jax.data.dataset import load
 from wgan_jax.errors import UserError
 from wgan_jax.quality.pictures import from_folder
+from wgan_jax.settings import DataSettings
 
 STREAMED = (False, True)
 

@@ -15,13 +15,13 @@ from benchmarks import diagnosis as benchmark
 from tests import made_up_run
 from tests.made_up_losses import healthy_hinge, history, noise, sparse
 from wgan_jax import diagnosis
-from wgan_jax.config import Settings
 from wgan_jax.health.rules import RULES
 from wgan_jax.health.runlog import RunLog
 from wgan_jax.health.verdict import Finding, Verdict
 from wgan_jax.history import History
 from wgan_jax.record.writers import JsonLinesWriter
 from wgan_jax.recording import Recorder
+from wgan_jax.settings import Settings
 
 
 def write_csv(path: Path, columns: dict[str, np.ndarray], every: int = 10) -> Path:

@@ -18,13 +18,14 @@ import numpy as np
 import pytest
 
 from wgan_jax import evaluation, keys
-from wgan_jax.config import DataSettings, resolve
+from wgan_jax.config import resolve
 from wgan_jax.data.dataset import Dataset, load
 from wgan_jax.errors import UserError
 from wgan_jax.evaluation import Evaluator, real_statistics
 from wgan_jax.gan.state import Game, GanState, new_game, root_key
 from wgan_jax.quality.encoders import Encoding
 from wgan_jax.quality.pixels import PixelMoments, batch_moments
+from wgan_jax.settings import DataSettings
 
 N = 300
 

@@ -6,8 +6,8 @@ import numpy as np
 import optax
 import pytest
 
-from wgan_jax.config import OptimizerSettings
 from wgan_jax.gan.transforms import clip_weights, learning_rate, optimizer, project
+from wgan_jax.settings import OptimizerSettings
 
 
 def test_clip_weights_moves_to_the_boundary():

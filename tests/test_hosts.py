@@ -19,9 +19,9 @@ from jax.experimental import multihost_utils
 
 from tests.conftest import TINY
 from wgan_jax import hosts
-from wgan_jax.config import Settings
 from wgan_jax.errors import Followed, RunFailed, UserError
 from wgan_jax.recording import Follower, Recorder
+from wgan_jax.settings import Settings
 from wgan_jax.supervision import Place, in_cluster, place, supervise
 
 ROOT = Path(__file__).parent.parent

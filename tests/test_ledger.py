@@ -19,13 +19,14 @@ from PIL import Image
 
 import run as command_line
 from tests.made_up_run import columns, make, quality
-from wgan_jax.config import Settings, flat, resolve
+from wgan_jax.config import flat, resolve
 from wgan_jax.errors import UserError
 from wgan_jax.files import locked
 from wgan_jax.history import History
 from wgan_jax.record import ledger
 from wgan_jax.record.wandb import read_run
 from wgan_jax.record.workdir import read
+from wgan_jax.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 
@@ -291,7 +292,8 @@ def test_ten_processes_at_once_lose_no_row(tmp_path: Path) -> None:
 import sys
 import threading
 from pathlib import Path
-from wgan_jax.config import Settings, flat
+from wgan_jax.config import flat
+from wgan_jax.settings import Settings
 from wgan_jax.history import History
 from wgan_jax.record import ledger
 workdir = Path(sys.argv[1])

@@ -21,7 +21,6 @@ from PIL import Image
 import run
 from tests import standin
 from wgan_jax import comparing
-from wgan_jax.config import DataSettings
 from wgan_jax.data.digits import read_labelled
 from wgan_jax.evaluation import Quality
 from wgan_jax.measuring import Options, table
@@ -29,6 +28,7 @@ from wgan_jax.quality.encoders import Encoder, Encoding, Wanted
 from wgan_jax.quality.statistics import Protocol, Statistics
 from wgan_jax.quality.weights import WeightsAbsent
 from wgan_jax.sampling import between
+from wgan_jax.settings import DataSettings
 from wgan_jax.training import train
 
 Ask = Callable[..., tuple[int, str, str]]

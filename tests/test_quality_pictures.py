@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wgan_jax.config import DataSettings
 from wgan_jax.data.dataset import load
 from wgan_jax.errors import UserError
 from wgan_jax.quality.pictures import Pictures, from_array, from_arrays, from_folder
+from wgan_jax.settings import DataSettings
 
 COLOUR = np.random.default_rng(0).integers(0, 256, (6, 9, 7, 3)).astype(np.uint8)
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from wgan_jax import files, train
-from wgan_jax.config import Settings, resolve, to_dict
+from wgan_jax.config import resolve, to_dict
 from wgan_jax.errors import UserError
 from wgan_jax.record.claim import (
     append_event,
@@ -24,6 +24,7 @@ from wgan_jax.record.claim import (
     load_settings,
     settle,
 )
+from wgan_jax.settings import Settings
 
 
 def test_a_folder_has_one_process(tmp_path: Path) -> None:

@@ -16,9 +16,10 @@ import pytest
 import run
 from tests.made_up_losses import healthy_wgan, sparse
 from wgan_jax import devices, grid, triage
-from wgan_jax.config import Settings, to_dict
+from wgan_jax.config import to_dict
 from wgan_jax.errors import Interrupted, RunFailed, UserError
 from wgan_jax.health.conclusion import Outcome, conclude
+from wgan_jax.settings import Settings
 
 EXPERIMENT = """
 from wgan_jax import config as configs

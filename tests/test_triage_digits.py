@@ -12,7 +12,7 @@ from jax.experimental.compilation_cache import compilation_cache
 
 from tests.failures.planted import SOUND
 from wgan_jax import grid, triage
-from wgan_jax.config import Settings
+from wgan_jax.settings import Settings
 
 EXPERIMENT = """
 from wgan_jax import config as configs

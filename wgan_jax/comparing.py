@@ -8,7 +8,6 @@ from pathlib import Path
 
 from wgan_jax import devices
 from wgan_jax.backend import use_compilation_cache
-from wgan_jax.config import DataSettings
 from wgan_jax.data.digits import SIZE as DIGITS_SIZE
 from wgan_jax.data.digits import read_labelled
 from wgan_jax.errors import UserError, to_stderr
@@ -22,6 +21,7 @@ from wgan_jax.quality.encoders import Encoding, Wanted, build
 from wgan_jax.quality.npz import read_npz
 from wgan_jax.quality.pictures import Pictures, from_arrays, from_folder
 from wgan_jax.quality.statistics import Protocol, Statistics
+from wgan_jax.settings import DataSettings
 
 BATCH = 64  # images encoded at a time
 BFLOAT16_SAMPLE = 256  # images encoded twice, to measure what bfloat16 changes

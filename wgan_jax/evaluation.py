@@ -21,7 +21,6 @@ from tqdm import tqdm
 
 from wgan_jax import devices, hosts
 from wgan_jax.backend import RANDOM_BITS, compiler_options, waiting
-from wgan_jax.config import DataSettings, encoder_of
 from wgan_jax.data.dataset import Dataset
 from wgan_jax.data.digits import read_labelled
 from wgan_jax.errors import UserError
@@ -32,6 +31,7 @@ from wgan_jax.quality.encoders import Encoding, Wanted, build
 from wgan_jax.quality.pixels import PixelMoments, batch_moments, pixel_variance
 from wgan_jax.quality.statistics import Collector, Statistics, load
 from wgan_jax.quality.weights import WeightsAbsent
+from wgan_jax.settings import DataSettings, encoder_of
 
 BAR_AFTER = 2.0  # seconds of work before a progress bar shows
 FEW = 256  # of the data, for the variance of its pixels

@@ -10,8 +10,9 @@ from pathlib import Path
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from wgan_jax.config import Settings, flat, kind_of, resolve, unknown_field
+from wgan_jax.config import flat, kind_of, resolve, unknown_field
 from wgan_jax.errors import UserError, first_line, kind_and_line
+from wgan_jax.settings import Settings
 
 
 def read(path: Path, overrides: Sequence[str] = ()) -> Settings:

@@ -12,11 +12,11 @@ from jax import Array
 from numpy.typing import NDArray
 
 from wgan_jax import devices
-from wgan_jax.config import Settings, critic_updates
 from wgan_jax.data.dataset import Dataset, from_array, load
 from wgan_jax.errors import UserError
 from wgan_jax.gan import state as gan
 from wgan_jax.gan.rounds import CHUNK, Block
+from wgan_jax.settings import Settings, critic_updates
 
 BLOCK_BYTES = 128 * 2**20  # of images in a block; two of them lie on the devices at a time
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wgan_jax import experiment
-from wgan_jax.config import Settings, resolve
+from wgan_jax.config import resolve
 from wgan_jax.errors import UserError
 from wgan_jax.files import replace_bytes
+from wgan_jax.settings import Settings
 
 Cell = tuple[int, int]  # seed, batch size
 MOST = 10_000  # numbers on a side of a grid

@@ -1,4 +1,4 @@
-"""What settings may be: the rules that fields of `config` name, and what fits together."""
+"""What settings may be: the rules that fields of `settings` name, and what fits together."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ def check(rows: Sequence[tuple[str, Any, Field[Any]]]) -> None:
     for name, value, field in rows:
         _check_value(name, value, field.metadata["rule"], field.metadata["most"])
     values = {name: value for name, value, _ in rows}
-    _check_networks(values)
+    _check_critic(values)
+    _check_generator(values)
     _check_decay(values)
 
 
@@ -66,61 +67,67 @@ def _check_value(name: str, value: Any, rule: Rule | None, most: float) -> None:
         raise UserError(f"config.{name} = {value} must be at most {most}.")
 
 
-def _check_networks(values: Mapping[str, Any]) -> None:
-    for name in ("critic.filters", "critic.strides", "critic.kernels", "generator.filters"):
-        sizes = values[name]
-        if name == "critic.kernels" and not sizes:
-            continue
-        if not sizes or min(sizes) < 1:
-            raise UserError(f"config.{name} = {sizes} needs numbers of at least 1, one per layer.")
-        if max(sizes) > _MOST_FILTERS or len(sizes) > _MOST_LAYERS:
-            raise UserError(
-                f"config.{name} = {sizes} must be at most {_MOST_LAYERS} numbers of at most "
-                f"{_MOST_FILTERS}."
-            )
+def _check_critic(values: Mapping[str, Any]) -> None:
     filters, strides, kernels = (
         values[f"critic.{name}"] for name in ("filters", "strides", "kernels")
     )
+    _check_sizes("critic.filters", filters)
+    _check_sizes("critic.strides", strides)
     if len(filters) != len(strides):
         raise UserError(
             f"config.critic.filters has {len(filters)} layers and config.critic.strides "
             f"{len(strides)}: give one stride per layer."
         )
-    if kernels and len(filters) != len(kernels):
-        raise UserError(
-            f"config.critic.filters has {len(filters)} layers and config.critic.kernels "
-            f"{len(kernels)}: give one kernel size per layer, or none for config.critic.kernel."
-        )
-    if max(kernels, default=0) > _MOST_TAPS:
-        raise UserError(f"config.critic.kernels = {kernels} must be at most {_MOST_TAPS} each.")
+    if kernels:
+        _check_sizes("critic.kernels", kernels, _MOST_TAPS)
+        if len(filters) != len(kernels):
+            raise UserError(
+                f"config.critic.filters has {len(filters)} layers and config.critic.kernels "
+                f"{len(kernels)}: give one kernel size per layer, or none for config.critic.kernel."
+            )
     if values["critic.blocks"] == "residual" and values["image_size"] % math.prod(strides):
         raise UserError(
             f"config.image_size = {values['image_size']} must be a multiple of "
             f"{math.prod(strides)}, the product of config.critic.strides: residual blocks average "
             "whole blocks of pixels."
         )
+    if values["objective"] == "wgan_gp" and values["critic.normalization"] == "batch":
+        raise UserError(
+            "config.critic.normalization = 'batch' does not go with wgan_gp, whose penalty is per "
+            "image (Gulrajani et al. 2017, section 4): use 'layer' or 'none'."
+        )
+
+
+def _check_generator(values: Mapping[str, Any]) -> None:
+    _check_sizes("generator.filters", values["generator.filters"])
     doublings = len(values["generator.filters"]) + values["generator.double_output"]
     if values["image_size"] % 2**doublings:
         raise UserError(
             f"config.image_size = {values['image_size']} must be a multiple of {2**doublings}: the "
             f"generator doubles {doublings} times. Change it or config.generator.filters."
         )
-    kernel, last = values["generator.kernel"], values["generator.output_kernel"]
-    if values["generator.upsampling"] == "transposed":
-        if kernel < 2 or (values["generator.double_output"] and last == 1):
-            raise UserError(
-                "config.generator.kernel and config.generator.output_kernel must be at least 2 for "
-                "transposed convolutions."
-            )
-        if values["generator.blocks"] == "residual":
-            raise UserError(
-                "config.generator.upsampling = 'transposed' does not go with residual blocks, "
-                "whose two ways must double an image alike: set it to 'nearest'."
-            )
-    if values["objective"] == "wgan_gp" and values["critic.normalization"] == "batch":
+    if values["generator.upsampling"] == "nearest":
+        return
+    doubles_last = values["generator.double_output"] and values["generator.output_kernel"] == 1
+    if values["generator.kernel"] < 2 or doubles_last:
         raise UserError(
-            "config.critic.normalization = 'batch' does not go with wgan_gp, whose penalty is per "
-            "image (Gulrajani et al. 2017, section 4): use 'layer' or 'none'."
+            "config.generator.kernel and config.generator.output_kernel must be at least 2 for "
+            "transposed convolutions."
+        )
+    if values["generator.blocks"] == "residual":
+        raise UserError(
+            "config.generator.upsampling = 'transposed' does not go with residual blocks, whose "
+            "two ways must double an image alike: set it to 'nearest'."
+        )
+
+
+def _check_sizes(name: str, sizes: Sequence[int], most: int = _MOST_FILTERS) -> None:
+    """One number per layer."""
+    if not sizes or min(sizes) < 1:
+        raise UserError(f"config.{name} = {sizes} needs numbers of at least 1, one per layer.")
+    if max(sizes) > most or len(sizes) > _MOST_LAYERS:
+        raise UserError(
+            f"config.{name} = {sizes} must be at most {_MOST_LAYERS} numbers of at most {most}."
         )
 
 

@@ -14,7 +14,6 @@ from jax import Array
 
 from wgan_jax import devices, hosts, interruption
 from wgan_jax.backend import compiling, quick_options, use_compilation_cache
-from wgan_jax.config import Settings
 from wgan_jax.data.dataset import Dataset
 from wgan_jax.errors import Interrupted, RunFailed
 from wgan_jax.feeding import feed
@@ -25,6 +24,7 @@ from wgan_jax.health.windows import LEAST
 from wgan_jax.record import claim
 from wgan_jax.record.checkpoints import Checkpoints
 from wgan_jax.recording import Follower, Played, Recorder
+from wgan_jax.settings import Settings
 from wgan_jax.starting import first_state
 
 if TYPE_CHECKING:  # imported only by runs that measure quality

@@ -14,7 +14,6 @@ import jax
 import numpy as np
 
 from wgan_jax.backend import use_compilation_cache
-from wgan_jax.config import DataSettings
 from wgan_jax.data.dataset import Dataset, load
 from wgan_jax.errors import UserError, to_stderr
 from wgan_jax.evaluation import Evaluator, Quality
@@ -24,6 +23,7 @@ from wgan_jax.keys import encoder_mark
 from wgan_jax.quality.encoders import ENCODERS
 from wgan_jax.record import claim
 from wgan_jax.record.samples import save_grid
+from wgan_jax.settings import DataSettings
 from wgan_jax.starting import open_run
 
 MOST = 1_000_000  # samples in a measurement

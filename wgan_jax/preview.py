@@ -10,12 +10,13 @@ import numpy as np
 
 from wgan_jax import devices
 from wgan_jax.backend import compiling, use_compilation_cache
-from wgan_jax.config import Settings, critic_updates, flat
+from wgan_jax.config import flat
 from wgan_jax.data.dataset import Dataset
 from wgan_jax.feeding import read_images, updates_in_block
 from wgan_jax.gan.rounds import Block, chunk_program
 from wgan_jax.gan.state import Game, GanState, new_game, root_key
 from wgan_jax.gan.steps import Metrics, critic_step, fakes_for_critic, generator_step
+from wgan_jax.settings import Settings, critic_updates
 from wgan_jax.starting import new_state
 
 

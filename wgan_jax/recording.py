@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wgan_jax import hosts
-from wgan_jax.config import Settings, encoder_of, flat
+from wgan_jax.config import flat
 from wgan_jax.health.judge import Judge, word
 from wgan_jax.history import History
 from wgan_jax.keys import encoder_mark
@@ -19,6 +19,7 @@ from wgan_jax.record import claim, environment, ledger, samples
 from wgan_jax.record.background import InBackground
 from wgan_jax.record.console import Console, classes_line, epoch_block, quality_line
 from wgan_jax.record.writers import Columns, JsonLinesWriter, MultiWriter, Writer
+from wgan_jax.settings import Settings, encoder_of
 
 if TYPE_CHECKING:  # imported only by runs that measure quality
     from wgan_jax.evaluation import Quality

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from wgan_jax import devices, hosts
 from wgan_jax.backend import check_flags, enough_memory
-from wgan_jax.config import Settings, resolve
+from wgan_jax.config import resolve
 from wgan_jax.errors import Interrupted, UserError
 from wgan_jax.feeding import read_images
 from wgan_jax.files import expanded
@@ -25,6 +25,7 @@ from wgan_jax.health.judge import NOT_JUDGED, Verdict, judged
 from wgan_jax.history import History
 from wgan_jax.loop import Session
 from wgan_jax.record import claim
+from wgan_jax.settings import Settings
 
 _TURN = threading.Lock()  # held by the one `train` of this process that is at work
 

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from wgan_jax.config import Settings, difference, encoder_of, flat
+from wgan_jax.config import difference, flat
 from wgan_jax.diagnosis import examine, read
 from wgan_jax.errors import Interrupted, RunFailed, UserError, to_stderr
 from wgan_jax.files import make_folder, replace_bytes
@@ -23,6 +23,7 @@ from wgan_jax.health.judge import NOT_JUDGED
 from wgan_jax.health.windows import LEAST
 from wgan_jax.keys import encoder_mark
 from wgan_jax.record import claim, ledger
+from wgan_jax.settings import Settings, encoder_of
 from wgan_jax.side_by_side import log_of, side_by_side
 
 Trainer = Callable[[Settings, Path], object]

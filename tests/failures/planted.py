@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wgan_jax.config import Settings, base, resolve
+from wgan_jax.config import base, resolve
 from wgan_jax.data.dataset import load
 from wgan_jax.diagnosis import examine, read
 from wgan_jax.errors import RunFailed, UserError
 from wgan_jax.evaluation import Evaluator
+from wgan_jax.settings import Settings
 from wgan_jax.starting import open_run
 from wgan_jax.training import train
 

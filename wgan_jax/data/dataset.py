@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from wgan_jax.config import DataSettings
 from wgan_jax.data import digits, folder, tfds_images
 from wgan_jax.data.sources import ArrayFile, Images, Source, fingerprint, read_all
 from wgan_jax.errors import UserError, printable
 from wgan_jax.files import expanded
+from wgan_jax.settings import DataSettings
 
 NOTES = 4  # of a dataset's notes that are printed; a run's `dataset.json` has all
 

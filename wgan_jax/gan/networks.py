@@ -16,7 +16,6 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
-from wgan_jax.config import CriticSettings, GeneratorSettings
 from wgan_jax.gan.conv import (
     conv2d,
     conv_transpose2d,
@@ -27,6 +26,7 @@ from wgan_jax.gan.conv import (
     upsampled,
 )
 from wgan_jax.gan.sums import over_places, spread
+from wgan_jax.settings import CriticSettings, GeneratorSettings
 
 # What products are computed in. Weights, running averages and what a norm sums are float32 always.
 DTYPES: dict[str, DTypeLike] = {

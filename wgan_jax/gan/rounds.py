@@ -16,7 +16,6 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from wgan_jax.backend import compiler_options
-from wgan_jax.config import Settings
 from wgan_jax.devices import everywhere
 from wgan_jax.gan.metrics import (
     WINDOW,
@@ -28,6 +27,7 @@ from wgan_jax.gan.metrics import (
 from wgan_jax.gan.state import Game, GanState, Stream
 from wgan_jax.gan.steps import Metrics, critic_step, fakes_for_critic, generator_step
 from wgan_jax.order import drawn
+from wgan_jax.settings import Settings
 
 CHUNK = 1024  # rounds per chunk at most: the length of the buffer of metrics
 

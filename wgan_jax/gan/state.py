@@ -15,12 +15,12 @@ from jax.sharding import Mesh
 
 from wgan_jax import devices
 from wgan_jax.backend import RANDOM_BITS, check_flags
-from wgan_jax.config import Settings, critic_updates
 from wgan_jax.gan.metrics import WINDOW
 from wgan_jax.gan.networks import Critic, Generator, pooled
 from wgan_jax.gan.objectives import OBJECTIVES, Objective
 from wgan_jax.gan.transforms import clip_weights, optimizer
 from wgan_jax.keys import ROUND_KEYS
+from wgan_jax.settings import Settings, critic_updates
 
 Tree = Any
 STANDING = 1024  # latents that standing statistics are of, in whole batches

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from wgan_jax.config import OptimizerSettings
+from wgan_jax.settings import OptimizerSettings
 
 
 def project(params: optax.Params, c: float) -> optax.Params:

@@ -11,11 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from wgan_jax.config import Settings, difference, resolve, to_dict
+from wgan_jax.config import difference, resolve, to_dict
 from wgan_jax.errors import UserError
 from wgan_jax.files import append_line, as_object, has_locks, locked, replace_bytes
 from wgan_jax.history import parsed
 from wgan_jax.record.writers import to_json
+from wgan_jax.settings import Settings
 
 _LOCK = ".lock"
 
