@@ -441,6 +441,14 @@ def test_the_quiet_of_untrained_networks_is_no_past_to_grow_wild_from() -> None:
     assert "losses_wild" not in rules_of(None, d_loss=9 + loud((5, 0.05), (15, 1)))
 
 
+@pytest.mark.parametrize(("share", "wild"), [(0.89, True), (0.91, False)])
+def test_a_critic_that_still_guesses_is_quiet_without_being_sound(share: float, wild: bool) -> None:
+    d = level((8, LOG2), (12, share * LOG2)) + 1e-4 * loud((20, 1))
+    g = 1 + loud((11, 0.01), (9, 1))  # three quiet windows since the critic has left chance
+    rules = {f.rule for f in judge(history(d_loss=d, g_loss=g), "nsgan").findings}
+    assert ("losses_wild" in rules) is wild
+
+
 @pytest.mark.parametrize(
     "fid",
     [

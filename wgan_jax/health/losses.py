@@ -232,7 +232,11 @@ def losses_wild(past: Past, growth: float = WILD) -> Sign | None:
         if w is None or not w.fine or past.early:
             continue
         # Untrained networks are quiet: what came in the first quarter says nothing of a past.
-        now, quietest, onset = _noise_growth(w, first=5)
+        d = past.windows("d_loss")
+        first = max(5, 0 if d is None else _left_chance(past, d))
+        if first > len(w.middle) - 8:
+            continue
+        now, quietest, onset = _noise_growth(w, first)
         falling = np.median(w.middle[-10:-7]) - np.median(w.middle[-3:]) > now
         if quietest > 0 and now > growth * quietest and not falling:
             text = f"noise of {key} {number(now)}, was {number(quietest)}"
