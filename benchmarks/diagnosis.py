@@ -30,6 +30,7 @@ from wgan_jax.history import History
 
 EVERY = 2000  # epochs between verdicts of an online judge
 LATE = 0.05  # share of the run by which `failing` may come after the onset
+BEGINNINGS = (30, 50, 100, 200, 500)  # rows of a run that has only begun
 NAIVE = 0.01  # a naive rule for comparison: median of D's last tenth below this
 # Rules on losses with a threshold to move: (sign, its threshold).
 TUNED: dict[str, tuple[Callable[..., Any], float]] = {
@@ -79,6 +80,16 @@ def few(runs: Sequence[Run]) -> dict[str, Any]:
         history = History()
         history.extend(run.bare.epochs[kept], {key: run.bare[key][kept] for key in LOSSES})
         said.append(judge(history, run.objective).verdict == "failing")
+    return count(runs, said)
+
+
+def begun(runs: Sequence[Run], rows: int, bare: bool) -> dict[str, Any]:
+    """Judged on the first so many rows of each run."""
+    said = []
+    for run in runs:
+        history = run.bare if bare else run.full
+        first = history.until(int(history.epochs[rows - 1]))
+        said.append(judge(first, run.objective).verdict == "failing")
     return count(runs, said)
 
 
@@ -190,12 +201,17 @@ def measure(runs: Sequence[Run]) -> dict[str, Any]:
     fires = hits(runs)
     return {
         "runs": len(runs),
-        "with_fid": {"end": at_the_end(runs, False), "online": online(runs, False)},
+        "with_fid": {
+            "end": at_the_end(runs, False),
+            "online": online(runs, False),
+            "begun": {rows: begun(runs, rows, False) for rows in BEGINNINGS},
+        },
         "losses_alone": {
             "end": at_the_end(runs, True),
             "end_objective_guessed": at_the_end(runs, True, guess=True),
             "leave_one_out": leave_one_out(runs, fires),
             "online": online(runs, True),
+            "begun": {rows: begun(runs, rows, True) for rows in BEGINNINGS},
             "every_second_row": altered(runs, every=2),
             "every_fifth_row": altered(runs, every=5),
             "few_rows": few(runs),
@@ -209,11 +225,10 @@ def measure(runs: Sequence[Run]) -> dict[str, Any]:
     }
 
 
-def said(name: str, c: dict[str, Any]) -> str:
-    """One line of a count."""
-    extra = "".join(
-        f"; {word} {', '.join(c[word])}" for word in ("missed", "accused") if c.get(word)
-    )
+def said(name: str, c: dict[str, Any], names: bool = True) -> str:
+    """One line of a count; `names`: with those missed."""
+    words = ("missed", "accused") if names else ("accused",)
+    extra = "".join(f"; {word} {', '.join(c[word])}" for word in words if c.get(word))
     return (
         f"  {name:<34}{c['found']} of {c['lost']} found, {c['false_alarms']} of {c['healthy']} "
         f"healthy accused{extra}"
@@ -237,11 +252,13 @@ def text(figures: dict[str, Any]) -> str:
         "with FID and IS",
         said("at the end", full["end"]),
         along(f"online, every {EVERY}", full["online"]),
+        *(said(f"the first {rows} rows", c, names=False) for rows, c in full["begun"].items()),
         "losses alone",
         said("at the end", bare["end"]),
         said("at the end, objective guessed", bare["end_objective_guessed"]),
         said("at the end, leave one out", bare["leave_one_out"]),
         along(f"online, every {EVERY}", bare["online"]),
+        *(said(f"the first {rows} rows", c, names=False) for rows, c in bare["begun"].items()),
         said("every second row only", bare["every_second_row"]),
         said("every fifth row only", bare["every_fifth_row"]),
         said(f"{PLAIN} rows only", bare["few_rows"]),

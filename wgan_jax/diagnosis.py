@@ -107,6 +107,7 @@ def examine(log: RunLog) -> Verdict:
         encoder=log.encoder,
         clip=log.clip,
         total_epochs=log.total_epochs,
+        opening=log.opening,
     )
 
 
@@ -148,7 +149,7 @@ def as_line(log: RunLog, verdict: Verdict) -> str:
     seen = ("rule", "cause", "verdict", "evidence", "onset_epoch")
     said = {
         "file": str(log.path),
-        "verdict": word(log.history, verdict),
+        "verdict": word(log.history, verdict, log.opening),
         "onset_epoch": verdict.onset_epoch,
         "causes": list(verdict.causes),
         "advice": list(verdict.advice),
@@ -174,7 +175,7 @@ def as_text(log: RunLog, verdict: Verdict) -> str:
     guessed = " (guessed)" if log.guessed and log.objective else ""
     since = f" since {log.unit} {verdict.onset_epoch}" if verdict.findings else ""
     lines = [
-        f"{printable(log.path.name)}: {word(log.history, verdict)}{since}",
+        f"{printable(log.path.name)}: {word(log.history, verdict, log.opening)}{since}",
         f"  from {log.unit} {history.epochs[0]} to {history.epochs[-1]}, {len(history)} rows; "
         f"objective {objective}{guessed}; measured: {shorten(measured, 160)}",
     ]
@@ -213,6 +214,12 @@ def _limits(log: RunLog) -> list[str]:
             "The losses fit no objective we know: the rules of one are not applied, unless "
             f"--objective names it ({', '.join(OBJECTIVES)})."
         )
+    if log.history.epochs[-1] + 1 < log.opening:
+        limits.append(
+            f"The run has only begun: before {log.unit} {log.opening} a sound game may look lost, "
+            "as the critic wins at first. Until then losses are called failing only where they are "
+            "no numbers or never move. Judge again later: D should have left 0, and G rise no more."
+        )
     if rows < LEAST:
         limits.append(
             f"{rows} values of d_loss: the losses are judged from {LEAST} values on; of fewer, "
@@ -248,7 +255,7 @@ def as_table(found: list[tuple[RunLog, Verdict]]) -> str:
     names = _names([log.path for log, _ in found])
     wide = min(max(map(len, names)), 24)
     lines = [f"{'run':<{wide}}  {'verdict':<10}  {'onset':>7}  cause and evidence", "─" * WIDTH]
-    words = [word(log.history, verdict) for log, verdict in found]
+    words = [word(log.history, verdict, log.opening) for log, verdict in found]
     for name, said, (_, verdict) in zip(names, words, found, strict=True):
         name = name if len(name) <= wide else name[: wide - 1] + "…"
         onset = "" if verdict.onset_epoch is None else str(verdict.onset_epoch)

@@ -28,6 +28,7 @@ class Judge:
       encoder: what FID is measured with; Inception's bands are used for "inception" only.
       clip: the critic's clip threshold, which counts for "wgan" only; None if not known.
       total_epochs: how long the run is meant to be; None if not known.
+      opening: how many epochs its opening takes, in which losses say little; 0 if not known.
     """
 
     def __init__(
@@ -37,9 +38,15 @@ class Judge:
         encoder: str | None = None,
         clip: float | None = None,
         total_epochs: int | None = None,
+        opening: int = 0,
     ) -> None:
         self._fresh = partial(
-            Past, objective, encoder=encoder, clip=clip, total_epochs=total_epochs
+            Past,
+            objective,
+            encoder=encoder,
+            clip=clip,
+            total_epochs=total_epochs,
+            opening=opening,
         )
         self._past = self._fresh()
 
@@ -63,17 +70,20 @@ def judge(
     encoder: str | None = None,
     clip: float | None = None,
     total_epochs: int | None = None,
+    opening: int = 0,
 ) -> Verdict:
     """The verdict on a whole history; arguments as for `Judge`."""
-    return Judge(objective, encoder=encoder, clip=clip, total_epochs=total_epochs).update(history)
+    along = Judge(objective, encoder=encoder, clip=clip, total_epochs=total_epochs, opening=opening)
+    return along.update(history)
 
 
-def word(history: History, verdict: Verdict) -> str:
+def word(history: History, verdict: Verdict, opening: int = 0) -> str:
     """The verdict in a word; "not judged" where there is too little for one."""
-    return verdict.verdict if judged(history, verdict) else NOT_JUDGED
+    return verdict.verdict if judged(history, verdict, opening) else NOT_JUDGED
 
 
-def judged(history: History, verdict: Verdict) -> bool:
+def judged(history: History, verdict: Verdict, opening: int = 0) -> bool:
     """Whether there is enough to judge, or something was found all the same."""
     losses, scores = (len(history.measured(key)[0]) for key in ("d_loss", "fid_score"))
-    return bool(verdict.findings) or losses >= LEAST or scores >= LEAST_SCORES
+    enough = losses >= LEAST and history.epochs[-1] + 1 >= opening
+    return bool(verdict.findings) or bool(enough) or scores >= LEAST_SCORES

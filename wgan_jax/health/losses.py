@@ -34,7 +34,7 @@ WILD = 10.0  # growth of noise, or of size, at which a loss runs wild
 def critic_saturated(past: Past, share: float = SATURATED) -> Sign | None:
     """The critic makes hardly an error, and rejects all fakes."""
     d, g = past.coarse("d_loss"), past.coarse("g_loss")
-    if past.objective not in CHANCE or d is None or g is None:
+    if past.objective not in CHANCE or d is None or g is None or past.opens:
         return None
     chance, rejected = CHANCE[past.objective][0], REJECTED[past.objective]
     low = d.middle < share * chance
@@ -49,7 +49,7 @@ def critic_saturated(past: Past, share: float = SATURATED) -> Sign | None:
 def critic_on_floor(past: Past, tails: float = ONE_SIDED) -> Sign | None:
     """D lies on its floor, with bursts or without; needs no objective, and no floor at 0."""
     d = past.windows("d_loss")
-    if d is None or past.objective in WASSERSTEIN:
+    if d is None or past.objective in WASSERSTEIN or past.opens:
         return None
     onset = _settled(d)
     if onset is not None and _at_zero(d) and critic_saturated(past) is None:
@@ -73,7 +73,7 @@ def critic_dead(past: Past, share: float = VANISHED) -> Sign | None:
     """Wasserstein: the gap between real and fake vanished against its own past."""
     key = "wasserstein_distance" if "wasserstein_distance" in past else "d_loss"
     d = past.windows(key)
-    if past.objective not in WASSERSTEIN or d is None:
+    if past.objective not in WASSERSTEIN or d is None or past.opens:
         return None
     size = np.maximum(np.abs(d.high), np.abs(d.low))
     was = np.maximum.accumulate(size)
@@ -95,11 +95,14 @@ def critic_at_rest(past: Past, share: float = RESTS) -> Sign | None:
         return None
     varies = d.high - d.low
     was = np.maximum.accumulate(varies)
-    onset = _settled(d)
-    if onset is None and not past.early:
-        level = d.middle[-1]
-        strays = np.maximum(d.high - level, level - d.low)
-        onset = since(strays < share * abs(level), at_least=5)
+    level = d.middle[-1]
+    strays = np.maximum(d.high - level, level - d.low)
+    if past.opens:  # a critic may guess for long, or reject all fakes: but not to the last digit
+        onset = 0 if strays.max() == 0 else None
+    else:
+        onset = _settled(d)
+        if onset is None and not past.early:
+            onset = since(strays < share * abs(level), at_least=5)
     if onset is None:
         return None
     evidence = f"D varies by {number(varies[-1])} about {number(d.middle[-1])}"
@@ -160,9 +163,9 @@ def regime_change(past: Past, factor: float = REGIME) -> Sign | None:
     does is a learning rate that was lowered.
     """
     d = past.windows("d_loss")
-    if d is None or not d.fine:
+    if d is None or not d.fine or past.opens:
         return None
-    for i in range(5, len(d.middle) - 1):
+    for i in range(_opened(past, d) + 5, len(d.middle) - 1):
         was, level = _before(d, "spread", i), _before(d, "middle", i)
         after, now = d.spread[i:], d.middle[i:]
         if was <= 0:
@@ -193,6 +196,11 @@ def _noise_growth(w: Windows, first: int = 0) -> tuple[float, float, int]:
     return float(np.median(w.noise[-5:])), quietest, onset
 
 
+def _opened(past: Past, w: Windows) -> int:
+    """First window that is not all within the opening, which is no past to compare with."""
+    return int(np.searchsorted(w.start[1:], past.opening, side="right"))
+
+
 def _left_chance(past: Past, d: Windows) -> int:
     """First window in which the critic is better than guessing; 0 where chance is not known."""
     if past.objective not in CHANCE:
@@ -210,7 +218,7 @@ def critic_unsettled(past: Past, growth: float = UNSETTLED) -> Sign | None:
     if d is None or not d.fine or past.early or past.objective in WASSERSTEIN:
         return None
     # A critic that guesses is quiet, and gets louder by learning: that past does not count.
-    first = _left_chance(past, d)
+    first = max(_left_chance(past, d), _opened(past, d))
     if first > len(d.middle) - 8:
         return None
     now, quietest, onset = _noise_growth(d, first)
@@ -233,7 +241,7 @@ def losses_wild(past: Past, growth: float = WILD) -> Sign | None:
             continue
         # Untrained networks are quiet: what came in the first quarter says nothing of a past.
         d = past.windows("d_loss")
-        first = max(5, 0 if d is None else _left_chance(past, d))
+        first = max(5, _opened(past, w), 0 if d is None else _left_chance(past, d))
         if first > len(w.middle) - 8:
             continue
         now, quietest, onset = _noise_growth(w, first)

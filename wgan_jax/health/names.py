@@ -267,6 +267,16 @@ def coarseness(axis: str) -> int:
     return known.index(words) if words in known else 0
 
 
+def counts_updates(axis: str) -> bool:
+    """Whether a time axis counts the networks' updates, as its name says: `step` may be anything.
+
+    TensorBoard, W&B and MLflow call `step` whatever a program counts, epochs too.
+    """
+    words = " ".join(word for word in _words(axis) if word not in _NOISE)
+    known = _PHRASES["epoch"][: _PHRASES["epoch"].index("updates") + 1]
+    return words in known and words not in ("step", "steps")
+
+
 def unit_of(axis: str) -> str:
     """What a time axis counts, in a word of its own: `trainer/global_step` counts steps."""
     forms = (w.removesuffix(end) for w in reversed(_words(axis)) for end in ("es", "s"))

@@ -39,6 +39,7 @@ class Past:
       encoder: what FID was measured with; the bands hold for "inception" only.
       clip: the clip threshold; None where the objective clips nothing, or it is not known.
       total_epochs: planned length of the run, None if not known.
+      opening: epochs in which the losses of a sound game may look like a lost one's; 0: not known.
       epoch: the newest epoch; -1 before the first.
     """
 
@@ -49,10 +50,11 @@ class Past:
         encoder: str | None = None,
         clip: float | None = None,
         total_epochs: int | None = None,
+        opening: int = 0,
     ) -> None:
         self.objective, self.encoder = objective, encoder
         self.clip = clip if objective in (None, "wgan") else None
-        self.total_epochs = total_epochs
+        self.total_epochs, self.opening = total_epochs, opening
         self.epoch, self.rows = -1, 0
         self.nonfinite: dict[str, int] = {}
         self._tracks: dict[str, Track] = {}
@@ -132,8 +134,14 @@ class Past:
 
     @property
     def early(self) -> bool:
-        """Whether less than a quarter of the planned run is done; False where no plan is known."""
-        return self.total_epochs is not None and 4 * (self.epoch + 1) < self.total_epochs
+        """Whether the run opens, or less than a quarter of what is planned is done, where known."""
+        planned = self.total_epochs is not None and 4 * (self.epoch + 1) < self.total_epochs
+        return planned or self.opens
+
+    @property
+    def opens(self) -> bool:
+        """Whether the run is in its opening; False where its updates are not counted."""
+        return self.epoch + 1 < self.opening
 
     def lost(self) -> dict[str, int]:
         """Loss -> first epoch at which it was infinite or not a number."""

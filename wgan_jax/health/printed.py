@@ -32,7 +32,8 @@ _COLOUR = re.compile(r"\x1b\[[\d;]*[A-Za-z]")
 _PAIR = re.compile(
     rf"(?<![\w.])(?P<name>{_WORD}(?:[ ]{_WORD}){{0,3}})"
     rf"(?P<mark>['\"]?\s*[:=：]\s*|\s+(?:(?-i:is)\s+)?|(?=[\[(]))(?P<open>{_WRAP}?[\[(]+)?"
-    rf"\s*(?P<number>{_NUMBER})(?!\.?\w|,\d)|[\[(]\s*(?P<place>\d+)\s*/\s*\d+(?![\d/])",
+    rf"\s*(?P<number>{_NUMBER})(?!\.?\w|,\d)(?=(?:\s*(?:/|of)\s*(?P<end>\d{{1,15}})(?![\d.,/]))?)"
+    r"|[\[(]\s*(?P<place>\d+)\s*/\s*(?P<last>\d{1,15})(?![\d/])",
     re.IGNORECASE,
 )
 # What a line, or the rest of it, is of: `Valid: D_loss 1`, `train d_loss 1 | val d_loss 2`.
@@ -48,7 +49,14 @@ Row = dict[str, str]  # column -> the number as it is written
 def names(text: str, given: Mapping[str, str]) -> list[str]:
     """The columns of a text, in the order of their first place."""
     mapped = tuple(given.values())
-    return list(dict.fromkeys(name for line in text.splitlines() for name in _row(line, mapped)))
+    return list(dict.fromkeys(name for line in text.splitlines() for name in _row(line, mapped)[0]))
+
+
+def plan(text: str, given: Mapping[str, str]) -> dict[str, int]:
+    """Where time axes end, as is said first: `[0/25][5/782]`, `iter 5/1000`. A text may be cut."""
+    mapped = tuple(given.values())
+    ends = (end for line in reversed(text.splitlines()) for end in _row(line, mapped)[1].items())
+    return {name: end for name, end in ends if _is_axis(name, given)}
 
 
 def read(lines: Iterable[str], given: Mapping[str, str]) -> tuple[list[Row], list[str]]:
@@ -63,7 +71,7 @@ def read(lines: Iterable[str], given: Mapping[str, str]) -> tuple[list[Row], lis
     columns: dict[str, None] = {}
     mapped, axes = tuple(given.values()), Row()
     for line in lines:
-        row = _row(line, mapped)
+        row, _ = _row(line, mapped)
         here = {name: number for name, number in row.items() if _is_axis(name, given)}
         if here:  # what is finer begins anew
             level = max(map(coarseness, here))
@@ -84,9 +92,10 @@ def _is_axis(name: str, given: Mapping[str, str]) -> bool:
     return guess(name) == "epoch" if name not in given.values() else given.get("epoch") == name
 
 
-def _row(line: str, mapped: tuple[str, ...]) -> Row:
-    """The numbers of a line; of a name that comes twice, the first."""
+def _row(line: str, mapped: tuple[str, ...]) -> tuple[Row, dict[str, int]]:
+    """The numbers of a line, of a name that comes twice the first, and what they go up to."""
     row: Row = {}
+    ends: dict[str, int] = {}
     places = []
     line = _COLOUR.sub("", line) if "\x1b" in line else line
     line = _WEIGHTS.sub(_spread_of, line) if "σ" in line else line
@@ -94,7 +103,7 @@ def _row(line: str, mapped: tuple[str, ...]) -> Row:
     parts = [(part.start(), part["held"]) for part in _PART.finditer(line)]
     for pair in _PAIR.finditer(line):
         if pair["place"]:
-            places.append(pair["place"])
+            places.append((pair["place"], int(pair["last"])))
             continue
         name, known = _name(pair["name"], mapped)
         if not known and pair["mark"].strip() in ("", "is"):
@@ -103,8 +112,11 @@ def _row(line: str, mapped: tuple[str, ...]) -> Row:
                 continue
         if name in mapped or not _is_held_out(name, pair, parts):
             row.setdefault(name, pair["number"].replace(",", ""))
+            ends |= {name: int(pair["end"])} if pair["end"] else {}
     free = ("epoch", "batch") if not {"epoch", "epochs"} & set(row) else ("batch",)
-    return dict(zip(free, places, strict=False)) | row
+    found = dict(zip(free, places, strict=False))
+    ends = {name: last for name, (_, last) in found.items()} | ends
+    return {name: place for name, (place, _) in found.items()} | row, ends
 
 
 def _is_held_out(name: str, pair: re.Match[str], parts: list[tuple[int, str | None]]) -> bool:

@@ -17,6 +17,7 @@ from wgan_jax.errors import UserError, shorten
 from wgan_jax.health import events, tables
 from wgan_jax.health.labels import of_one_run
 from wgan_jax.health.names import COARSE, OF_SAMPLES, have_gradient_penalty, teachers, unread
+from wgan_jax.health.opening import opening
 from wgan_jax.health.past import LOSSES
 from wgan_jax.health.rows import differs, in_order
 from wgan_jax.health.series import Floats
@@ -46,6 +47,7 @@ class RunLog:
       encoder: what FID was measured with, None if the log does not say.
       clip: clip threshold, None where not known; only `wgan` clips by it.
       total_epochs: planned length, None where not known.
+      opening: how many epochs the run opens, 0 where not known.
       unit: what its epochs are: "epoch", "step", ..., as its axis says, or "row".
       notes: what was doubtful, one line each.
     """
@@ -58,6 +60,7 @@ class RunLog:
     encoder: str | None = None
     clip: float | None = None
     total_epochs: int | None = None
+    opening: int = 0
     unit: str = "epoch"
     notes: tuple[str, ...] = ()
 
@@ -83,7 +86,14 @@ def read(
     history, unit, notes = _history(path, table)
     known = objective or guess_objective(history, table.names)
     return RunLog(
-        path, history, table.chosen, known, guessed=objective is None, unit=unit, notes=tuple(notes)
+        path,
+        history,
+        table.chosen,
+        known,
+        guessed=objective is None,
+        opening=opening(table, unit),
+        unit=unit,
+        notes=tuple(notes),
     )
 
 

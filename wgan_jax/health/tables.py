@@ -46,6 +46,7 @@ class Table:
       chosen: key -> the column that it was read from.
       labels: column -> which run, or part of one, a row is of [rows]; see `labels`.
       notes: what of its numbers was taken in one of several ways, one line each.
+      plan: column -> where it ends, of time axes that say so (`iter 5/1000`).
     """
 
     numbers: dict[str, Floats]
@@ -55,6 +56,7 @@ class Table:
     chosen: Mapping[str, str]
     labels: Mapping[str, Texts] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    plan: Mapping[str, int] = field(default_factory=dict)
 
 
 def read(path: Path, given: Mapping[str, str]) -> Table:
@@ -101,7 +103,8 @@ def _parse(path: Path, file: TextIO, given: Mapping[str, str]) -> Table:
     said = printed.names(start, given)
     lines = len(header) == 1 or printed.names(first, given)
     if any(measures(name, given) for name in said) or of_networks(said) or (said and lines):
-        return of_rows(*printed.read(file, given), given)
+        table = of_rows(*printed.read(file, given), given)
+        return replace(table, plan=printed.plan(start, given))
     if (tagged := _tag_and_value(header)) and tagged[1] not in given.values():
         return _parse_long(header, file, given, *tagged)
     if len(header) > 1:
