@@ -51,6 +51,7 @@ LOGS: dict[str, tuple[str, int]] = {
     "every 50th, two epochs": (lines("[{}/5][{}/1583]", *every(1583, [0, 1], 50)), 20),
     "from the first epoch on": (lines("Epoch {}/99 batch {}/500", *every(5, [1])), 1000),
     "from a later one on": (lines("Epoch {}/99 batch {}/500", *every(5, [2])), 0),
+    "Keras-GAN": ("".join(f"{i} [D loss: 1.0, acc.: 50%] [G loss: 1.5]\n" for i in (5, 6)), 1000),
 }
 
 
@@ -62,6 +63,12 @@ LOGS["a plan said twice"] = (lines("iter {1}/1200", (0, 0)) + lines("iter {1}/12
 def test_updates_are_told_from_epochs_and_plans_are_read(tmp_path: Path, case: str) -> None:
     text, opening = LOGS[case]
     assert log_of(tmp_path, text).opening == opening
+
+
+def test_the_count_that_keras_gan_prints_is_the_time_axis(tmp_path: Path) -> None:
+    text = "".join(f"{200 * i} [D loss: 0.5, acc.: 50%] [G loss: 1.5]\n" for i in range(3))
+    log = log_of(tmp_path, text)
+    assert (log.unit, log.history.epochs.tolist()) == ("iteration", [0, 200, 400])
 
 
 @pytest.mark.parametrize("case", CASES)

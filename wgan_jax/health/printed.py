@@ -43,6 +43,8 @@ _PART = re.compile(
 )
 # The guide's block names a network once, for both of its weights' mean and spread.
 _WEIGHTS = re.compile(r"\b(Critic|Gen) μ:\s*\S+\s+σ:")
+# Keras-GAN's lines begin with a number, which it calls an epoch, and is an update.
+_COUNT = re.compile(r"\s*(?P<count>\d+)\s*:?\s*\[D\b")
 Row = dict[str, str]  # column -> the number as it is written
 
 
@@ -116,7 +118,9 @@ def _row(line: str, mapped: tuple[str, ...]) -> tuple[Row, dict[str, int]]:
     free = ("epoch", "batch") if not {"epoch", "epochs"} & set(row) else ("batch",)
     found = dict(zip(free, places, strict=False))
     ends = {name: last for name, (_, last) in found.items()} | ends
-    return {name: place for name, (place, _) in found.items()} | row, ends
+    count = _COUNT.match(line)
+    counted = {"iteration": count["count"]} if count else {}
+    return counted | {name: place for name, (place, _) in found.items()} | row, ends
 
 
 def _is_held_out(name: str, pair: re.Match[str], parts: list[tuple[int, str | None]]) -> bool:
