@@ -413,6 +413,19 @@ def test_of_a_command_line_all_that_follows_a_secrets_name_is_hidden():
     ]
 
 
+@pytest.mark.parametrize(
+    ("line", "kept"),
+    [
+        ("--password correct horse battery --n 3", "--password … … … --n 3"),
+        ("--token --begins-so and more -v", "--token … … … -v"),
+        ("--openaiKey sk12 --wandbkey=sk12", "--openaiKey … --wandbkey=…"),
+        ("--keypad 12 --sort key up", "--keypad 12 --sort key up"),
+    ],
+)
+def test_a_secret_of_a_command_line_may_be_several_words_and_its_flag_end_in_key(line, kept):
+    assert " ".join(redacted_words(line.split())) == kept
+
+
 def test_long_lines_of_a_change_are_searched_at_once():
     """Of minified code and data; a pattern that begins anew at every sign would take hours."""
     began = time.monotonic()

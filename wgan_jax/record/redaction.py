@@ -17,6 +17,7 @@ _SHORTEST = 6  # characters of a value that may be a secret
 _WORDS = r"(?i:(?:api|access|private|auth)[-_]?key|secret|token|passw(?:or)?d|credential)"
 _KEY = r"(?<![A-Za-z0-9])(?i:key)(?![A-Za-z0-9])"  # by itself, or a part: `--key`, `OPENAI_KEY`
 _NAME = re.compile(rf"{_WORDS}|{_KEY}")
+_FLAG = re.compile(rf"^-.*?(?:{_WORDS}|{_KEY}|(?i:key)$)")  # `--wandbkey` and `--openaiKey` too
 _ADDRESS = re.compile(r"(\w://)[^/\s'\"]+@")  # to the last @: a password may have one
 
 _TYPE = r":[\w.|\[\], \t]{1,40}="  # `password: str | None = `
@@ -78,16 +79,21 @@ def _hidden(match: re.Match[str]) -> str:
 
 
 def redacted_words(words: list[str]) -> list[str]:
-    """A command line's words, likewise; what follows a flag of such a name goes too."""
-    found, flag = [], ""
+    """A command line's words, likewise; what follows a flag of such a name goes too.
+
+    Up to the next flag: a value that was not quoted, or is a list, is several words.
+    """
+    found, flag, secret = [], "", False
     for word in words:
-        secret = flag.startswith("-") and "=" not in flag and _NAME.search(flag)
+        ends = secret and word.startswith("-")  # the first word may begin so, and is the value
+        secret = bool(_FLAG.search(flag)) and "=" not in flag and not ends
         found.append(GONE if secret else _redacted_word(word))
-        flag = word
+        flag = flag if secret else word
     return found
 
 
 def _redacted_word(word: str) -> str:
     """One word: after a secret's name and `=`, all of it is the value."""
     name, sign, value = word.partition("=")
-    return f"{redacted(name)}={GONE}" if sign and value and _NAME.search(name) else redacted(word)
+    secret = value and (_NAME.search(name) or _FLAG.search(name))
+    return f"{redacted(name)}{sign}{GONE}" if secret else redacted(word)
