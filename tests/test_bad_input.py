@@ -17,7 +17,7 @@ import pytest
 
 import run
 from tests import bad_things
-from wgan_jax.errors import UserError, first_line, kind_and_line, one_line, shorten
+from wgan_jax.errors import UserError, apart, first_line, kind_and_line, one_line, shorten
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # orbax's event loops
 
@@ -157,6 +157,21 @@ def test_names_are_listed_whole_as_far_as_they_fit_and_the_rest_is_counted():
     assert shorten([*names, "lr"], 28) == "fid_score, d_loss and 2 more"
     assert shorten(["x" * 50], 10) == "xxxxxxxxx…"
     assert shorten([]) == "none"
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        (["short", "a_name_that_is_long"], ["short", "a_name_that…"]),
+        (["wgan_batch_64_lr_1", "wgan_batch_64_lr_2"], ["wg…h_64_lr_1", "wg…h_64_lr_2"]),
+        (["lr_1_of_a_wgan_at_64", "lr_2_of_a_wgan_at_64"], ["lr_1_of_a_w…", "lr_2_of_a_w…"]),
+        (["of_a_wgan_lr_1_on_64", "of_a_wgan_lr_2_on_64"], ["of…r_1_on_64", "of…r_2_on_64"]),
+        (["the_same_name_twice"] * 2, ["the_same_na…"] * 2),
+        ([], []),
+    ],
+)
+def test_names_that_are_cut_are_told_apart(names, shown):
+    assert apart(names, 12) == shown
 
 
 def test_an_error_is_told_by_its_first_line_or_else_its_kind():

@@ -158,6 +158,18 @@ def test_runs_of_a_folder_are_told_apart(
     assert names == ["a.json", "a.jsonl", "b", "lr_0.0005", "lr_0.001", "v1.5"]
 
 
+def test_long_names_of_runs_in_a_table_are_told_apart(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for rate in ("0.001", "0.002"):
+        write_csv(tmp_path / f"cifar_wgan_batch_256_learning_rate_{rate}.csv", healthy_hinge())
+    assert run.main(["diagnose", str(tmp_path)]) == 0
+    lines = lines_of(capsys)
+    names = [line.split()[0] for line in lines[2:4]]
+    assert names == ["cifa…learning_rate_0.001", "cifa…learning_rate_0.002"]
+    assert max(map(len, lines)) <= 80
+
+
 def test_what_is_said_of_a_log_holds_for_those_of_a_folder(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -383,7 +383,7 @@ def test_the_table_on_the_terminal_is_80_columns_wide_and_sorted(
         summarise(tmp_path / name, encoder=encoder)
     lines = show(capsys, "--runs", str(tmp_path), "--sort", "run").splitlines()
     assert max(map(len, lines[:-1])) <= 80
-    assert [line.split()[0] for line in lines[2:4]] == ["a", "b_…long_name"]
+    assert [line.split()[0] for line in lines[2:4]] == ["a", "b_run_with_…"]
     assert "do not compare with Inception's" in lines[-1]
     assert "critic_lr" in show(capsys, "--runs", str(tmp_path), "--sort", "critic_lr")
 
@@ -456,6 +456,17 @@ def test_two_runs_stand_side_by_side_with_their_curves(
     assert max(map(len, text.splitlines()[:-1])) <= 80
     with Image.open(tmp_path / "compare-a-b.png") as picture:
         assert picture.width == 1500
+
+
+def test_two_runs_whose_long_names_differ_at_their_ends_are_told_apart(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = [f"cifar_wgan_batch_256_learning_rate_{rate}" for rate in ("0.001", "0.002")]
+    for name in names:
+        make(tmp_path / name, 60)
+    head, *lines = show(capsys, "--runs", str(tmp_path), "--compare", *names).splitlines()[:-1]
+    assert head.split() == ["cifa…56_learning_rate_0.001", "cifa…56_learning_rate_0.002"]
+    assert max(map(len, [head, *lines])) <= 80
 
 
 def test_of_two_runs_what_differs_is_told_and_what_is_the_same_left_out(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wgan_jax.errors import UserError, printable, shorten
+from wgan_jax.errors import UserError, apart, printable, shorten
 from wgan_jax.health import runlog
 from wgan_jax.health.judge import NOT_JUDGED, Verdict, judge, word
 from wgan_jax.health.names import KNOWN, OF_SAMPLES
@@ -256,8 +256,7 @@ def as_table(found: list[tuple[RunLog, Verdict]]) -> str:
     wide = min(max(map(len, names)), 24)
     lines = [f"{'run':<{wide}}  {'verdict':<10}  {'onset':>7}  cause and evidence", "─" * WIDTH]
     words = [word(log.history, verdict, log.opening) for log, verdict in found]
-    for name, said, (_, verdict) in zip(names, words, found, strict=True):
-        name = name if len(name) <= wide else name[: wide - 1] + "…"
+    for name, said, (_, verdict) in zip(apart(names, wide), words, found, strict=True):
         onset = "" if verdict.onset_epoch is None else str(verdict.onset_epoch)
         why = ""
         if verdict.findings:

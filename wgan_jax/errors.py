@@ -6,7 +6,7 @@ And how lines for a person are made: printable, on one line, not too long.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 LIMIT = 192  # characters of a line; with the "run.py: " before it, 200
 _WHOLE = 32  # characters of a word, a path say, that are shown whatever its length
@@ -91,6 +91,19 @@ def shorten(names: Iterable[str], room: int = 90) -> str:
     while others and len(line) + 2 + len(others[0]) <= left:
         line += f", {others.pop(0)}"
     return f"{line} and {len(others)} more" if others else line
+
+
+def apart(names: Sequence[str], room: int) -> list[str]:
+    """Names in at most `room` characters each; long ones are cut where most of them still differ.
+
+    That is at the end, if it may be; else near the beginning, for names of runs differ at the end.
+    """
+
+    def cut(head: int) -> list[str]:
+        tail = room - 1 - head
+        return [n if len(n) <= room else f"{n[:head]}…{n[len(n) - tail :]}" for n in names]
+
+    return max(map(cut, (room - 1, room // 6, *range(room))), key=lambda shown: len(set(shown)))
 
 
 def first_line(error: BaseException, most: int = 120) -> str:

@@ -9,7 +9,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from wgan_jax.errors import UserError, printable, shorten
+from wgan_jax.errors import UserError, apart, printable, shorten
 from wgan_jax.files import absolute
 from wgan_jax.keys import encoder_mark
 from wgan_jax.record import ledger
@@ -50,9 +50,11 @@ def show(folder: Path, sort: str = "date", reverse: bool = False) -> str:
         columns[sort] = (sort, 10, False)
     lines = [_line({name: head[0] for name, head in columns.items()}, columns)]
     lines.append("─" * len(lines[0]))
-    for row in ledger.order(rows, sort, reverse):
+    ordered = ledger.order(rows, sort, reverse)
+    runs = apart([printable(row["run"]) for row in ordered], columns["run"][1])
+    for run, row in zip(runs, ordered, strict=True):
         cells = {name: ledger.cell(row, name) for name in columns}
-        lines.append(_line(cells | {"date": ledger.cell(row, "date")[:10]}, columns))
+        lines.append(_line(cells | {"run": run, "date": ledger.cell(row, "date")[:10]}, columns))
     unfinished = [_standing(row) for row in rows if row.get("status") not in ("finished", None)]
     if unfinished:
         lines += textwrap.wrap(f"Not finished: {'; '.join(unfinished)}.", len(lines[0]))
@@ -102,9 +104,8 @@ def _line(cells: dict[str, str], columns: dict[str, tuple[str, int, bool]]) -> s
     parts = []
     for name, (_, width, right) in columns.items():
         cell = printable(cells[name])
-        if len(cell) > width:  # the names of a grid's runs differ at their ends
-            head = width // 6 if name == "run" else width - 1
-            cell = cell[:head] + "…" + cell[len(cell) - (width - 1 - head) :]
+        if len(cell) > width:
+            cell = cell[: width - 1] + "…"
         parts.append(cell.rjust(width) if right else cell.ljust(width))
     return " ".join(parts)
 
@@ -131,11 +132,14 @@ def compare(folder: Path, first: str, second: str) -> tuple[str, Path]:
     overlay([(name, run.history) for name, run in zip(names, runs, strict=True)], path, CURVES)
     same = {"run", "date", "stability", "fid"}
     kept = [line for line in lines[1:] if line[1] != line[2] or line[0] in same]
-    head, *body = (
-        f"{name[:24]:<24} {a[:27]:<27} {b[:27]:<27}".rstrip()
-        for name, a, b in (map(printable, line) for line in (("", *names), *kept))
-    )
+    head, *body = (_beside(*map(printable, line)) for line in (("", *names), *kept))
     return "\n".join([head, "─" * 80, *body]), path
+
+
+def _beside(name: str, *values: str) -> str:
+    """A line of `compare`."""
+    a, b = apart(values, 27)
+    return f"{name[:24]:<24} {a:<27} {b:<27}".rstrip()
 
 
 def note(folder: Path, name: str, text: str) -> None:
