@@ -34,7 +34,7 @@ def test_what_a_mirror_is_told(tmp_path, monkeypatch):
     """Settings, chunks, pictures under the last epoch before them, and the best of the run."""
     mirror = Mirror()
     monkeypatch.setattr(tensorboard, "tensorboard_mirror", lambda *_, **__: mirror)
-    monkeypatch.setattr("wgan_jax.report.report", lambda _: (Path("report.html"),))
+    monkeypatch.setattr("wgan_jax.report.report", lambda *_: (Path("report.html"),))
     settings = resolve({"tensorboard": True, "wandb": {"mode": "disabled"}, "epochs": 6})
     record = Recorder(settings, tmp_path / "run", quiet=True)
     record.take_back_to(0)

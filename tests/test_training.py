@@ -229,13 +229,13 @@ def named(workdir: Path) -> list[str]:
 def test_a_run_that_ended_before_its_conclusion_is_concluded(moment, tiny, tmp_path, monkeypatch):
     real = loop.Recorder.event
 
-    def event(record: Any, name: str, *arguments: Any, **details: Any) -> None:
-        if name == "finished":
+    def cut_at_the_last(record: Any, event: str, *arguments: Any, **details: Any) -> None:
+        if event == "finished":
             power_cut()
-        real(record, name, *arguments, **details)
+        real(record, event, *arguments, **details)
 
     with monkeypatch.context() as patched:
-        patched.setattr(loop.Recorder, moment, event if moment == "event" else power_cut)
+        patched.setattr(loop.Recorder, moment, cut_at_the_last if moment == "event" else power_cut)
         with pytest.raises(OSError, match="power cut"):
             train(tiny, tmp_path / "run", quiet=True)
     assert named(tmp_path / "run") == ["started"]
@@ -246,12 +246,31 @@ def test_a_run_that_ended_before_its_conclusion_is_concluded(moment, tiny, tmp_p
     assert (tmp_path / "run" / "report.html").exists()
 
 
+def test_a_runs_own_report_shows_that_it_finished(finished):
+    """As the one does that is made anew later: it has the same line, though it was made before."""
+    own = (finished.workdir / "report.md").read_text()
+    last = events(finished.workdir)[-1]
+    assert f"| finished | {last['epoch']} | {last['time']} | verdict: {last['verdict']} |" in own
+
+
+@pytest.mark.parametrize("part", ["report.report", "record.samples.save_progress"])
+def test_a_report_that_cannot_be_made_costs_a_run_nothing_else(
+    part, tiny, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(f"wgan_jax.{part}", lambda *_: {}["no such key"])
+    run = train(tiny, tmp_path / "run")
+    assert (named(tmp_path / "run")[-1], len(run.history)) == ("finished", 6)
+    said = capsys.readouterr().out
+    assert "could not be made (KeyError: 'no such key')" in said
+    assert said.endswith("run.\n" if part == "report.report" else "dashboard.png.\n")
+
+
 def test_a_signal_does_not_disturb_the_conclusion(tiny, tmp_path, monkeypatch):
     conclude = loop.Recorder.conclude
 
-    def disturbed(record: Any, status: str) -> Any:
+    def disturbed(*arguments: Any) -> Any:
         os.kill(os.getpid(), signal.SIGINT)
-        return conclude(record, status)
+        return conclude(*arguments)
 
     monkeypatch.setattr(loop.Recorder, "conclude", disturbed)
     train(tiny, tmp_path / "run", quiet=True)

@@ -326,9 +326,11 @@ class Session:
                 signum,
             )
         verdict = self.record.verdict
-        names = ", ".join(path.name for path in self.record.conclude("finished"))
-        self.record.event("finished", self.epoch - 1, verdict=self.record.word)
+        finished = claim.new_event("finished", self.epoch - 1, verdict=self.record.word)
+        paths = self.record.conclude("finished", finished)
+        self.record.event(**finished)
         word = verdict.line()
         if not judged(self.record.history, verdict):
             word = f"too few to judge (losses are judged from {LEAST} on)"
-        self.say(f"Finished {self.epoch} epochs: {word}.\nAll is in {self.workdir}; see {names}.")
+        see = f"; see {', '.join(path.name for path in paths)}" if paths else ""
+        self.say(f"Finished {self.epoch} epochs: {word}.\nAll is in {self.workdir}{see}.")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from wgan_jax import hosts
 from wgan_jax.config import flat
+from wgan_jax.errors import UserError, kind_and_line
 from wgan_jax.health.judge import Judge, word
 from wgan_jax.history import History
 from wgan_jax.keys import encoder_mark
@@ -184,26 +186,45 @@ class Recorder:
         """Until every epoch recorded is with the system; mirrors are not waited for."""
         self._writer.flush()
 
-    def conclude(self, status: str) -> tuple[Path, ...]:
+    def conclude(self, status: str, ending: Mapping[str, Any] | None = None) -> tuple[Path, ...]:
         """The looping picture, the report, the row in the log, and the mirrors' summary.
 
-        Returns the report's files.
+        Args:
+          status: `failed` or `finished`.
+          ending: the event that is to be written after all this, for the report to show.
+
+        Returns:
+          The report's files; none where it could not be made.
         """
         from wgan_jax.report import report  # matplotlib: only at the end, and only here
 
         self.flush()
         self.summarize(status)
         grids = samples.grid_paths(self.workdir / "samples")
-        if grids:
-            samples.save_progress(grids, self.workdir / "samples" / "progress.gif")
-        paths = report(self.workdir)
+        paths: tuple[Path, ...] = ()
+        with self._or_said("The looping picture"):
+            if grids:
+                samples.save_progress(grids, self.workdir / "samples" / "progress.gif")
+        with self._or_said("The report"):
+            paths = report(self.workdir, ending)
         _, fid = self.history.measured("fid_score")
         summary: dict[str, object] = {"verdict": self.word, "workdir": self.workdir.name}
         if len(fid):
             summary["best_fid"] = float(fid.min())
-        self._writer.write_summary(summary | {"report": paths[0]})
+        self._writer.write_summary(summary | ({"report": paths[0]} if paths else {}))
         self.console.close()
         return paths
+
+    @contextlib.contextmanager
+    def _or_said(self, what: str) -> Iterator[None]:
+        """What is only drawn from the files, and failing at it is no fault of the run's."""
+        try:
+            yield
+        except UserError:  # the disk is full, say: with room the same command concludes
+            raise
+        except Exception as error:
+            reason = kind_and_line(error)
+            self.say(f"{what} of {self.workdir} could not be made ({reason}); all else is saved.")
 
     def _show(self, played: Played) -> None:
         """The guide's block for each epoch that is due, and quality where it was measured."""
@@ -264,8 +285,8 @@ class Follower(Recorder):
     def summarize(self, status: str) -> None:
         pass
 
-    def conclude(self, status: str) -> tuple[Path, ...]:
-        del status
+    def conclude(self, status: str, ending: Mapping[str, Any] | None = None) -> tuple[Path, ...]:
+        del status, ending
         return ()
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,13 +29,18 @@ MEANINGS = {
 }
 
 
-def report(workdir: Path) -> tuple[Path, ...]:
+def report(workdir: Path, ending: Mapping[str, Any] | None = None) -> tuple[Path, ...]:
     """Write the report of a run, finished or not, into its folder; returns the files' paths.
+
+    Args:
+      workdir: the run's folder.
+      ending: an event that will be written when the report is, and is shown among the others.
 
     Raises:
       UserError: the folder holds no run, or cannot be written.
     """
     run = read(workdir)
+    run.events.extend([dict(ending)] if ending else [])
     verdict = _judge(run)
     page = build(run, verdict)
     encoder = sections.encoder_of(run)

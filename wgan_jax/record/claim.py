@@ -227,15 +227,15 @@ def same_images(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     return one_streamed and all(old.get(key) == new.get(key) for key in ("files", "shape"))
 
 
+def new_event(event: str, epoch: int, **details: Any) -> dict[str, Any]:
+    """What happened to the run, at which epoch, and when: now, unless the details say."""
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    return {"time": now, "epoch": epoch, "event": event, **details}
+
+
 def append_event(workdir: Path, event: str, epoch: int, **details: Any) -> None:
-    """One line in `events.jsonl`: what happened to the run, at which epoch, and when."""
-    line = {
-        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "epoch": epoch,
-        "event": event,
-        **details,
-    }
-    append_line(workdir / "events.jsonl", to_json(line))
+    """One line in `events.jsonl`, a `new_event`."""
+    append_line(workdir / "events.jsonl", to_json(new_event(event, epoch, **details)))
 
 
 def events(workdir: Path) -> list[dict[str, Any]]:
