@@ -16,7 +16,8 @@ from wgan_jax.errors import UserError
 from wgan_jax.files import expanded
 from wgan_jax.gan.state import Game, GanState, new_game, root_key
 from wgan_jax.record import claim
-from wgan_jax.record.checkpoints import Checkpoints, structure
+from wgan_jax.record.checkpoints import Checkpoints
+from wgan_jax.record.digests import structure
 
 
 def first_state(

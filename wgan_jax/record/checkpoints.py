@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import json
 import logging
 import os
@@ -27,11 +26,10 @@ import numpy as np
 from wgan_jax import hosts
 from wgan_jax.errors import UserError, first_line, kind_and_line
 from wgan_jax.files import as_object, no_room, replace_bytes
-from wgan_jax.record import marks
+from wgan_jax.record import digests, marks
 
 Tree = Any
 
-_SEAL = "sealed.json"
 _SPARE = 1 << 20  # bytes that a checkpoint may need beside its arrays, and these twice
 
 
@@ -77,15 +75,14 @@ class Checkpoints:
 
             # Copies: orbax reads the arrays while the next chunk is given their buffers.
             arrays = _copied(state)
+            content = {"blake2b": digests.of_arrays(arrays), "arrays": digests.structure(arrays)}
             with self._saving():
                 self._ask_for_room(arrays)
                 self._opened().save(
                     epoch,
                     args=ocp.args.Composite(
                         state=ocp.args.StandardSave(arrays),
-                        content=ocp.args.JsonSave(
-                            {"blake2b": digest(arrays), "arrays": structure(arrays)}
-                        ),
+                        content=ocp.args.JsonSave(content),
                     ),
                     force=True,
                 )
@@ -199,10 +196,10 @@ class Checkpoints:
                 epoch, args=ocp.args.Composite(content=ocp.args.JsonRestore())
             )
             # Asked first: orbax would cut or pad arrays of another shape without a word.
-            self._refuse_misfit(epoch, content["content"]["arrays"], structure(like))
+            self._refuse_misfit(epoch, content["content"]["arrays"], digests.structure(like))
             args = ocp.args.Composite(state=ocp.args.StandardRestore(shapes))
             arrays = jax.tree.map(np.asarray, manager.restore(epoch, args=args)["state"])
-            changed = digest(arrays) != content["content"]["blake2b"]
+            changed = digests.of_arrays(arrays) != content["content"]["blake2b"]
             reason = "its arrays changed" if changed else ""
         except UserError:
             raise
@@ -235,27 +232,27 @@ class Checkpoints:
             return
         for epoch in self._begun - {but}:
             place = self._folder / str(epoch)
-            if place.is_dir() and not (place / _SEAL).exists():
-                replace_bytes(place / _SEAL, json.dumps(_file_digests(place)).encode())
+            if place.is_dir() and not (place / digests.SEAL).exists():
+                replace_bytes(place / digests.SEAL, json.dumps(digests.of_files(place)).encode())
 
     def _broken_seal(self, epoch: int) -> str:
         """The first file of a sealed checkpoint that is not as it was; "" if there is none."""
         place = self._folder / str(epoch)
         try:
-            sealed = as_object((place / _SEAL).read_bytes())
+            sealed = as_object((place / digests.SEAL).read_bytes())
         except FileNotFoundError:
             return ""  # the process ended before it could seal; the arrays' own digest remains
         if not sealed:
-            return _SEAL
+            return digests.SEAL
         try:
-            found = _file_digests(place)
+            found = digests.of_files(place)
         except FileNotFoundError as error:  # pruned while it is read
             return Path(error.filename).name
         return next((name for name in sealed if found.get(name) != sealed[name]), "")
 
     def _is_whole(self, epoch: int) -> bool:
         """Whether a checkpoint was sealed, and its files are as they were then."""
-        return (self._folder / str(epoch) / _SEAL).exists() and not self._broken_seal(epoch)
+        return (self._folder / str(epoch) / digests.SEAL).exists() and not self._broken_seal(epoch)
 
     def _refuse_misfit(self, epoch: int, saved: dict[str, str], wanted: dict[str, str]) -> None:
         if saved == wanted:
@@ -364,28 +361,3 @@ class _Preserve:
 @jax.jit
 def _copied(state: Tree) -> Tree:
     return jax.tree.map(jax.numpy.copy, state)
-
-
-def _file_digests(place: Path) -> dict[str, str]:
-    """Relative path -> 32 hex digits, of every file of a checkpoint but its seal."""
-    return {
-        str(path.relative_to(place)): hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
-        for path in sorted(place.rglob("*"))
-        if path.is_file() and path.name != _SEAL
-    }
-
-
-def digest(arrays: Tree) -> str:
-    """32 hex digits over all arrays of a tree, in its order: bytes, shapes and types."""
-    found = hashlib.blake2b(digest_size=16)
-    for leaf in jax.tree.leaves(arrays):
-        array = np.ascontiguousarray(leaf)
-        found.update(f"{array.dtype}{array.shape}".encode())
-        found.update(array.tobytes())
-    return found.hexdigest()
-
-
-def structure(arrays: Tree) -> dict[str, str]:
-    """Every array of a tree by its path, e.g. `.critic.params['Dense_0']['bias']: float32[1]`."""
-    leaves = jax.tree_util.tree_leaves_with_path(arrays)
-    return {jax.tree_util.keystr(path): f"{leaf.dtype}{list(leaf.shape)}" for path, leaf in leaves}
