@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests.small_runs import power_cut
 from wgan_jax.errors import UserError
 from wgan_jax.record import marks
 from wgan_jax.record.checkpoints import Checkpoints
@@ -200,6 +201,101 @@ def test_a_best_that_was_dropped_does_not_name_the_one_saved_in_its_place(saved)
     checkpoints.save(6, state(66), healthy=False)
     checkpoints.close()
     assert Checkpoints(saved).marks["best"]["epoch"] == 2
+
+
+@pytest.fixture
+def rolled_back(saved) -> Checkpoints:
+    """The best, 6, and the best before it, 5, were dropped by a rollback to 3."""
+    (saved / "marks.json").write_text('{"healthy": {"epoch": 3}}')
+    checkpoints = Checkpoints(saved, keep=5)
+    for epoch, fid in ((5, 9.0), (6, 3.0)):
+        checkpoints.mark_best(epoch, fid, "digits")
+    checkpoints.drop_after(3)
+    return checkpoints
+
+
+def best_of(folder: Path) -> tuple[int, int]:
+    """(epochs, what was saved) of the best checkpoint, as another process finds it."""
+    reader = Checkpoints(folder, read_only=True, say=lambda _: None)
+    found = reader.restore(state(0), "best")
+    reader.close()
+    assert found is not None
+    return found[0], int(found[1]["n"])
+
+
+def test_the_best_that_a_rollback_went_back_past_is_the_best_until_a_better_one_comes(
+    rolled_back, saved
+):
+    """Though the run comes to the same epoch again, with other weights and a poorer FID."""
+    assert (rolled_back.epochs(), best_of(saved)) == ([2, 3], (6, 6))
+    for epoch, fid, best in ((6, 4.0, (6, 6)), (7, 2.0, (7, 7))):
+        rolled_back.mark_best(epoch, fid, "digits")
+        rolled_back.save(epoch, state(epoch if epoch != 6 else 66))
+        rolled_back.wait()
+        assert best_of(saved) == best
+    assert int(rolled_back.restore(state(0), "6")[1]["n"]) == 66
+    rolled_back.close()
+
+
+def test_a_later_rollback_sets_aside_what_is_better_still(rolled_back, saved):
+    for epoch, fid, best in ((4, 3.5, (6, 6)), (6, 1.0, (6, 66))):
+        rolled_back.mark_best(epoch, fid, "digits")
+        rolled_back.save(epoch, state(11 * epoch))
+        rolled_back.drop_after(3)
+        assert best_of(saved) == best
+    rolled_back.close()
+    names = sorted(path.parent.name for path in saved.glob("rolled-back-*/6"))
+    assert names == ["rolled-back-1", "rolled-back-2"]
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_the_only_checkpoint_is_set_aside_and_not_taken_for_the_one_saved_in_its_place(
+    cut, tmp_path, monkeypatch
+):
+    checkpoints = Checkpoints(tmp_path / "c")
+    checkpoints.mark_best(2, 3.0, "digits")
+    checkpoints.save(2, state(2), healthy=False)
+    if cut:
+        with monkeypatch.context() as patched:
+            patched.setattr(Checkpoints, "_keep_marks", power_cut)
+            with pytest.raises(OSError, match="power cut"):
+                checkpoints.drop_after(0)
+        checkpoints.close()
+        checkpoints = Checkpoints(tmp_path / "c")
+    checkpoints.drop_after(0)
+    checkpoints.save(2, state(22), healthy=False)
+    checkpoints.close()
+    assert "best" not in Checkpoints(tmp_path / "c").marks
+    assert best_of(tmp_path / "c") == (2, 2)
+
+
+@pytest.mark.parametrize("moment", ["rename", "_keep_marks"])
+def test_the_best_outlives_a_process_that_ends_while_a_rollback_sets_it_aside(
+    moment, saved, monkeypatch
+):
+    checkpoints = Checkpoints(saved, keep=5)
+    for epoch, fid in ((5, 9.0), (6, 3.0)):
+        checkpoints.mark_best(epoch, fid, "digits")
+    with monkeypatch.context() as patched:
+        patched.setattr(Path if moment == "rename" else Checkpoints, moment, power_cut)
+        with pytest.raises(OSError, match="power cut"):
+            checkpoints.drop_after(3)
+    checkpoints.close()
+    again = Checkpoints(saved, keep=5)
+    again.drop_after(3)  # as the next start does
+    again.close()
+    assert (again.epochs(), best_of(saved)) == ([2, 3], (6, 6))
+
+
+def test_what_was_set_aside_gives_way_where_it_is_damaged_or_by_another_encoder(rolled_back, saved):
+    rolled_back.mark_best(3, 40.0, "digits")
+    assert best_of(saved) == (6, 6)
+    rolled_back.mark_best(3, 40.0, "inception")
+    assert best_of(saved) == (3, 3)
+    rolled_back.mark_best(3, 40.0, "digits")
+    (saved / "rolled-back-1" / "6" / "sealed.json").write_text("{")
+    assert best_of(saved) == (3, 3)
+    rolled_back.close()
 
 
 @pytest.mark.parametrize("read_only", [False, True])

@@ -13,11 +13,13 @@ import pytest
 from tests.small_runs import STREAMED, lines, power_cut, same_bits
 from wgan_jax import loop, train
 from wgan_jax.errors import RunFailed
+from wgan_jax.evaluation import Quality
 from wgan_jax.feeding import Resident
 from wgan_jax.gan.rounds import Chunk
 from wgan_jax.health.judge import Finding, Judge, Verdict
 from wgan_jax.history import History
 from wgan_jax.record.claim import events
+from wgan_jax.starting import open_run
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # orbax's event loops
 
@@ -196,6 +198,26 @@ def test_a_failing_run_is_rolled_back_where_asked_for(tiny, tmp_path, monkeypatc
     assert back["to_epoch"] == 3
     assert "collapse" in back["reason"]
     assert [line["epoch"] for line in lines(tmp_path)] == list(range(6))
+
+
+def test_a_run_rolled_back_past_its_best_checkpoints_keeps_the_best(tiny, tmp_path, monkeypatch):
+    """They come after the last healthy one in a run that at first went on though it was failing."""
+    fids = iter([50.0, 40.0, 30.0, 20.0, 10.0, 45.0, 44.0, 43.0, 42.0, 41.0])
+
+    def measure(_: Any, played: Any) -> None:
+        played.quality = Quality({"fid_score": next(fids)}, "digits", {})
+
+    monkeypatch.setattr(loop.Session, "_measure", measure)
+    config = tiny | {"checkpoint_every": 1, "quality_every": 1}
+    failing_after(monkeypatch, 3)
+    train(config | {"epochs": 5}, tmp_path, quiet=True)
+    failing_after(monkeypatch, 3)
+    run = train(config | {"on_failure": "rollback"}, tmp_path, quiet=True)
+    (back,) = [event for event in events(tmp_path) if event["event"] == "rollback"]
+    assert (back["to_epoch"], int(run.state.epoch)) == (2, 6)
+    _, epoch, state = open_run(tmp_path, "best")
+    assert (epoch, float(state.rate_factor)) == (5, 1.0)
+    assert float(open_run(tmp_path, "5")[2].rate_factor) == 0.5
 
 
 def test_by_default_a_failing_run_goes_on(finished, tiny, tmp_path, monkeypatch):

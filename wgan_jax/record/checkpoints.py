@@ -2,8 +2,10 @@
 
 A checkpoint is named by the number of epochs played. The newest few are kept, and beside them the
 best by FID, the one that was best before it, and the last that was judged healthy (`marks.json`
-says which). Digests are saved, of the arrays in it and, once it is whole, of its files
-(`sealed.json`): a damaged checkpoint is put aside and named, and the one before it is used.
+says which). A rollback drops those that it goes back past, but for the best of all: that is moved
+to a folder of its own, `rolled-back-1/` say, for the run may come to its epoch again. Digests are
+saved, of the arrays in a checkpoint and, once it is whole, of its files (`sealed.json`): a damaged
+one is put aside and named, and the one before it is used.
 """
 
 from __future__ import annotations
@@ -112,25 +114,29 @@ class Checkpoints:
         Raises:
           UserError: there is none of that name, or its arrays do not fit `like`.
         """
-        tried: set[int] = set()
-        # Listed anew each time: the run's own process may prune what was chosen, for newer ones.
-        while left := [epoch for epoch in self._candidates(which) if epoch not in tried]:
+        tried, left = set[int](), self._candidates(which)
+        if which == "best" and (rolled_back := self._rolled_back(like)):
+            return rolled_back
+        while left:
             restored, reason = self._read(left[0], like)
             if not reason:
                 return left[0], restored
             self._put_aside(left[0], reason)
             tried.add(left[0])
+            # Listed anew: the run's own process may prune what was chosen, for newer ones.
+            left = [epoch for epoch in self._candidates(which) if epoch not in tried]
         if which in ("latest", "healthy"):
             return None
         known = ", ".join(map(str, self.epochs())) or "none"
         raise UserError(f"{self._folder} has no checkpoint {which!r} (it has: {known}).")
 
     def drop_after(self, epoch: int) -> None:
-        """Forget the checkpoints above `epoch`, after a rollback to it."""
+        """Forget the checkpoints above `epoch`, after a rollback to it; the best goes aside."""
         self.wait()
+        self._set_best_aside(epoch)
         known = self.epochs()
         left = [earlier for earlier in known if earlier <= epoch]
-        if known:  # written before they go: else the best could name one that is saved anew
+        if self._folder.is_dir():  # before they go: else the best could name one that is saved anew
             self._keep_marks(marks.standing(self.marks, left))
         for later in known[len(left) :]:
             self._opened().delete(later)
@@ -167,6 +173,34 @@ class Checkpoints:
         self._folder.mkdir(parents=True, exist_ok=True)
         if hosts.first() and shutil.disk_usage(self._folder).free < needed:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def _set_best_aside(self, epoch: int) -> None:
+        """Move the best to a folder of its own, where a rollback to `epoch` would drop it.
+
+        Unless a better one lies in such a folder already.
+        """
+        best = self.marks.get("best")
+        if best is None or best["epoch"] <= epoch:
+            return
+        self._close_quietly()
+        place = hosts.by_first(lambda: marks.set_aside(self._folder, best))
+        if place:
+            self._say(
+                f"The best checkpoint, FID {best['fid_score']:.3f} after {best['epoch']} epochs, "
+                f"is kept in {place}: --checkpoint best is that one until a better one comes."
+            )
+
+    def _rolled_back(self, like: Tree) -> tuple[int, Tree] | None:
+        """The best checkpoint, where a rollback went back past it and none since is as good."""
+        best = self.marks.get("best")
+        for name in hosts.by_first(lambda: marks.set_aside_and_better(self._folder, best)):
+            aside = Checkpoints(self._folder / name, say=self._say, read_only=True)
+            with contextlib.closing(aside):
+                found = aside.restore(like)
+            if found is not None:
+                self._say(f"The best checkpoint is from before a rollback: {name}/{found[0]}.")
+                return found
+        return None
 
     def _candidates(self, which: str) -> Sequence[int]:
         known = hosts.by_first(self.epochs)

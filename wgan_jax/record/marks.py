@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from wgan_jax.files import read_object
+from wgan_jax.files import read_object, replace_bytes
 from wgan_jax.history import epoch_of, parsed
 
 Marks = dict[str, dict[str, Any]]
 
 BEST = ("best", "best before")
+_ASIDE = "rolled-back-"  # and a number: folders of bests that a rollback went back past
 
 
 def load(path: Path) -> Marks | None:
@@ -37,6 +40,38 @@ def standing(marks: Marks, epochs: Sequence[int]) -> Marks:
     others = {name: mark for name, mark in marks.items() if name not in BEST}
     left = [marks[name] for name in BEST if name in marks and marks[name]["epoch"] in epochs]
     return others | dict(zip(BEST, left, strict=False))
+
+
+def set_aside(folder: Path, best: dict[str, Any]) -> str:
+    """Move the best checkpoint to a folder of its own, with a mark; the folder's name.
+
+    "" where it is not there, or a better one was moved so before.
+    """
+    checkpoint = folder / str(best["epoch"])
+    if not checkpoint.is_dir() or set_aside_and_better(folder, best):
+        return ""
+    free = (folder / f"{_ASIDE}{number}" for number in itertools.count(1))
+    place = next(path for path in free if not path.exists())
+    replace_bytes(place / "marks.json", json.dumps({"best": best}).encode())
+    checkpoint.rename(place / checkpoint.name)
+    return place.name
+
+
+def set_aside_and_better(folder: Path, best: dict[str, Any] | None) -> list[str]:
+    """Names of the folders with checkpoints that were set aside and are better than `best`.
+
+    The best of them comes first. Without `best`, all of them; an FID by another encoder says
+    nothing.
+    """
+    found = []
+    for path in folder.glob(f"{_ASIDE}*/marks.json"):
+        mark = (load(path) or {}).get("best")
+        if not mark or not (path.parent / str(mark["epoch"])).is_dir():
+            continue  # moving it was cut short
+        fid, encoder = mark["fid_score"], mark["encoder"]
+        if best is None or (encoder == best["encoder"] and fid < best["fid_score"]):
+            found.append((fid, path.parent.name))
+    return [name for _, name in sorted(found)]
 
 
 def told(record: Path, epochs: Sequence[int]) -> Marks:
