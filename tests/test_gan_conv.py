@@ -11,15 +11,8 @@ from hypothesis import strategies as st
 
 from tests import plain_conv
 from wgan_jax.gan import winograd
-from wgan_jax.gan.conv import (
-    conv2d,
-    conv_transpose2d,
-    downconv2d,
-    mean_pooled,
-    pixels,
-    upconv2d,
-    upsampled,
-)
+from wgan_jax.gan.conv import conv2d, conv_transpose2d, downconv2d, upconv2d
+from wgan_jax.gan.images import mean_pooled, pixels, upsampled
 
 PLATFORMS = ("cpu", "gpu")  # gradients of our own, and XLA's
 PLAIN = {

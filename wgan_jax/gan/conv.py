@@ -1,40 +1,32 @@
 """Convolutions in the form that the platform runs fast: equal values, equal gradients.
 
-Everywhere, upsampling is folded into the kernel. On GPUs and TPUs gradients are left to XLA, which
-is given convolutions of stride 1 alone: the pixels of a block of the stride become channels. On an
-H100 that gains more than the zeros cost that it adds to a kernel of odd size. Where a kernel is
-larger than its result (5x5 for 4x4 places), XLA would exchange image and kernel in the gradient,
-which is slow: that convolution is a matrix product. Where a convolution makes blocks of pixels,
-they stay blocks until a convolution needs rows of pixels (`pixels`): to make rows is a pass over
-memory, and a convolution of stride 2 needs none.
+Everywhere, upsampling and means are folded into the kernel. On the CPU gradients are written by
+hand (`gan.canonical`).
 
-On the CPU gradients are written here. XLA's backend hands a convolution to its fast library
-only in the canonical form (NHWC x HWIO, nothing reversed). The ones that autodiff writes for
-gradients are not canonical, and inside a device loop they run 10 to 100 times slower.
-Image, kernel and result enter a convolution's gradients alike: with any two of them given,
-`_to_result`, `_to_image` and `_to_kernel` make the third, and the gradients of each function are
-the other two. So gradients of every order are canonical. Where there are channels enough, all three
-are made with fewer multiplications, by `gan.winograd`.
+On GPUs and TPUs gradients are left to XLA, which is given convolutions of stride 1 alone: the
+pixels of a block of the stride become channels. On an H100 that gains more than the zeros cost that
+it adds to a kernel of odd size. Where a kernel is larger than its result (5x5 for 4x4 places), XLA
+would exchange image and kernel in the gradient, which is slow: that convolution is a matrix
+product. Where a convolution makes blocks of pixels, they stay blocks until a convolution needs rows
+of pixels (`pixels`): to make rows is a pass over memory, and a convolution of stride 2 needs none.
 
-All arrays: images [n, height, width, channels], or in blocks of b x b pixels, [n, height / b,
-width / b, b, b, channels]; kernels [k, k, in, out]; padding "SAME".
+All arrays: images in rows or in blocks (`gan.images`); kernels [k, k, in, out]; padding "SAME".
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from wgan_jax.gan import winograd
+from wgan_jax.gan.canonical import LAYOUT, as_product, has_few_places, library, to_image, to_result
+from wgan_jax.gan.images import as_blocks, pixels, sides
 from wgan_jax.gan.place import Place
 from wgan_jax.gan.sums import spread
 
-_LAYOUT = ("NHWC", "HWIO", "NHWC")
 _FEW = 4  # channels for which the library is badly used
 
 
@@ -48,7 +40,7 @@ def conv2d(
 ) -> Array:
     """SAME convolution [n, h, w, i] -> [n, ceil(h / stride), ceil(w / stride), o], plus bias [o].
 
-    The form is that for `platform`, by default the one that jax uses. As for all three, image and
+    The form is that for `platform`, by default the one that jax uses. Here as below, image and
     result may be in blocks.
     """
     place = _same(x, kernel, stride)
@@ -58,10 +50,8 @@ def conv2d(
         rows, columns = place.result
         result = (rows // block, columns // block)
         place = replace(place, taps=kernel.shape[:2], result=result, stride=block * stride)
-    if _is_cpu(platform):
-        y = _to_result(pixels(x), kernel, place)
-    else:
-        y = _at_stride_1(x, kernel, place)
+    on_cpu = _is_cpu(platform)
+    y = to_result(pixels(x), kernel, place) if on_cpu else _at_stride_1(x, kernel, place)
     return _finished(y, bias, block, platform)
 
 
@@ -78,7 +68,7 @@ def upconv2d(
         phases, low = _folded(phases, axis)
     phases = phases.reshape(*phases.shape[:3], -1)  # [taps, taps, i, 2 2 o]
     size, taps = x.shape[1:3], phases.shape[:2]
-    convolution = _to_result if _is_cpu(platform) else _library
+    convolution = to_result if _is_cpu(platform) else library
     small = convolution(x, phases, Place(size, taps, size, 1, (low, low)))
     return _finished(small, bias, 2, platform)
 
@@ -102,20 +92,6 @@ def downconv2d(
     return conv2d(x, mean, bias, stride, platform=platform)
 
 
-def mean_pooled(x: Array, side: int) -> Array:
-    """The mean of every block of side x side pixels: [n, h, w, c] -> [n, h / side, w / side, c]."""
-    x = pixels(x)
-    n, height, width, c = x.shape
-    return x.reshape(n, height // side, side, width // side, side, c).mean((2, 4))
-
-
-def upsampled(x: Array) -> Array:
-    """Nearest 2x upsampling: [n, h, w, c] -> [n, 2h, 2w, c]."""
-    x = pixels(x)
-    n, height, width, c = x.shape
-    return pixels(jnp.broadcast_to(x[:, :, :, None, None], (n, height, width, 2, 2, c)))
-
-
 def conv_transpose2d(
     x: Array, kernel: Array, bias: Array | None = None, *, platform: str | None = None
 ) -> Array:
@@ -129,26 +105,12 @@ def conv_transpose2d(
     low = max(size - 2, 0) // 2
     if _is_cpu(platform):
         place = Place((2 * rows, 2 * columns), (size, size), (rows, columns), 2, (low, low))
-        y = _to_image(x, kernel.transpose(0, 1, 3, 2), place)
+        y = to_image(x, kernel.transpose(0, 1, 3, 2), place)
     else:
         flipped = kernel[::-1, ::-1]
         pad = (size - 1 - low, size - 1 - (max(size - 2, 0) - low))
-        y = lax.conv_general_dilated(x, flipped, (1, 1), (pad, pad), (2, 2), None, _LAYOUT)
+        y = lax.conv_general_dilated(x, flipped, (1, 1), (pad, pad), (2, 2), None, LAYOUT)
     return _finished(y, bias, 1, platform)
-
-
-def pixels(x: Array) -> Array:
-    """[n, h / b, w / b, b, b, c] in rows of pixels, [n, h, w, c]; what is so already, as it is."""
-    if x.ndim == 4:
-        return x
-    n, rows, columns, b, _, c = x.shape
-    return x.swapaxes(2, 3).reshape(n, b * rows, b * columns, c)
-
-
-def _size(x: Array) -> tuple[int, int]:
-    """Height and width in pixels."""
-    side = x.shape[3] if x.ndim == 6 else 1
-    return side * x.shape[1], side * x.shape[2]
 
 
 def _is_cpu(platform: str | None) -> bool:
@@ -157,104 +119,20 @@ def _is_cpu(platform: str | None) -> bool:
 
 def _same(x: Array, kernel: Array, stride: int) -> Place:
     """As TensorFlow's SAME: of an odd number of zeros the odd one goes after the image."""
-    image, taps = _size(x), kernel.shape[:2]
+    image, taps = sides(x), kernel.shape[:2]
     result = (-(-image[0] // stride), -(-image[1] // stride))
     place = Place(image, taps, result, stride, (0, 0))
     rows, columns = (max(high, 0) // 2 for _, high in place.pads)
     return replace(place, low=(rows, columns))
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _to_result(x: Array, kernel: Array, place: Place) -> Array:
-    """The convolution: image [n, h, w, i], kernel [k, k, i, o] -> result [n, h', w', o]."""
-    if winograd.pays(kernel.shape, place, x.dtype):
-        return winograd.to_result(x, kernel, place)
-    if place.stride == 1 and _has_few_places(place):
-        return _as_product(x, kernel, place)
-    return _library(x, kernel, place)
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _to_image(result: Array, kernel: Array, place: Place) -> Array:
-    """Its transpose: result [n, h', w', o], kernel [k, k, i, o] -> image [n, h, w, i].
-
-    A pixel block of the image's stride sees the same few places of the kernel: a stride-1
-    convolution makes all the pixels of a block as channels.
-    """
-    if winograd.pays(kernel.shape, place, result.dtype):
-        return winograd.to_image(result, kernel, place)
-    stride = place.stride
-    rows, columns = _blocks(place, 0), _blocks(place, 1)
-    fills = [
-        (along.lead, along.reach * stride - along.lead - taps)
-        for along, taps in zip((rows, columns), place.taps, strict=True)
-    ]
-    even = jnp.pad(kernel, (*fills, (0, 0), (0, 0)))
-    phases = even.reshape(rows.reach, stride, columns.reach, stride, *kernel.shape[2:])
-    phases = phases[::-1, :, ::-1].transpose(0, 2, 5, 1, 3, 4)  # [taps, taps, o, stride, stride, i]
-    phases = phases.reshape(rows.reach, columns.reach, kernel.shape[3], -1)
-    low = (rows.reach - 1 - rows.first, columns.reach - 1 - columns.first)
-    inner = Place(place.result, phases.shape[:2], (rows.count, columns.count), 1, low)
-    image = pixels(_as_blocks(_to_result(result, phases, inner), stride))
-    (height, width), top, left = place.image, rows.skipped, columns.skipped
-    return image[:, top : top + height, left : left + width]
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _to_kernel(x: Array, result: Array, place: Place) -> Array:
-    """Sum over the batch: image [n, h, w, i], result [n, h', w', o] -> kernel [k, k, i, o].
-
-    The batch takes the place of the channels, and the result that of the kernel.
-    """
-    shape = (*place.taps, x.shape[3], result.shape[3])
-    if winograd.pays(shape, place, x.dtype):
-        return winograd.to_kernel(x, result, place)
-    kernel = lax.conv_general_dilated(
-        x.transpose(3, 1, 2, 0),
-        result.transpose(1, 2, 0, 3),
-        (1, 1),
-        place.pads,
-        rhs_dilation=(place.stride, place.stride),
-        dimension_numbers=_LAYOUT,
-    )
-    return kernel.transpose(1, 2, 0, 3)
-
-
-_to_result.defvjp(
-    lambda x, kernel, place: (_to_result(x, kernel, place), (x, kernel)),
-    lambda place, saved, grad: (
-        _to_image(grad, saved[1], place),
-        _to_kernel(saved[0], grad, place),
-    ),
-)
-_to_image.defvjp(
-    lambda result, kernel, place: (_to_image(result, kernel, place), (result, kernel)),
-    lambda place, saved, grad: (
-        _to_result(grad, saved[1], place),
-        _to_kernel(grad, saved[0], place),
-    ),
-)
-_to_kernel.defvjp(
-    lambda x, result, place: (_to_kernel(x, result, place), (x, result)),
-    lambda place, saved, grad: (
-        _to_image(saved[1], grad, place),
-        _to_result(saved[0], grad, place),
-    ),
-)
-
-
 def _at_stride_1(x: Array, kernel: Array, place: Place) -> Array:
-    """As `_to_result`, for XLA to take the gradients of."""
+    """As `to_result`, for XLA to take the gradients of."""
     if place.stride > 1:
         x, kernel, place = _of_phases(x, kernel, place)
     else:
         x = pixels(x)
-    return (_as_product if _has_few_places(place) else _library)(x, kernel, place)
-
-
-def _library(x: Array, kernel: Array, place: Place) -> Array:
-    strides = (place.stride, place.stride)
-    return lax.conv_general_dilated(x, kernel, strides, place.pads, dimension_numbers=_LAYOUT)
+    return (as_product if has_few_places(place) else library)(x, kernel, place)
 
 
 def _finished(y: Array, bias: Array | None, block: int, platform: str | None) -> Array:
@@ -264,52 +142,11 @@ def _finished(y: Array, bias: Array | None, block: int, platform: str | None) ->
     pass with the rest and with putting the pixels in rows, last.
     """
     if _is_cpu(platform):
-        y = pixels(_as_blocks(y, block))
+        y = pixels(as_blocks(y, block))
         return y if bias is None else y + spread(bias, y.shape)
     if bias is not None:
         y += spread(jnp.tile(bias, block**2), y.shape)
-    return _as_blocks(y, block)
-
-
-def _as_blocks(y: Array, block: int) -> Array:
-    """[n, h, w, b b c], channels ordered (row, column, c), in blocks where b is more than 1."""
-    return y if block == 1 else y.reshape(*y.shape[:3], block, block, -1)
-
-
-def _has_few_places(place: Place) -> bool:
-    return math.prod(place.taps) > math.prod(place.result)
-
-
-@dataclass(frozen=True)
-class Blocks:
-    """Blocks of `stride` pixels along an image, as they are made from the places of a kernel.
-
-    Attributes:
-      lead: zeros before the kernel's first tap, which shift the blocks.
-      reach: how many places a block sees.
-      first: number of the first block that holds a pixel of the image.
-      count: how many do.
-      skipped: pixels of the first that lie before the image.
-    """
-
-    lead: int
-    reach: int
-    first: int
-    count: int
-    skipped: int
-
-
-def _blocks(place: Place, axis: int) -> Blocks:
-    """Along this axis, the blocks that need the fewest operations."""
-    length, taps, low = place.image[axis], place.taps[axis], place.low[axis]
-
-    def shifted(lead: int) -> Blocks:
-        first, skipped = divmod(low + lead, place.stride)
-        last = (low + lead + length - 1) // place.stride
-        return Blocks(lead, -(-(taps + lead) // place.stride), first, last - first + 1, skipped)
-
-    options = [shifted(lead) for lead in range(place.stride)]
-    return min(options, key=lambda blocks: blocks.reach * blocks.count)
+    return as_blocks(y, block)
 
 
 def _block(place: Place, kernel: Array, platform: str | None) -> int:
@@ -341,32 +178,6 @@ def _widened(kernel: Array, block: int, stride: int) -> Array:
         for column in shifts
     ]
     return jnp.concatenate(moved, axis=3)
-
-
-def _as_product(x: Array, kernel: Array, place: Place) -> Array:
-    """Stride 1 as one matrix product, for kernels larger than the image."""
-    matrix = kernel
-    for axis in (0, 1):
-        matrix = _slid(matrix, place, axis)
-    matrix = matrix.reshape(x[0].size, -1)  # [h w i, h' w' o]
-    return (x.reshape(len(x), -1) @ matrix).reshape(len(x), *place.result, -1)
-
-
-def _slid(kernel: Array, place: Place, axis: int) -> Array:
-    """The taps that lie over each pixel of a line, for each place of the kernel along it.
-
-    The axis of the taps becomes one of pixels; the places come before the last axis.
-    """
-    length, taps, places = place.image[axis], place.taps[axis], place.result[axis]
-    low = place.low[axis]
-    before, after = max(places - 1 - low, 0), max(length + low - taps, 0)
-    padding = [(0, 0)] * kernel.ndim
-    padding[axis] = (before, after)
-    padded = jnp.pad(kernel, padding)
-    starts = [before + low - at for at in range(places)]
-    return jnp.stack(
-        [lax.slice_in_dim(padded, start, start + length, axis=axis) for start in starts], axis=-2
-    )
 
 
 def _of_phases(x: Array, kernel: Array, place: Place) -> tuple[Array, Array, Place]:

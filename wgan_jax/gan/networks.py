@@ -16,15 +16,8 @@ import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
 
-from wgan_jax.gan.conv import (
-    conv2d,
-    conv_transpose2d,
-    downconv2d,
-    mean_pooled,
-    pixels,
-    upconv2d,
-    upsampled,
-)
+from wgan_jax.gan.conv import conv2d, conv_transpose2d, downconv2d, upconv2d
+from wgan_jax.gan.images import mean_pooled, pixels, upsampled
 from wgan_jax.gan.sums import over_places, spread
 from wgan_jax.settings import CriticSettings, GeneratorSettings
 
