@@ -22,6 +22,7 @@ NAMES = {
 EXPERIMENTS = {
     "cifar_wgan": "The guide's network (clipping, 32x32)",
     "cifar_wgan_gp": "The same with gradient penalty",
+    "cifar_wgan_gp_resnet": "Residual networks with gradient penalty, 32x32",
     "lsun_dcgan64": "The paper's DCGAN, 64x64",
 }
 ON_GPU = {

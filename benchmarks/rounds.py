@@ -22,6 +22,7 @@ CONTESTS = (
     ("cifar_wgan", 64, ("torch", "torch_phases", "keras", "keras_on_batch"), 5, 4.0),
     ("cifar_wgan", 512, ("torch", "torch_phases"), 3, 1.0),
     ("cifar_wgan_gp", 64, ("torch",), 5, 4.0),
+    ("cifar_wgan_gp_resnet", 64, ("torch",), 3, 6.0),
     ("lsun_dcgan64", 64, ("torch",), 5, 6.0),
 )
 
