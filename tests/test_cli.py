@@ -25,11 +25,12 @@ SHRUNK = [
     "--config.log_every=1",
     "--config.wandb.mode=disabled",
 ]
+KINDS = ("cifar_wgan", "cifar_wgan_gp", "cifar_wgan_gp_resnet", "lsun_dcgan64", "folder_wgan")
 SMALL = {  # networks of a few filters, with all their layers
-    "critic.filters=(2,2,4,4)": ("cifar_wgan", "cifar_wgan_gp", "lsun_dcgan64", "folder_wgan"),
+    "critic.filters=(2,2,4,4)": KINDS,
     "data.workers=0": ("lsun_dcgan64",),
-    "generator.base_filters=4": ("cifar_wgan", "cifar_wgan_gp", "lsun_dcgan64", "folder_wgan"),
-    "generator.filters=(4,4,2)": ("cifar_wgan", "cifar_wgan_gp", "lsun_dcgan64", "folder_wgan"),
+    "generator.base_filters=4": KINDS,
+    "generator.filters=(4,4,2)": KINDS,
 }
 
 
@@ -44,7 +45,7 @@ def pictures(tmp_path_factory) -> Path:
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
-@pytest.mark.parametrize("name", ["cifar_wgan", "cifar_wgan_gp", "lsun_dcgan64", "folder_wgan"])
+@pytest.mark.parametrize("name", KINDS)
 def test_every_kind_of_experiment_trains_on_pictures(name, pictures, tmp_path, capsys):
     flags = [f"--config.{field}" for field, names in SMALL.items() if name in names]
     schedule = ["--config.n_critic_schedule.long=2"] if name == "lsun_dcgan64" else []
