@@ -16,7 +16,7 @@ import dataclasses
 import json
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -24,6 +24,7 @@ from unittest import mock
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from numpy.typing import NDArray
 
 from benchmarks.rounds import PEERS, settings_of
@@ -174,9 +175,15 @@ def in_float64() -> Iterator[None]:
         jax.enable_x64(True),
         mock.patch.object(jnp, "float32", jnp.float64),
         mock.patch.dict(networks.DTYPES, wide),
+        mock.patch.object(optax, "linear_schedule", _given_floats(optax.linear_schedule)),
         mock.patch.object(state, "check_flags"),  # which refuses it, for a run
     ):
         yield
+
+
+def _given_floats(schedule: Callable[..., optax.Schedule]) -> Callable[..., optax.Schedule]:
+    """The same, but optax's rates are float64: of a count that is an integer they are float32."""
+    return lambda *settings: lambda count: schedule(*settings)(jnp.asarray(count, jnp.float64))
 
 
 def _widened(leaf: Any) -> Any:

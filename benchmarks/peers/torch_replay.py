@@ -214,10 +214,8 @@ class Replay:
         """One step of the player's optimiser; the norm of its gradients."""
         s, tx = self.settings[f"{player}_optimizer"], self.optimizers[player]
         if s["schedule"] == "linear":
-            # In float32, as optax has it: a rate's last digits are no fault of ours to be found.
-            updates, whole = self.updates[player], self.record[f"{player}_updates"]
-            left = np.float32(1) - np.float32(updates) / np.float32(whole)
-            tx.param_groups[0]["lr"] = float(np.float32(s["learning_rate"]) * left)
+            part = self.updates[player] / int(self.record[f"{player}_updates"])
+            tx.param_groups[0]["lr"] = s["learning_rate"] * (1 - part)
         for network in self.players.values():
             network.zero_grad(set_to_none=True)
         loss.backward()
