@@ -260,8 +260,8 @@ def _parity(figures: dict[str, Any]) -> str:
         "phases are left out, and schedules end with the twentieth round; their rates are float64 "
         "too, which in a run optax computes in float32. The losses of `cifar_wgan_gp_resnet` swing "
         "so in its first rounds that round-off of 2e-14 grows some hundred times in ten of them. "
-        "Small runs are compared in the tests (`tests/test_parity.py`). Forms of GPUs ran on the CPU, too. "
-        f"The other contestant: torch {peer}.\n"
+        "Small runs are compared in the tests (`tests/test_parity.py`). Forms of GPUs "
+        f"ran on the CPU, too. The other contestant: torch {peer}.\n"
     )
 
 
