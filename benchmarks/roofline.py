@@ -118,8 +118,7 @@ def _products(settings: Settings, channels: int) -> Iterator[tuple[Layer, int]]:
 def critic_layers(settings: Settings, channels: int) -> list[Layer]:
     """From the image to the score. In a residual block, means are taken of whole results."""
     s, side, depth, found = settings.critic, settings.image_size, channels, list[Layer]()
-    kernels = s.kernels or (s.kernel,) * len(s.filters)
-    for features, stride, kernel in zip(s.filters, s.strides, kernels, strict=True):
+    for features, stride, kernel in zip(s.filters, s.strides, s.kernel_sizes, strict=True):
         after = -(-side // stride)
         if s.blocks == "plain":
             across = (side, after, stride)

@@ -207,8 +207,8 @@ def test_pooling_and_upsampling_by_hand():
     twice = upsampled(x[:, :, 1:3])[0, :, :, 0]
     np.testing.assert_array_equal(twice[:2], [[2, 2, 4, 4], [2, 2, 4, 4]])
     np.testing.assert_array_equal(twice[2:], [[4, 4, 8, 8], [4, 4, 8, 8]])
+    np.testing.assert_array_equal(mean_pooled(upsampled(x), 2), x)
     for each in (2, 4):
-        np.testing.assert_array_equal(mean_pooled(upsampled(x), 2), x)
         blocks = in_blocks(jnp.tile(x, (1, 4, 2, 1)), each)
         np.testing.assert_array_equal(mean_pooled(blocks, 2), mean_pooled(pixels(blocks), 2))
 

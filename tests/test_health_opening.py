@@ -86,7 +86,7 @@ def test_the_opening_ends_with_its_last_update(case: str) -> None:
     for opening, opens in ((ROWS, False), (ROWS + 1, True)):
         verdict = judge(made, objective, opening=opening)
         assert (name in {f.rule for f in verdict.findings}) is not opens
-        assert word(made, verdict, opening) == ("not judged" if opens else "failing")
+        assert word(made, verdict, opens) == ("not judged" if opens else "failing")
 
 
 # (rule, columns that are quiet at first, the opening in which too much of that lies): windows are

@@ -149,7 +149,7 @@ def as_line(log: RunLog, verdict: Verdict) -> str:
     seen = ("rule", "cause", "verdict", "evidence", "onset_epoch")
     said = {
         "file": str(log.path),
-        "verdict": word(log.history, verdict, log.opening),
+        "verdict": word(log.history, verdict, log.opens),
         "onset_epoch": verdict.onset_epoch,
         "causes": list(verdict.causes),
         "advice": list(verdict.advice),
@@ -175,7 +175,7 @@ def as_text(log: RunLog, verdict: Verdict) -> str:
     guessed = " (guessed)" if log.guessed and log.objective else ""
     since = f" since {log.unit} {verdict.onset_epoch}" if verdict.findings else ""
     lines = [
-        f"{printable(log.path.name)}: {word(log.history, verdict, log.opening)}{since}",
+        f"{printable(log.path.name)}: {word(log.history, verdict, log.opens)}{since}",
         f"  from {log.unit} {history.epochs[0]} to {history.epochs[-1]}, {len(history)} rows; "
         f"objective {objective}{guessed}; measured: {shorten(measured, 160)}",
     ]
@@ -214,7 +214,7 @@ def _limits(log: RunLog) -> list[str]:
             "The losses fit no objective we know: the rules of one are not applied, unless "
             f"--objective names it ({', '.join(OBJECTIVES)})."
         )
-    if log.history.epochs[-1] + 1 < log.opening:
+    if log.opens:
         limits.append(
             f"The run has only begun: before {log.unit} {log.opening} a sound game may look lost, "
             "as the critic wins at first. Until then losses are called failing only where they are "
@@ -255,7 +255,7 @@ def as_table(found: list[tuple[RunLog, Verdict]]) -> str:
     names = _names([log.path for log, _ in found])
     wide = min(max(map(len, names)), 24)
     lines = [f"{'run':<{wide}}  {'verdict':<10}  {'onset':>7}  cause and evidence", "─" * WIDTH]
-    words = [word(log.history, verdict, log.opening) for log, verdict in found]
+    words = [word(log.history, verdict, log.opens) for log, verdict in found]
     for name, said, (_, verdict) in zip(apart(names, wide), words, found, strict=True):
         onset = "" if verdict.onset_epoch is None else str(verdict.onset_epoch)
         why = ""

@@ -73,7 +73,7 @@ class CriticSettings:
         "plain", "what layers are: plain (a convolution) or residual (two, and a shortcut)", BLOCKS
     )
     filters: tuple[int, ...] = _field((32, 64, 128, 128), "output channels of each layer")
-    strides: tuple[int, ...] = _field((2, 2, 2, 1), "stride of each layer; of a residual one, mean")
+    strides: tuple[int, ...] = _field((2, 2, 2, 1), "stride of each layer; residual: of its mean")
     kernel: int = _field(5, "kernel size in pixels", COUNT, most=64)
     kernels: tuple[int, ...] = _field((), "kernel size of each layer; empty: kernel for all")
     pooling: str = _field(
@@ -88,6 +88,11 @@ class CriticSettings:
     bias: bool = _field(True, "biases in the convolutions")
     init: str = _field("normal", "first weights: normal, of init_std, or glorot (uniform)", INITS)
     init_std: float = _field(0.02, "standard deviation of the initial weights", POSITIVE)
+
+    @property
+    def kernel_sizes(self) -> tuple[int, ...]:
+        """The kernel size of each layer."""
+        return self.kernels or (self.kernel,) * len(self.filters)
 
 
 @dataclass(frozen=True)

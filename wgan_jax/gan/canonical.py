@@ -12,7 +12,6 @@ All arrays: images [n, height, width, channels], kernels [k, k, in, out].
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import partial
 
@@ -32,7 +31,7 @@ def to_result(x: Array, kernel: Array, place: Place) -> Array:
     """The convolution: image [n, h, w, i], kernel [k, k, i, o] -> result [n, h', w', o]."""
     if winograd.pays(kernel.shape, place, x.dtype):
         return winograd.to_result(x, kernel, place)
-    if place.stride == 1 and has_few_places(place):
+    if place.stride == 1 and place.is_small:
         return as_product(x, kernel, place)
     return library(x, kernel, place)
 
@@ -110,11 +109,6 @@ def library(x: Array, kernel: Array, place: Place) -> Array:
     """As XLA's library has it."""
     strides = (place.stride, place.stride)
     return lax.conv_general_dilated(x, kernel, strides, place.pads, dimension_numbers=LAYOUT)
-
-
-def has_few_places(place: Place) -> bool:
-    """Whether a kernel has more taps than places."""
-    return math.prod(place.taps) > math.prod(place.result)
 
 
 def as_product(x: Array, kernel: Array, place: Place) -> Array:

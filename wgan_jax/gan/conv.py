@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from wgan_jax.gan.canonical import LAYOUT, as_product, has_few_places, library, to_image, to_result
+from wgan_jax.gan.canonical import LAYOUT, as_product, library, to_image, to_result
 from wgan_jax.gan.images import as_blocks, pixels, sides
 from wgan_jax.gan.place import Place
 from wgan_jax.gan.sums import spread
@@ -132,7 +132,7 @@ def _at_stride_1(x: Array, kernel: Array, place: Place) -> Array:
         x, kernel, place = _of_phases(x, kernel, place)
     else:
         x = pixels(x)
-    return (as_product if has_few_places(place) else library)(x, kernel, place)
+    return (as_product if place.is_small else library)(x, kernel, place)
 
 
 def _finished(y: Array, bias: Array | None, block: int, platform: str | None) -> Array:

@@ -198,8 +198,8 @@ class Critic(nn.Module):
             ways = (conv2d, partial(downconv2d, stride=stride), None if kept else _pooling(stride))
             return Residual(features, kernel, ways, after, s, dtype, first)(x)
 
-        x, kernels = images, s.kernels or (s.kernel,) * len(s.filters)
-        for i, sizes in enumerate(zip(s.filters, s.strides, kernels, strict=True)):
+        x = images
+        for i, sizes in enumerate(zip(s.filters, s.strides, s.kernel_sizes, strict=True)):
             x = layer(x, *sizes, first=not i)
             if s.dropout:  # in rows: the same pixels on every platform
                 x = nn.Dropout(s.dropout, deterministic=not train)(pixels(x))

@@ -6,6 +6,7 @@ pixel of the result.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 Pair = tuple[int, ...]  # along height and along width
@@ -28,6 +29,11 @@ class Place:
     result: Pair
     stride: int
     low: Pair
+
+    @property
+    def is_small(self) -> bool:
+        """Whether the kernel has more taps than places."""
+        return math.prod(self.taps) > math.prod(self.result)
 
     @property
     def pads(self) -> list[tuple[int, int]]:

@@ -77,13 +77,13 @@ def judge(
     return along.update(history)
 
 
-def word(history: History, verdict: Verdict, opening: int = 0) -> str:
+def word(history: History, verdict: Verdict, opens: bool = False) -> str:
     """The verdict in a word; "not judged" where there is too little for one."""
-    return verdict.verdict if judged(history, verdict, opening) else NOT_JUDGED
+    return verdict.verdict if judged(history, verdict, opens) else NOT_JUDGED
 
 
-def judged(history: History, verdict: Verdict, opening: int = 0) -> bool:
+def judged(history: History, verdict: Verdict, opens: bool = False) -> bool:
     """Whether there is enough to judge, or something was found all the same."""
     losses, scores = (len(history.measured(key)[0]) for key in ("d_loss", "fid_score"))
-    enough = losses >= LEAST and history.epochs[-1] + 1 >= opening
-    return bool(verdict.findings) or bool(enough) or scores >= LEAST_SCORES
+    enough = losses >= LEAST and not opens
+    return bool(verdict.findings) or enough or scores >= LEAST_SCORES

@@ -64,6 +64,11 @@ class RunLog:
     unit: str = "epoch"
     notes: tuple[str, ...] = ()
 
+    @property
+    def opens(self) -> bool:
+        """Whether the log ends in the run's opening."""
+        return bool(self.history.epochs[-1] + 1 < self.opening)
+
 
 def read(
     path: Path, *, columns: Mapping[str, str] | None = None, objective: str | None = None
