@@ -1,4 +1,4 @@
-"""WGAN with gradient penalty on CIFAR-10 with residual networks: a published recipe, to the letter.
+"""WGAN with gradient penalty on CIFAR-10 with residual networks, by a published recipe.
 
 Paper: Gulrajani et al. 2017, https://arxiv.org/abs/1704.00028, appendix F. Recipe: that of
 pytorch-gan-collections (https://github.com/w86763777/pytorch-gan-collections, WGAN-GP ResNet):
