@@ -14,7 +14,7 @@ from wgan_jax.gan import winograd
 from wgan_jax.gan.conv import conv2d, conv_transpose2d, downconv2d, upconv2d
 from wgan_jax.gan.images import mean_pooled, pixels, upsampled
 
-PLATFORMS = ("cpu", "gpu")  # gradients of our own, and XLA's
+PLATFORMS = ("cpu", "gpu", "tpu")  # gradients of our own, and XLA's
 PLAIN = {
     conv2d: plain_conv.conv2d,
     upconv2d: plain_conv.upconv2d,

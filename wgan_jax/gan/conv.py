@@ -3,12 +3,15 @@
 Everywhere, upsampling and means are folded into the kernel. On the CPU gradients are written by
 hand (`gan.canonical`).
 
-On GPUs and TPUs gradients are left to XLA, which is given convolutions of stride 1 alone: the
-pixels of a block of the stride become channels. On an H100 that gains more than the zeros cost that
-it adds to a kernel of odd size. Where a kernel is larger than its result (5x5 for 4x4 places), XLA
-would exchange image and kernel in the gradient, which is slow: that convolution is a matrix
-product. Where a convolution makes blocks of pixels, they stay blocks until a convolution needs rows
-of pixels (`pixels`): to make rows is a pass over memory, and a convolution of stride 2 needs none.
+On GPUs gradients are left to XLA, which is given convolutions of stride 1 alone: the pixels of a
+block of the stride become channels. On an H100 that gains more than the zeros cost that it adds to
+a kernel of odd size. Where a kernel is larger than its result (5x5 for 4x4 places), XLA would
+exchange image and kernel in the gradient, which is slow: that convolution is a matrix product.
+Where a convolution makes blocks of pixels, they stay blocks until a convolution needs rows of
+pixels (`pixels`): to make rows is a pass over memory, and a convolution of stride 2 needs none.
+
+TPUs' compiler lays images out for itself: it is given each convolution as it is, with its stride,
+and upsampling as the transpose of one. To make blocks would be passes over memory.
 
 All arrays: images in rows or in blocks (`gan.images`); kernels [k, k, in, out]; padding "SAME".
 """
@@ -43,16 +46,20 @@ def conv2d(
     The form is that for `platform`, by default the one that jax uses. Here as below, image and
     result may be in blocks.
     """
-    place = _same(x, kernel, stride)
-    block = _block(place, kernel, platform)
+    on, place = _platform(platform), _same(x, kernel, stride)
+    block = _block(place, kernel, on)
     if block > 1:
         kernel = _widened(kernel, block, stride)
         rows, columns = place.result
         result = (rows // block, columns // block)
         place = replace(place, taps=kernel.shape[:2], result=result, stride=block * stride)
-    on_cpu = _is_cpu(platform)
-    y = to_result(pixels(x), kernel, place) if on_cpu else _at_stride_1(x, kernel, place)
-    return _finished(y, bias, block, platform)
+    if on == "cpu":
+        y = to_result(pixels(x), kernel, place)
+    elif on == "tpu":
+        y = library(pixels(x), kernel, place)
+    else:
+        y = _at_stride_1(x, kernel, place)
+    return _finished(y, bias, block, on)
 
 
 def upconv2d(
@@ -61,16 +68,21 @@ def upconv2d(
     """Nearest 2x upsampling, then SAME convolution: [n, h, w, i] -> [n, 2h, 2w, o], plus bias [o].
 
     Each 2x2 block of the result sees few distinct pixels, so that a small convolution to 4 o
-    channels, those of a block, gives the same with 2.7 times fewer operations (k = 5).
+    channels, those of a block, gives the same with 2.7 times fewer operations (k = 5). So does a
+    transposed one, whose kernel is the sum of those laid over each pixel of a block.
     """
-    x, phases = pixels(x), kernel
+    on, x = _platform(platform), pixels(x)
+    if on == "tpu":
+        laid = _laid(kernel, 2).sum(3)
+        return _finished(_dilated(x, laid, (len(kernel) + 1) // 2), bias, 1, on)
+    phases = kernel
     for axis in (0, 1):
         phases, low = _folded(phases, axis)
     phases = phases.reshape(*phases.shape[:3], -1)  # [taps, taps, i, 2 2 o]
     size, taps = x.shape[1:3], phases.shape[:2]
-    convolution = to_result if _is_cpu(platform) else library
+    convolution = to_result if on == "cpu" else library
     small = convolution(x, phases, Place(size, taps, size, 1, (low, low)))
-    return _finished(small, bias, 2, platform)
+    return _finished(small, bias, 2, on)
 
 
 def downconv2d(
@@ -87,9 +99,7 @@ def downconv2d(
     gives the same, with the mean of the kernel laid over each place of a block: for 3x3 and a
     stride of 2 of 4x4 taps, 2.25 times fewer operations.
     """
-    laid = _widened(kernel, stride, 1)
-    mean = laid.reshape(*laid.shape[:3], stride**2, -1).mean(3)
-    return conv2d(x, mean, bias, stride, platform=platform)
+    return conv2d(x, _laid(kernel, stride).mean(3), bias, stride, platform=platform)
 
 
 def conv_transpose2d(
@@ -100,21 +110,19 @@ def conv_transpose2d(
     out[2y + a - low] += x[y] kernel[a], as PyTorch's ConvTranspose2d(k, 2, padding=low); where k is
     odd, without the row and the column that PyTorch has behind the last.
     """
-    x = pixels(x)
+    on, x = _platform(platform), pixels(x)
     size, (rows, columns) = kernel.shape[0], x.shape[1:3]
-    low = max(size - 2, 0) // 2
-    if _is_cpu(platform):
+    low = (size - 2) // 2
+    if on == "cpu":
         place = Place((2 * rows, 2 * columns), (size, size), (rows, columns), 2, (low, low))
         y = to_image(x, kernel.transpose(0, 1, 3, 2), place)
     else:
-        flipped = kernel[::-1, ::-1]
-        pad = (size - 1 - low, size - 1 - (max(size - 2, 0) - low))
-        y = lax.conv_general_dilated(x, flipped, (1, 1), (pad, pad), (2, 2), None, LAYOUT)
-    return _finished(y, bias, 1, platform)
+        y = _dilated(x, kernel[::-1, ::-1], size - 1 - low)
+    return _finished(y, bias, 1, on)
 
 
-def _is_cpu(platform: str | None) -> bool:
-    return (platform or jax.default_backend()) == "cpu"
+def _platform(name: str | None) -> str:
+    return name or jax.default_backend()
 
 
 def _same(x: Array, kernel: Array, stride: int) -> Place:
@@ -135,13 +143,22 @@ def _at_stride_1(x: Array, kernel: Array, place: Place) -> Array:
     return (as_product if place.is_small else library)(x, kernel, place)
 
 
-def _finished(y: Array, bias: Array | None, block: int, platform: str | None) -> Array:
+def _dilated(x: Array, kernel: Array, before: int) -> Array:
+    """A convolution of the image with zeros between its pixels: [n, h, w, i] -> [n, 2h, 2w, o].
+
+    So many zeros come before the first; as many in all as the kernel has taps.
+    """
+    pad = (before, len(kernel) - before)
+    return lax.conv_general_dilated(x, kernel, (1, 1), (pad, pad), (2, 2), None, LAYOUT)
+
+
+def _finished(y: Array, bias: Array | None, block: int, platform: str) -> Array:
     """[n, h, w, b b o] in blocks, and plus the bias [o].
 
     GPUs' library adds it to its own result, so it comes first there; on the CPU, where it is one
     pass with the rest and with putting the pixels in rows, last.
     """
-    if _is_cpu(platform):
+    if platform == "cpu":
         y = pixels(as_blocks(y, block))
         return y if bias is None else y + spread(bias, y.shape)
     if bias is not None:
@@ -149,16 +166,16 @@ def _finished(y: Array, bias: Array | None, block: int, platform: str | None) ->
     return as_blocks(y, block)
 
 
-def _block(place: Place, kernel: Array, platform: str | None) -> int:
+def _block(place: Place, kernel: Array, platform: str) -> int:
     """Side of the block of results that is made at once, where channels are few.
 
     The library is made for many: of 3, it makes 3 at the price of 16 or 32. GPUs gain with few
     channels of the image, too.
     """
     inputs, outputs = kernel.shape[2:]
-    if place.stride == 1 and outputs <= _FEW:
+    if place.stride == 1 and outputs <= _FEW and platform != "tpu":
         most = 4
-    elif place.stride > 1 and inputs <= _FEW and not _is_cpu(platform):
+    elif place.stride > 1 and inputs <= _FEW and platform == "gpu":
         most = 2
     else:
         most = 1
@@ -178,6 +195,12 @@ def _widened(kernel: Array, block: int, stride: int) -> Array:
         for column in shifts
     ]
     return jnp.concatenate(moved, axis=3)
+
+
+def _laid(kernel: Array, side: int) -> Array:
+    """A kernel laid over each place of a block: [k + side - 1, the same, i, side side, o]."""
+    laid = _widened(kernel, side, 1)
+    return laid.reshape(*laid.shape[:3], side**2, -1)
 
 
 def _of_phases(x: Array, kernel: Array, place: Place) -> tuple[Array, Array, Place]:
