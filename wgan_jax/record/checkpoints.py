@@ -223,7 +223,14 @@ class Checkpoints:
             return None, f"{broken} changed"
         import orbax.checkpoint as ocp
 
-        shapes = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+        # Named here, where `like` names no devices: orbax would ask for those that saved it.
+        here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+        shapes = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(
+                leaf.shape, leaf.dtype, sharding=getattr(leaf, "sharding", None) or here
+            ),
+            like,
+        )
         try:
             manager = self._opened()
             content = manager.restore(
