@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.small_runs import power_cut
+from wgan_jax import hosts
 from wgan_jax.errors import UserError
 from wgan_jax.record import marks
 from wgan_jax.record.checkpoints import Checkpoints
@@ -44,6 +45,19 @@ def test_newest_best_and_last_healthy_are_kept(saved):
         np.testing.assert_array_equal(found[1]["w"], state(epoch)["w"])
         assert found[1]["n"].dtype == jnp.int32
     checkpoints.close()
+
+
+def test_processes_drop_what_the_first_of_them_sees(saved, monkeypatch):
+    """orbax waits for all of them at each, and one may see others: it is late, or its disk is."""
+    late = Checkpoints(saved, keep=2)
+    seen = late.epochs()
+    monkeypatch.setattr(late, "epochs", lambda: [2, 3])
+    monkeypatch.setattr(
+        hosts, "by_first", lambda action: seen if action == late.epochs else action()
+    )
+    late.drop_after(3)
+    late.close()
+    assert Checkpoints(saved).epochs() == [2, 3]
 
 
 def test_none_yet(tmp_path):

@@ -134,7 +134,7 @@ class Checkpoints:
         """Forget the checkpoints above `epoch`, after a rollback to it; the best goes aside."""
         self.wait()
         self._set_best_aside(epoch)
-        known = self.epochs()
+        known = hosts.by_first(self.epochs)  # of all the same: orbax deletes each together
         left = [earlier for earlier in known if earlier <= epoch]
         if self._folder.is_dir():  # before they go: else the best could name one that is saved anew
             self._keep_marks(marks.standing(self.marks, left))
