@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import signal
 from typing import Any
 
 import jax
@@ -11,8 +13,8 @@ import numpy as np
 import pytest
 
 from tests.small_runs import STREAMED, lines, power_cut, same_bits
-from wgan_jax import loop, train
-from wgan_jax.errors import RunFailed
+from wgan_jax import hosts, loop, train
+from wgan_jax.errors import OneLine, RunFailed
 from wgan_jax.evaluation import Quality
 from wgan_jax.feeding import Resident
 from wgan_jax.gan.rounds import Chunk
@@ -132,6 +134,25 @@ def test_a_rollback_to_the_start_takes_its_weights_from_there(
     assert [float(state.rate_factor) for state in states] == [1, 0.5]
     weights = finished.state.generator.params
     assert all(same_bits(state.generator.params, weights) for state in states)
+
+
+@pytest.mark.parametrize("ending", ["finished", "failed", "stopped"])
+def test_processes_leave_together_once_all_is_closed(ending, tiny, tmp_path, monkeypatch):
+    """jax ends those that wait long for one that still concludes, and that one with them."""
+    happened: list[str] = []
+    close = loop.Session.close
+    monkeypatch.setattr(
+        loop.Session, "close", lambda session: (close(session), happened.append("closed"))
+    )
+    monkeypatch.setattr(hosts, "meet", lambda: happened.append("met"))
+    if ending == "failed":
+        poisoned(monkeypatch, 3)
+    if ending == "stopped":
+        monkeypatch.setattr(hosts, "agreed", lambda rounds, _: (rounds, signal.SIGTERM))
+    with contextlib.nullcontext() if ending == "finished" else pytest.raises(OneLine):
+        train(tiny, tmp_path, quiet=True)
+    assert events(tmp_path)[-1]["event"] == ending
+    assert happened == ["closed", "met"]
 
 
 def test_rollbacks_come_to_an_end(tiny, tmp_path, monkeypatch):

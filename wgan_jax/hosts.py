@@ -91,6 +91,15 @@ def together(action: Callable[[], T]) -> T:
     return kept[0]
 
 
+def meet() -> None:
+    """Wait for all processes, at an end that all of them come to.
+
+    jax ends those that leave, and those that are left, where they are more than `PATIENCE` apart;
+    what the first has to conclude may take longer.
+    """
+    together(lambda: None)
+
+
 def check_same(what: str, value: str) -> None:
     """Refuse to train where the processes see different things.
 

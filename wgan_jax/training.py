@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from wgan_jax import devices, hosts
 from wgan_jax.backend import check_flags, enough_memory
 from wgan_jax.config import resolve
-from wgan_jax.errors import Interrupted, UserError
+from wgan_jax.errors import Interrupted, RunFailed, UserError
 from wgan_jax.feeding import read_images
 from wgan_jax.files import expanded
 from wgan_jax.gan.state import Game, GanState
@@ -123,5 +123,9 @@ def train(
                 f"{folder} stopped at once. The same command goes on from the last checkpoint.",
                 signal.SIGINT,
             ) from None
+        except (Interrupted, RunFailed):
+            hosts.meet()
+            raise
+        hosts.meet()
         record = session.record
         return Run(settings, folder, session.game, session.state, record.history, record.verdict)
