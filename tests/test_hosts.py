@@ -19,7 +19,7 @@ from jax.experimental import multihost_utils
 
 from tests.conftest import TINY
 from wgan_jax import hosts
-from wgan_jax.errors import Followed, RunFailed, UserError
+from wgan_jax.errors import Followed, Interrupted, RunFailed, UserError
 from wgan_jax.recording import Follower, Recorder
 from wgan_jax.settings import Settings
 from wgan_jax.supervision import Place, in_cluster, place, supervise
@@ -265,6 +265,16 @@ def test_a_run_that_is_done_has_not_crashed_whatever_one_of_its_threads_did(tmp_
 def test_what_became_of_a_process_that_was_ended_is_said(end, said, tmp_path):
     with pytest.raises(RunFailed, match=re.escape(said)):
         supervise(child(f"import os; {end}"), tmp_path)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_that_ends_a_process_before_it_trains_is_no_crash(number, tmp_path, capfd):
+    end = f"import os, signal; signal.signal({number:d}, signal.SIG_DFL); os.kill(os.getpid(), "
+    with pytest.raises(Interrupted, match=r"stopped at once\. What was saved is") as caught:
+        supervise(child(f"{end}{number:d})"), tmp_path)
+    assert caught.value.signum == number
+    assert capfd.readouterr().err == ""
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

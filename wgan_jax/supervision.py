@@ -23,7 +23,7 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
-from wgan_jax.errors import RunFailed, UserError, one_line, to_stderr
+from wgan_jax.errors import Interrupted, RunFailed, UserError, one_line, to_stderr
 
 _MARK = "WGAN_JAX_SUPERVISED"
 _NOISE = re.compile(rb"[IWEF]\d{4} \d\d:\d\d:\d\d|WARNING: All log messages before absl")
@@ -110,6 +110,7 @@ def supervise(command: Sequence[str], workdir: Path) -> int:
 
     Raises:
       RunFailed: it crashed, or lost the other processes.
+      Interrupted: a signal ended it at once: the first before it trained, or a second.
     """
     child = subprocess.Popen(
         command,
@@ -138,6 +139,9 @@ def supervise(command: Sequence[str], workdir: Path) -> int:
     crashed = any(_CRASH.search(line) for line in report)
     if code in _OWN_WORDS and not crashed:
         return code
+    if -code in (signal.SIGINT, signal.SIGTERM) and not crashed:
+        stopped = f"{workdir} stopped at once. What was saved is whole: start all again to go on."
+        raise Interrupted(stopped, -code)
     kept = _kept(report, workdir)
     if code == 0:
         to_stderr(one_line(f"run.py: The run is done, though something in it failed.{kept}"))
