@@ -221,6 +221,23 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one_and_nothing_beside_it(
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_two_that_write_a_file_at_once_do_not_meet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though both are process 1, each of its own container on a shared disk."""
+    path, sync = tmp_path / "x", os.fsync
+
+    def with_another(file: int) -> None:
+        monkeypatch.setattr(os, "fsync", sync)
+        replace_bytes(path, b"another's")
+        sync(file)
+
+    monkeypatch.setattr(os, "fsync", with_another)
+    replace_bytes(path, b"ours")
+    assert path.read_bytes() == b"ours"
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_many_writers_are_all_called_though_the_first_fails() -> None:
     bad, good = Recorder(fail_at=0), Recorder()
     both = MultiWriter([bad, good])

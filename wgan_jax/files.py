@@ -6,6 +6,7 @@ import contextlib
 import errno
 import json
 import os
+import secrets
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -81,7 +82,8 @@ def replace_bytes(path: Path, data: bytes) -> None:
     Raises:
       NotWritten: it cannot be written; the old file, if any, is as it was.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    # Not by the process's number: those of two containers or hosts may be the same.
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with beside.open("wb") as file:
