@@ -22,6 +22,7 @@ from wgan_jax.config import resolve
 from wgan_jax.data.dataset import Dataset, load
 from wgan_jax.errors import UserError
 from wgan_jax.evaluation import Evaluator, real_statistics
+from wgan_jax.files import cache_dir
 from wgan_jax.gan.state import Game, GanState, new_game, root_key
 from wgan_jax.quality.encoders import Encoding
 from wgan_jax.quality.pixels import PixelMoments, batch_moments
@@ -241,6 +242,20 @@ def test_a_cache_that_cannot_be_written_costs_what_it_would_keep_alone(
     assert "the digits encoder is not kept" in capsys.readouterr().err
     assert ["statistics are not kept" in line for line in said] == [False, True]
     assert "$WGAN_JAX_CACHE names another place" in said[1]
+
+
+def test_a_user_without_a_home_has_no_cache_in_a_folder_called_tilde(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As in a container whose user is a number that no file knows."""
+
+    def unknown(user: int) -> None:
+        raise KeyError(user)
+
+    for name in ("HOME", "XDG_CACHE_HOME", "WGAN_JAX_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    assert cache_dir() == Path("/nonexistent/wgan-jax")
 
 
 def test_a_kept_score_by_another_rule_is_measured_anew(

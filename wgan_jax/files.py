@@ -42,11 +42,15 @@ class NotWritten(UserError):
 
 
 def cache_dir() -> Path:
-    """`$WGAN_JAX_CACHE`, else `wgan-jax` in the user's cache directory."""
+    """`$WGAN_JAX_CACHE`, else `wgan-jax` in the user's cache directory.
+
+    A user without a home, as in some containers, has none that could be written.
+    """
     own = os.environ.get(CACHE_VARIABLE)
     if own:
         return expanded(own)
-    return expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "wgan-jax"
+    found = expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+    return (Path("/nonexistent") if found.parts[0] == "~" else found) / "wgan-jax"
 
 
 def expanded(path: str | Path) -> Path:
