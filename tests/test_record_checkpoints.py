@@ -12,7 +12,7 @@ import pytest
 
 from tests.small_runs import power_cut
 from wgan_jax import hosts
-from wgan_jax.errors import UserError
+from wgan_jax.errors import Followed, UserError
 from wgan_jax.record import marks
 from wgan_jax.record.checkpoints import Checkpoints
 
@@ -45,6 +45,20 @@ def test_newest_best_and_last_healthy_are_kept(saved):
         np.testing.assert_array_equal(found[1]["w"], state(epoch)["w"])
         assert found[1]["n"].dtype == jnp.int32
     checkpoints.close()
+
+
+def test_a_full_disk_that_the_first_process_finds_is_no_lost_process_to_the_others(
+    tmp_path, monkeypatch
+):
+    def elsewhere(_: object) -> None:
+        raise Followed("No space left.")
+
+    checkpoints = Checkpoints(tmp_path / "c")
+    monkeypatch.setattr(checkpoints, "epochs", list)
+    monkeypatch.setattr(hosts, "by_first", lambda do: do() if do is list else elsewhere(do))
+    with pytest.raises(Followed):
+        checkpoints.save(1, state(1))
+    assert not list((tmp_path / "c").iterdir())
 
 
 def test_processes_drop_what_the_first_of_them_sees(saved, monkeypatch):

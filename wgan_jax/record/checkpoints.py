@@ -168,11 +168,16 @@ class Checkpoints:
             raise no_room(self._folder, OSError(errno.ENOSPC, reason)) from error
 
     def _ask_for_room(self, arrays: Tree) -> None:
-        """Raise OSError where the disk is too full, which orbax would find out noisily."""
+        """End all processes where the disk is too full, which orbax would find out noisily."""
         needed = _SPARE + 2 * sum(leaf.nbytes for leaf in jax.tree.leaves(arrays))
         self._folder.mkdir(parents=True, exist_ok=True)
-        if hosts.first() and shutil.disk_usage(self._folder).free < needed:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        def look() -> None:
+            if shutil.disk_usage(self._folder).free < needed:
+                full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                raise no_room(self._folder, full)
+
+        hosts.by_first(look)
 
     def _set_best_aside(self, epoch: int) -> None:
         """Move the best to a folder of its own, where a rollback to `epoch` would drop it.
