@@ -10,7 +10,8 @@ Needs: CIFAR-10 (162 MB, fetched once by TensorFlow Datasets).
 
     python run.py --config experiments/cifar_wgan_adam.py
 
-Samples are measured as there, 50,000 against the training set.
+Samples are measured as there: 50,000 against the training set, by the `pytorch` input protocol
+(docs/metrics.md).
 Result with the real data: not yet measured.
 """
 
@@ -46,6 +47,7 @@ def get_config() -> ConfigDict:
         optimizer.schedule = "linear"
     config.quality_every = 5_000
     config.quality.n = 50_000
+    config.quality.resize = "pytorch"
     config.sample_every = 5_000
     config.checkpoint_every = 5_000
     config.log_every = 1_000

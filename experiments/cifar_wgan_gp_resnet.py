@@ -12,7 +12,8 @@ takes seconds.
 
     python run.py --config experiments/cifar_wgan_gp_resnet.py
 
-Samples are measured as there, 50,000 against the training set.
+Samples are measured as there: 50,000 against the training set, by the `pytorch` input protocol
+(docs/metrics.md).
 Result with the real data: not yet measured.
 """
 
@@ -50,6 +51,7 @@ def get_config() -> ConfigDict:
         optimizer.schedule = "linear"
     config.quality_every = 5_000
     config.quality.n = 50_000
+    config.quality.resize = "pytorch"
     config.sample_every = 5_000
     config.checkpoint_every = 5_000
     config.log_every = 1_000

@@ -156,6 +156,13 @@ def test_the_guides_experiment_is_the_guides():
     assert s.generator_optimizer == s.critic_optimizer
 
 
+@pytest.mark.parametrize("name", ["cifar_wgan_adam", "cifar_wgan_gp_resnet"])
+def test_published_recipes_are_measured_by_the_protocol_of_their_numbers(name):
+    """That of pytorch-gan-metrics, which resizes as pytorch-fid does."""
+    quality = experiment.read(Path(f"experiments/{name}.py")).quality
+    assert (quality.resize, quality.n) == ("pytorch", 50_000)
+
+
 def test_overrides():
     flags = ["--config.batch_size=256", "--config.data.classes", "horse", "--config.clip=1"]
     settings = experiment.read(Path("experiments/cifar_wgan.py"), flags)
