@@ -1,4 +1,4 @@
-"""WGAN with weight clipping on CIFAR-10: the recipe behind the best published FID with clipping.
+"""WGAN with weight clipping on CIFAR-10, by a published recipe.
 
 Recipe: that of pytorch-gan-collections (https://github.com/w86763777/pytorch-gan-collections, WGAN
 CNN), its network too: a critic of 3x3 and strided 4x4 convolutions by turns, without a norm; a
