@@ -73,6 +73,8 @@ def test_the_papers_dcgan_has_no_norm_in_the_critic_and_mirrors_it():
     mirrored = [state.generator.params[f"Conv_{i}"]["kernel"].shape for i in range(4)]
     assert mirrored == [(4, 4, 512, 256), (4, 4, 256, 128), (4, 4, 128, 64), (4, 4, 64, 3)]
     assert state.critic.stats == {}
+    convolutions = [state.generator.params[f"Conv_{i}"] for i in range(4)]
+    assert ["bias" in conv for conv in convolutions] == [False, False, False, True]
 
 
 def test_the_published_resnet_has_as_many_weights():

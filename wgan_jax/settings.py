@@ -118,7 +118,7 @@ class GeneratorSettings:
     norm_momentum: float = _field(0.99, "share of the old in the norm's running averages", SHARE)
     activation: str = _field("leaky_relu", "leaky_relu or relu", ("leaky_relu", "relu"))
     leak: float = _field(0.2, "slope of leaky_relu below 0")
-    bias: bool = _field(True, "biases in the convolutions")
+    bias: bool = _field(True, "biases in the convolutions; that to pixels always has one")
     init: str = _field("normal", "first weights: normal, of init_std, or glorot (uniform)", INITS)
     init_std: float = _field(0.02, "standard deviation of the initial weights", POSITIVE)
     fakes_statistics: str = _field(
