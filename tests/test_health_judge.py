@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.made_up_losses import healthy_hinge, healthy_wgan, history, sparse
-from wgan_jax.health.judge import Finding, Judge, Verdict, judge, judged
+from wgan_jax.health.judge import Finding, Judge, Verdict, judge
 from wgan_jax.health.past import KEYS, Past
 from wgan_jax.health.series import CAPACITY
 from wgan_jax.history import History
@@ -31,17 +31,32 @@ def test_a_judge_that_goes_along_ends_with_the_verdict_of_one_that_comes_late(ro
 
 
 @pytest.mark.parametrize(
-    ("losses", "scores", "found", "enough"),
-    [(99, 4, 0, False), (100, 0, 0, True), (60, 5, 0, True), (0, 5, 0, True), (3, 0, 1, True)],
+    ("losses", "scores", "opening", "enough"),
+    [
+        (99, 4, 0, False),
+        (100, 0, 0, True),
+        (60, 5, 0, True),
+        (0, 5, 0, True),
+        (150, 0, 150, True),
+        (150, 0, 151, False),
+        (150, 5, 151, True),
+    ],
 )
-def test_there_is_enough_to_judge_or_something_was_found(
-    losses: int, scores: int, found: int, enough: bool
+def test_a_verdict_says_whether_there_was_enough_for_one(
+    losses: int, scores: int, opening: int, enough: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("wgan_jax.health.judge.RULES", ())  # nothing is found
     gaps = np.full((2, 150), np.nan)
     gaps[0, :losses] = gaps[1, :scores] = 1.0
+    said = judge(history(d_loss=gaps[0], fid_score=gaps[1]), "wgan", opening=opening)
+    assert said.judged is enough
+    assert said.word == said.line() == said.to_dict()["verdict"]
+    assert said.word == ("healthy" if enough else "not judged")
+
+
+def test_what_was_found_is_a_verdict_however_little_there_is() -> None:
     finding = Finding("rule", "cause", "warning", "1 > 0", 2, "mend", "book")
-    made = history(d_loss=gaps[0], fid_score=gaps[1])
-    assert judged(made, Verdict.of([finding] * found)) is enough
+    assert Verdict.of([finding], enough=False).word == "warning"
 
 
 def test_a_growing_history_is_read_once() -> None:
@@ -97,8 +112,8 @@ def test_nan_that_comes_chunk_by_chunk_is_divergence_from_the_first() -> None:
     assert onsets == {None, 640}
 
 
-def test_an_empty_history_is_healthy() -> None:
-    assert Judge("wgan").update(History()) == Verdict("healthy", None, ())
+def test_an_empty_history_is_not_judged() -> None:
+    assert Judge("wgan").update(History()) == Verdict("healthy", None, (), judged=False)
 
 
 def finding(

@@ -11,7 +11,7 @@ import pytest
 import run
 from tests.made_up_losses import Floats, history, noise
 from tests.test_health_thresholds import CASES, ROWS, WAIT, Columns, loud
-from wgan_jax.health.judge import judge, word
+from wgan_jax.health.judge import judge
 from wgan_jax.health.runlog import RunLog, read
 
 OPENS = WAIT | {"critic_saturated", "critic_on_floor", "critic_dead", "regime_change"}
@@ -86,7 +86,7 @@ def test_the_opening_ends_with_its_last_update(case: str) -> None:
     for opening, opens in ((ROWS, False), (ROWS + 1, True)):
         verdict = judge(made, objective, opening=opening)
         assert (name in {f.rule for f in verdict.findings}) is not opens
-        assert word(made, verdict, opens) == ("not judged" if opens else "failing")
+        assert verdict.word == ("not judged" if opens else "failing")
 
 
 # (rule, columns that are quiet at first, the opening in which too much of that lies): windows are

@@ -703,9 +703,11 @@ def test_what_is_trained_on_and_what_was_left_out_is_said_and_kept(tiny, tmp_pat
 
 def test_a_short_run_is_not_called_healthy(tiny, tmp_path, capsys):
     images = np.random.default_rng(0).integers(0, 256, (16, 8, 8, 1), np.uint8)
-    train(tiny | {"epochs": 5}, tmp_path, images=images)
+    run = train(tiny | {"epochs": 5}, tmp_path, images=images)
     said = capsys.readouterr().out
     assert "Finished 5 epochs: too few to judge (losses are judged from 100 on)." in said
+    assert run.verdict.line() == "not judged"
+    assert {line["verdict"] for line in lines(tmp_path)} == {"not judged"}
 
 
 def test_a_short_run_with_enough_values_of_fid_is_judged(tiny, tmp_path, monkeypatch, capsys):

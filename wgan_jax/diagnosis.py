@@ -14,7 +14,7 @@ import numpy as np
 
 from wgan_jax.errors import UserError, apart, printable, shorten
 from wgan_jax.health import runlog
-from wgan_jax.health.judge import NOT_JUDGED, Verdict, judge, word
+from wgan_jax.health.judge import NOT_JUDGED, Verdict, judge
 from wgan_jax.health.names import KNOWN, OF_SAMPLES
 from wgan_jax.health.runlog import (
     OBJECTIVES,
@@ -149,7 +149,7 @@ def as_line(log: RunLog, verdict: Verdict) -> str:
     seen = ("rule", "cause", "verdict", "evidence", "onset_epoch")
     said = {
         "file": str(log.path),
-        "verdict": word(log.history, verdict, log.opens),
+        "verdict": verdict.word,
         "onset_epoch": verdict.onset_epoch,
         "causes": list(verdict.causes),
         "advice": list(verdict.advice),
@@ -175,7 +175,7 @@ def as_text(log: RunLog, verdict: Verdict) -> str:
     guessed = " (guessed)" if log.guessed and log.objective else ""
     since = f" since {log.unit} {verdict.onset_epoch}" if verdict.findings else ""
     lines = [
-        f"{printable(log.path.name)}: {word(log.history, verdict, log.opens)}{since}",
+        f"{printable(log.path.name)}: {verdict.word}{since}",
         f"  from {log.unit} {history.epochs[0]} to {history.epochs[-1]}, {len(history)} rows; "
         f"objective {objective}{guessed}; measured: {shorten(measured, 160)}",
     ]
@@ -255,7 +255,7 @@ def as_table(found: list[tuple[RunLog, Verdict]]) -> str:
     names = _names([log.path for log, _ in found])
     wide = min(max(map(len, names)), 24)
     lines = [f"{'run':<{wide}}  {'verdict':<10}  {'onset':>7}  cause and evidence", "─" * WIDTH]
-    words = [word(log.history, verdict, log.opens) for log, verdict in found]
+    words = [verdict.word for _, verdict in found]
     for name, said, (_, verdict) in zip(apart(names, wide), words, found, strict=True):
         onset = "" if verdict.onset_epoch is None else str(verdict.onset_epoch)
         why = ""

@@ -19,7 +19,6 @@ from wgan_jax.errors import Interrupted, RunFailed
 from wgan_jax.feeding import feed
 from wgan_jax.gan.rounds import CHUNK, Chunk, chunk_program
 from wgan_jax.gan.state import GanState, Stream, new_game, root_key
-from wgan_jax.health.judge import judged
 from wgan_jax.health.windows import LEAST
 from wgan_jax.record import claim
 from wgan_jax.record.checkpoints import Checkpoints
@@ -326,11 +325,11 @@ class Session:
                 signum,
             )
         verdict = self.record.verdict
-        finished = claim.new_event("finished", self.epoch - 1, verdict=self.record.word)
+        finished = claim.new_event("finished", self.epoch - 1, verdict=verdict.word)
         paths = self.record.conclude("finished", finished)
         self.record.event(**finished)
         word = verdict.line()
-        if not judged(self.record.history, verdict):
+        if not verdict.judged:
             word = f"too few to judge (losses are judged from {LEAST} on)"
         see = f"; see {', '.join(path.name for path in paths)}" if paths else ""
         self.say(f"Finished {self.epoch} epochs: {word}.\nAll is in {self.workdir}{see}.")

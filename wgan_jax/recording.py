@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from wgan_jax import hosts
 from wgan_jax.config import flat
 from wgan_jax.errors import UserError, kind_and_line
-from wgan_jax.health.judge import Judge, word
+from wgan_jax.health.judge import Judge
 from wgan_jax.history import History
 from wgan_jax.keys import encoder_mark
 from wgan_jax.record import claim, environment, ledger, samples
@@ -141,7 +141,7 @@ class Recorder:
     def _record_chunk(self, played: Played) -> None:
         self.history.extend(played.epochs, played.all_columns())
         before, self.verdict = self.verdict, self.judge.update(self.history)
-        verdicts = [self.verdict.verdict] * len(played.epochs)
+        verdicts = [self.verdict.word] * len(played.epochs)
         columns: Columns = {**played.columns, "verdict": verdicts}
         self._writer.write_chunk(played.epochs, columns, played.extras())
         self._show(played)
@@ -149,11 +149,6 @@ class Recorder:
             self.say(f"Health: {self.verdict.line()}")
             self.event("verdict", played.last, **self.verdict.to_dict())
         self.console.progress(played.last + 1)
-
-    @property
-    def word(self) -> str:
-        """The verdict in a word, "not judged" among them."""
-        return word(self.history, self.verdict)
 
     def event(self, event: str, epoch: int, **details: Any) -> None:
         """One line in `events.jsonl`."""
@@ -171,7 +166,7 @@ class Recorder:
             flat(self.settings),
             self.history,
             status=status,
-            verdict=self.word,
+            verdict=self.verdict.word,
             finding=self.verdict.line() if self.verdict.findings else "",
             encoder=self._encoder,
             say=self._say_once,
@@ -208,7 +203,7 @@ class Recorder:
         with self._or_said("The report"):
             paths = report(self.workdir, ending)
         _, fid = self.history.measured("fid_score")
-        summary: dict[str, object] = {"verdict": self.word, "workdir": self.workdir.name}
+        summary: dict[str, object] = {"verdict": self.verdict.word, "workdir": self.workdir.name}
         if len(fid):
             summary["best_fid"] = float(fid.min())
         self._writer.write_summary(summary | ({"report": paths[0]} if paths else {}))

@@ -10,7 +10,7 @@ import numpy as np
 
 from wgan_jax.bands import ALIKE, alike_below, band
 from wgan_jax.files import replace_bytes
-from wgan_jax.health.judge import Verdict, judge, word
+from wgan_jax.health.judge import Verdict, judge
 from wgan_jax.health.windows import LEAST, LEAST_SCORES
 from wgan_jax.history import History
 from wgan_jax.keys import BY_KEY, EXTRA_KEYS, QUALITY_KEYS, ROUND_KEYS, encoder_mark
@@ -65,7 +65,7 @@ def _judge(run: Run) -> Verdict:
 
 def build(run: Run, verdict: Verdict) -> Page:
     """The report's content."""
-    overall = stability.overall(word(run.history, verdict), run.history)
+    overall = stability.overall(verdict.word, run.history)
     reason = _reason(overall, run.history)
     if verdict.findings:
         reason += f" Foremost: {verdict.causes[0]}, since epoch {verdict.onset_epoch:,}."

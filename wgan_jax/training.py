@@ -21,7 +21,7 @@ from wgan_jax.errors import Interrupted, RunFailed, UserError
 from wgan_jax.feeding import read_images
 from wgan_jax.files import expanded
 from wgan_jax.gan.state import Game, GanState
-from wgan_jax.health.judge import NOT_JUDGED, Verdict, judged
+from wgan_jax.health.judge import Verdict
 from wgan_jax.history import History
 from wgan_jax.loop import Session
 from wgan_jax.record import claim
@@ -53,8 +53,7 @@ class Run:
     def __repr__(self) -> str:
         """One line, for a notebook's cell: not every weight."""
         done = f"{len(self.history)} of {self.settings.epochs} epochs"
-        line = self.verdict.line() if judged(self.history, self.verdict) else NOT_JUDGED
-        return f"Run({self.workdir}: {done}, {line})"
+        return f"Run({self.workdir}: {done}, {self.verdict.line()})"
 
     def sample(self, n: int, seed: int = 0) -> NDArray[np.uint8]:
         """n samples, uint8 [n, h, w, c]; the same for the same seed.

@@ -11,13 +11,11 @@ from functools import partial
 
 from wgan_jax.health.past import Past
 from wgan_jax.health.rules import RULES
-from wgan_jax.health.verdict import Finding, Level, Verdict
+from wgan_jax.health.verdict import NOT_JUDGED, Finding, Level, Verdict
 from wgan_jax.health.windows import LEAST, LEAST_SCORES
 from wgan_jax.history import History
 
-__all__ = ["NOT_JUDGED", "Finding", "Judge", "Level", "Verdict", "judge", "judged", "word"]
-
-NOT_JUDGED = "not judged"
+__all__ = ["NOT_JUDGED", "Finding", "Judge", "Level", "Verdict", "judge"]
 
 
 class Judge:
@@ -60,7 +58,13 @@ class Judge:
             self._past = self._fresh()
         self._past.add(history)
         findings = (rule.apply(self._past) for rule in RULES)
-        return Verdict.of([finding for finding in findings if finding is not None])
+        return Verdict.of([finding for finding in findings if finding is not None], self._enough)
+
+    @property
+    def _enough(self) -> bool:
+        """Whether there is enough to judge by."""
+        losses, scores = self._past.count("d_loss"), self._past.count("fid_score")
+        return (losses >= LEAST and not self._past.opens) or scores >= LEAST_SCORES
 
 
 def judge(
@@ -75,15 +79,3 @@ def judge(
     """The verdict on a whole history; arguments as for `Judge`."""
     along = Judge(objective, encoder=encoder, clip=clip, total_epochs=total_epochs, opening=opening)
     return along.update(history)
-
-
-def word(history: History, verdict: Verdict, opens: bool = False) -> str:
-    """The verdict in a word; "not judged" where there is too little for one."""
-    return verdict.verdict if judged(history, verdict, opens) else NOT_JUDGED
-
-
-def judged(history: History, verdict: Verdict, opens: bool = False) -> bool:
-    """Whether there is enough to judge, or something was found all the same."""
-    losses, scores = (len(history.measured(key)[0]) for key in ("d_loss", "fid_score"))
-    enough = losses >= LEAST and not opens
-    return bool(verdict.findings) or enough or scores >= LEAST_SCORES

@@ -107,6 +107,10 @@ class Past:
     def __getitem__(self, key: str) -> Track:
         return self._tracks[key]
 
+    def count(self, key: str) -> int:
+        """How many finite values of a key there were."""
+        return self._tracks[key].count if key in self else 0
+
     def values(self, key: str) -> Floats:
         """Kept values of a key, empty if it was never measured."""
         return self._tracks[key].values if key in self else np.zeros(0)

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 Level = Literal["healthy", "warning", "failing"]
 LEVELS: tuple[Level, ...] = ("healthy", "warning", "failing")
+NOT_JUDGED = "not judged"
 
 
 @dataclass(frozen=True)
@@ -43,23 +44,30 @@ class Verdict:
       onset_epoch: when the worst began: the earliest onset of the first finding's cause.
       findings: worst first; among equals what was measured of the samples before what was
         inferred, then the earliest.
+      judged: whether there was enough to judge, or something was found all the same.
     """
 
     verdict: Level
     onset_epoch: int | None
     findings: tuple[Finding, ...]
+    judged: bool = True
 
     @classmethod
-    def of(cls, findings: list[Finding]) -> Verdict:
-        """The verdict that these findings come to."""
+    def of(cls, findings: list[Finding], enough: bool = True) -> Verdict:
+        """The verdict that these findings come to, and whether there was enough to find more."""
         ranked = sorted(
             findings, key=lambda f: (-LEVELS.index(f.verdict), f.inferred, f.onset_epoch)
         )
         if not ranked:
-            return cls("healthy", None, ())
+            return cls("healthy", None, (), enough)
         level, cause = ranked[0].verdict, ranked[0].cause
         onset = min(f.onset_epoch for f in ranked if (f.verdict, f.cause) == (level, cause))
         return cls(level, onset, tuple(ranked))
+
+    @property
+    def word(self) -> str:
+        """The verdict in a word; "not judged" where there was too little for one."""
+        return self.verdict if self.judged else NOT_JUDGED
 
     @property
     def causes(self) -> tuple[str, ...]:
@@ -76,14 +84,14 @@ class Verdict:
     def line(self) -> str:
         """One line for the console, e.g. `failing since epoch 12: dead critic (|D| 1e-9 ...)`."""
         if not self.findings:
-            return "healthy"
+            return self.word
         first = self.findings[0]
         return f"{self.verdict} since epoch {self.onset_epoch}: {first.cause} ({first.evidence})"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         return {
-            "verdict": self.verdict,
+            "verdict": self.word,
             "onset_epoch": self.onset_epoch,
             "causes": list(self.causes),
             "advice": list(self.advice),
