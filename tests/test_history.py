@@ -19,7 +19,7 @@ def test_columns_grow_and_gaps_are_nan():
     assert (epochs.tolist(), values.tolist()) == ([3], [7.0])
     assert "c" not in history
     assert np.isnan(history.get("c")).all()
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError, match=r"'c' was never measured: history\.keys\(\) names what was"):
         history["c"]
 
 

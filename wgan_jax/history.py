@@ -55,6 +55,8 @@ class History:
 
     def __getitem__(self, key: str) -> Floats:
         """Column [epochs], float64, NaN where not measured. KeyError if never measured."""
+        if key not in self._columns:
+            raise KeyError(f"{key!r} was never measured: history.keys() names what was")
         return self._columns[key][: self._size]
 
     def get(self, key: str) -> Floats:

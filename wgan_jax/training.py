@@ -61,9 +61,11 @@ class Run:
         Raises:
           UserError: n or the seed is out of its range.
         """
-        if n < 1 or not 0 <= seed < 2**32:
+        whole = all(isinstance(number, int | np.integer) for number in (n, seed))
+        if not whole or n < 1 or not 0 <= seed < 2**32:
             raise UserError(
-                f"sample({n}, seed={seed}): n must be at least 1, the seed from 0 to 2**32 - 1."
+                f"sample({n!r}, seed={seed!r}): n must be at least 1, the seed from 0 to "
+                "2**32 - 1, both whole numbers."
             )
         from wgan_jax.sampling import draw, sample_latents
 
