@@ -618,6 +618,16 @@ def test_a_preview_counts_the_passes_of_long_epochs_too(tiny, capsys):
     assert "Passes over the data   8.9 in 6 epochs" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("workdir", ["", " ", None])
+def test_a_workdir_that_names_no_folder_is_not_the_current_one(
+    workdir, tiny, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="names no folder: give one"):
+        train(tiny, workdir)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_workdir_that_is_a_file(tiny, tmp_path):
     (tmp_path / "file").write_text("mine")
     with pytest.raises(UserError, match="is a file: name a folder"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import signal
 import threading
 from collections.abc import Mapping
@@ -101,6 +102,8 @@ def train(
     if images is not None:
         data = dataclasses.replace(settings.data, name="arrays")
         settings = dataclasses.replace(settings, data=data)
+    if not isinstance(workdir, str | os.PathLike) or not str(workdir).strip():
+        raise UserError(f"workdir = {workdir!r} names no folder: give one, e.g. 'runs/mine'.")
     folder = expanded(workdir)
     devices.check_divides(settings.batch_size, devices.mesh(settings.devices))
     dataset = hosts.together(lambda: read_images(settings, images))
