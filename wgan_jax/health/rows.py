@@ -14,6 +14,7 @@ from wgan_jax.health.tables import Table
 ROW = "row"  # what is counted where no column does
 _MOST_EPOCHS = 2**53  # above it, floats skip whole numbers
 _FEW = 0.1  # share of NaN among a loss's rows: more are the log's way of leaving rows out
+_REJECTED, _WON = 2.0, 0.1  # g_loss above which, and d_loss below which a critic may have won
 _MOST_WITHOUT = 0.05  # share of the rows that a log goes on without losses, and nothing is said
 
 Columns = dict[str, Floats]
@@ -159,6 +160,35 @@ def _of_others(columns: Columns, loss: str) -> NDArray[np.bool_]:
         if key != loss and measured[has_loss].sum() < 0.5 * has_loss.sum():
             others |= measured
     return others
+
+
+def joins(epochs: Ints, columns: Columns, unit: str, notes: list[str]) -> int:
+    """Epoch at which the critic joins a run that began without it; 0 for others.
+
+    Many train a generator for long before its critic (VQGAN's `disc_start`), and log exactly 0 for
+    D until then. That is no part of the game: losses before it are left out. A critic that has won
+    is 0 too, but rejects the fakes and goes on with next to nothing, or is 0 again and again.
+    """
+    d, g = columns.get("d_loss", np.zeros(0)), columns.get("g_loss", np.zeros(0))
+    rows = np.flatnonzero(~np.isnan(d))
+    zero = d[rows] == 0
+    first = len(zero) if zero.all() else int(np.argmin(zero))
+    end = len(d) if zero.all() else rows[first]
+    level = 0.0 if zero.all() else float(np.median(d[rows[first:]]))
+    before = g[:end][np.isfinite(g[:end])]
+    rejects = len(before) > 0 and np.median(before) >= _REJECTED
+    won = level < _WON if rejects else level == 0 and not zero.all()
+    if first < 2 or won:
+        return 0
+    for key in filter(columns.__contains__, LOSSES):
+        columns[key][:end] = np.nan
+    if zero.all():
+        notes.append("D is 0 throughout: its critic has not joined yet, and nothing is said of it.")
+        return 0
+    notes.append(
+        f"D is 0 until {unit} {epochs[end]}, where its critic joins: losses before are left out."
+    )
+    return int(epochs[end])
 
 
 def _note_ends(epochs: Ints, columns: Columns, notes: list[str]) -> None:

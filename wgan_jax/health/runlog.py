@@ -19,7 +19,7 @@ from wgan_jax.health.labels import of_one_run
 from wgan_jax.health.names import COARSE, OF_SAMPLES, have_gradient_penalty, teachers, unread
 from wgan_jax.health.opening import opening
 from wgan_jax.health.past import LOSSES
-from wgan_jax.health.rows import differs, in_order
+from wgan_jax.health.rows import differs, in_order, joins
 from wgan_jax.health.series import Floats
 from wgan_jax.health.signs import number
 from wgan_jax.health.tables import Table
@@ -88,7 +88,8 @@ def read(
     if path.is_dir() and room is tables:
         raise UserError(f"{path} holds neither metrics.jsonl nor events: it is no run folder.")
     table = of_one_run(path, room.read(path, columns or {}))
-    history, unit, notes = _history(path, table)
+    history, unit, joined, notes = _history(path, table)
+    opens = opening(table, unit)
     known = objective or guess_objective(history, table.names)
     return RunLog(
         path,
@@ -96,7 +97,7 @@ def read(
         table.chosen,
         known,
         guessed=objective is None,
-        opening=opening(table, unit),
+        opening=opens and joined + opens,
         unit=unit,
         notes=tuple(notes),
     )
@@ -112,8 +113,8 @@ def is_workdir(path: Path) -> bool:
     return (path / "metrics.jsonl").is_file()
 
 
-def _history(path: Path, table: Table) -> tuple[History, str, list[str]]:
-    """The table as a history, what its epochs are, and what had to be put right."""
+def _history(path: Path, table: Table) -> tuple[History, str, int, list[str]]:
+    """The table as a history, what its epochs are, where D joins, and what had to be put right."""
     numbers, notes = dict(table.numbers), list(table.notes)
     if "d_loss" not in numbers and {"d_loss_real", "d_loss_fake"} <= set(numbers):
         numbers["d_loss"] = 0.5 * (numbers["d_loss_real"] + numbers["d_loss_fake"])
@@ -137,10 +138,11 @@ def _history(path: Path, table: Table) -> tuple[History, str, list[str]]:
             raise UserError(
                 f"{path} has no numbers in its columns {shorten(numbers)}: check --map."
             )
-    _off_one(numbers, notes)
+    turned = _off_one(numbers, notes)
     _as_shares(numbers, notes)
     _changes_only(numbers, notes)
     unit, epochs, columns = in_order(table, numbers, notes)
+    joined = 0 if turned else joins(epochs, columns, unit, notes)
     others = unread(table.names, table.chosen)
     if others:
         notes.append(f"Not read, unless --map KEY=COLUMN says so: {shorten(others)}.")
@@ -151,7 +153,7 @@ def _history(path: Path, table: Table) -> tuple[History, str, list[str]]:
         )
     history = History()
     history.extend(epochs, columns)
-    return history, unit, notes
+    return history, unit, joined, notes
 
 
 def _measured_only(numbers: dict[str, Floats], notes: list[str]) -> None:
@@ -182,17 +184,19 @@ def _changes_only(numbers: dict[str, Floats], notes: list[str]) -> None:
             notes.append(f"{key} mostly repeats the row before: its changes alone are read.")
 
 
-def _off_one(numbers: dict[str, Floats], notes: list[str]) -> None:
-    """Both losses within a hair of 1 are what Keras-GAN's WGAN prints: 1 - loss, of a tiny gap.
+def _off_one(numbers: dict[str, Floats], notes: list[str]) -> bool:
+    """Whether D and G were 1 - loss, and are turned back.
 
-    No other game rests there: where a critic guesses, G costs less than D by half or more.
+    Both losses within a hair of 1 are what Keras-GAN's WGAN prints: 1 - loss, of a tiny gap. No
+    other game rests there: where a critic guesses, G costs less than D by half or more.
     """
     found = [numbers[key][np.isfinite(numbers[key])] for key in LOSSES if key in numbers]
     if len(found) < len(LOSSES) or not all(len(values) for values in found):
-        return
-    if all(np.quantile(np.abs(values - 1), 0.99) < _NEAR_ONE for values in found):
+        return False
+    if turned := all(np.quantile(np.abs(values - 1), 0.99) < _NEAR_ONE for values in found):
         numbers |= {key: 1 - numbers[key] for key in LOSSES}
         notes.append("D and G stay within 0.02 of 1: taken as 1 - loss, as Keras-GAN prints them.")
+    return turned
 
 
 def _as_shares(numbers: dict[str, Floats], notes: list[str]) -> None:
