@@ -118,6 +118,7 @@ def test_whole_numbers_are_printed_with_commas_too() -> None:
         "[epoch {e}] [val] d_loss: 8 g_loss: 9 [train] d_loss: 1 g_loss: 2 fid: 3{e}\n",
         "/home/test/gan.py:3] epoch {e} d_loss=1 g_loss=2\n[eval] fid=3{e}\n",
         "10:00:00 - test - INFO - epoch {e} d_loss=1 g_loss=2\nval | fid=3{e} d_loss=9\n",
+        "INFO:mi-test:epoch {e}\nINFO:mi-test:d_loss=1, g_loss=2\nINFO:mi-test:fid=3{e}\n",
     ],
 )
 def test_losses_of_held_out_data_are_none_of_the_training(tmp_path: Path, text: str) -> None:

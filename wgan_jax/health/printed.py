@@ -36,9 +36,10 @@ _PAIR = re.compile(
     r"|[\[(]\s*(?P<place>\d+)\s*/\s*(?P<last>\d{1,15})(?![\d/])",
     re.IGNORECASE,
 )
-# What a line, or the rest of it, is of: `Valid: D_loss 1`, `train d_loss 1 | val d_loss 2`.
+# What a line, or the rest of it, is of: `Valid: D_loss 1`, `train d_loss 1 | val d_loss 2`; but a
+# program may be called `mi-test`.
 _PART = re.compile(
-    rf"(?:(?<=[\s\[(|,;>:-])|^)(?:(?P<held>{'|'.join(HELD_OUT)})|train|training)(?=\s*[\])|:>=]|\s+[a-z])",
+    rf"(?:(?<=[\s\[(|,;>:-])(?<!\w-)|^)(?:(?P<held>{'|'.join(HELD_OUT)})|train|training)(?=\s*[\])|:>=]|\s+[a-z])",
     re.IGNORECASE,
 )
 # The guide's block names a network once, for both of its weights' mean and spread.
