@@ -55,6 +55,14 @@ def test_steps_that_go_on_over_the_epochs_are_the_axis(tmp_path: Path) -> None:
     assert log.notes == ()
 
 
+def test_a_step_within_an_epoch_beside_one_over_all_of_them_is_no_epoch(tmp_path: Path) -> None:
+    rows = [f"{i % 4},{10 * i},{i},0" for i in range(20)]
+    log = csv(tmp_path, "step,global_step,d_loss,g_loss", rows)
+    np.testing.assert_array_equal(log.history.epochs, 10 * np.arange(20))
+    np.testing.assert_array_equal(log.history["d_loss"], np.arange(20))
+    assert log.notes == ()
+
+
 def test_a_loss_that_is_lost_in_a_later_epoch_is_lost(tmp_path: Path) -> None:
     rows = [f"{i // 4},{i % 4},{i if i < 9 else 'nan'},0" for i in range(20)]
     log = csv(tmp_path, "epoch,batch,d_loss,g_loss", rows)

@@ -129,6 +129,8 @@ def test_the_coarsest_of_several_time_axes_is_known() -> None:
     assert columns_of(["epoch", "i", "d_loss"], {"epoch": "i"})["coarse"] == "epoch"
     assert "coarse" not in columns_of(["step", "d_loss"], {})
     assert "coarse" not in columns_of(["epoch", "batch"], {"epoch": "epoch"})
+    assert "coarse" not in columns_of(["step", "global_step"], {})  # Coqui's, within an epoch
+    assert columns_of(["step", "global_step", "epoch"], {})["coarse"] == "epoch"
 
 
 @pytest.mark.parametrize(

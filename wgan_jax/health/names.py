@@ -117,6 +117,7 @@ _LOOKUP: dict[frozenset[str], str] = {
     frozenset(phrase.split()): key for key, phrases in _PHRASES.items() for phrase in phrases
 }
 KNOWN = frozenset((*_PHRASES, *KEYS))
+_UPDATES = _PHRASES["epoch"].index("updates")  # the last axis that counts them
 _BARE: dict[frozenset[str], str] = {
     frozenset((word + beside).split()): key
     for words, besides in ((D_WORDS[:-1], _BESIDE_D), (G_WORDS, _BESIDE_G))
@@ -207,7 +208,8 @@ def unread(names: Iterable[str], chosen: Mapping[str, str]) -> list[str]:
 def columns_of(names: Iterable[str], given: Mapping[str, str]) -> dict[str, str]:
     """Key -> the column that holds it.
 
-    Of several time axes the finest is `epoch`, iterations before epochs, and the coarsest `COARSE`.
+    Of several time axes the finest is `epoch`, iterations before epochs, and the coarsest `COARSE`,
+    unless it counts updates: then nothing begins anew with it, but it with epochs.
     Of several columns that mean the same, one that is called as its key counts; else the first, one
     of steps before one of epochs, and `c_loss` last.
 
@@ -241,7 +243,7 @@ def columns_of(names: Iterable[str], given: Mapping[str, str]) -> dict[str, str]
         finest = given.get("epoch", min(axes, key=coarseness))
         coarsest = max(axes, key=coarseness)
         chosen["epoch"] = finest
-        if coarseness(coarsest) > coarseness(finest):
+        if coarseness(coarsest) > max(coarseness(finest), _UPDATES):
             chosen[COARSE] = coarsest
     return {**chosen, **given}
 
@@ -273,7 +275,7 @@ def counts_updates(axis: str) -> bool:
     TensorBoard, W&B and MLflow call `step` whatever a program counts, epochs too.
     """
     words = " ".join(word for word in _words(axis) if word not in _NOISE)
-    known = _PHRASES["epoch"][: _PHRASES["epoch"].index("updates") + 1]
+    known = _PHRASES["epoch"][: _UPDATES + 1]
     return words in known and words not in ("step", "steps")
 
 
