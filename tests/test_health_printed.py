@@ -92,10 +92,10 @@ def test_a_loss_printed_as_nan_to_the_end_is_lost(tmp_path: Path) -> None:
 
 
 def test_columns_of_printed_lines_can_be_named(tmp_path: Path) -> None:
-    text = "epoch: 0, adv D: 0.5, lr: 1\nepoch: 1, adv D: 0.25, lr: 1\n"
-    with pytest.raises(UserError, match="--map d_loss=COLUMN; it has: epoch, adv D, lr"):
+    text = "epoch: 0, score D: 0.5, lr: 1\nepoch: 1, score D: 0.25, lr: 1\n"
+    with pytest.raises(UserError, match="--map d_loss=COLUMN; it has: epoch, score D, lr"):
         log_of(tmp_path, text)
-    log = log_of(tmp_path, text, d_loss="adv D")
+    log = log_of(tmp_path, text, d_loss="score D")
     np.testing.assert_array_equal(log.history["d_loss"], [0.5, 0.25])
 
 
@@ -185,6 +185,10 @@ NETWORKS_ALONE = {
         "l_d_real", "l_g_gan"),
     "[Epoch 1/9] [Batch 3/9] [D loss: 1] [G loss: 8, adv: 2, cycle: 3] ETA: 1:00": (
         "D loss", "adv"),
+    "[Epoch 1/9] [Batch 3/9] [D adv: 1, aux: 5] [G loss: 8, adv: 2, aux: 5, cycle: 3]": (
+        "D adv", "adv"),
+    "(Steps: 3) train/generator_loss: 8 train/adversarial_loss: 2 train/discriminator_loss: 1": (
+        "train/discriminator_loss", "train/adversarial_loss"),
     "Discriminator: 1 Generator: 2": ("Discriminator", "Generator"),
     "epoch 3 D loss：1 G loss：2": ("D loss", "G loss"),
     'INFO {"epoch": 3, "d_loss": 1, "g_loss": 2}': ("d_loss", "g_loss"),

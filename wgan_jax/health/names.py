@@ -18,7 +18,7 @@ G_WORDS = ("g", "gen", "generator", "netg")
 LOSS_WORDS = ("loss", "losses", "err", "error", "cost")
 
 # The game's part of a loss, where others are added (L1, cycle, classes): it goes before their sum.
-_ADVERSARIAL = ("gan", "adv", "adversarial")
+_ADVERSARIAL = frozenset(("gan", "adv", "adversarial"))
 # Say nothing about what is measured.
 _NOISE = frozenset(
     ("train", "training", "avg", "average", "mean", "total", "scalar", "scalars", "value")
@@ -100,6 +100,7 @@ for _ours, _all in (("d", D_WORDS), ("g", G_WORDS)):
             *(f"l {word}{_of}" for word in _own),
             *(f"{word} a {loss}{_of}" for word in _own for loss in LOSS_WORDS),
         )
+    _PHRASES[f"{_ours}_loss"] += tuple(f"{word} adv" for word in _own)
 _PHRASES["g_loss"] += ("adv", "adv loss", "adversarial loss")
 
 
@@ -143,8 +144,9 @@ def guess(column: str) -> str | None:
         return None
     words = frozenset(_words(column))
     beside = _NOISE | _IN_PERCENT | _GROUPS
-    for noise in ((), _NOISE, beside, _NOISE_IN_IS, _NOISE_IN_IS | _SPANS):
-        key = _LOOKUP.get(words.difference(noise))
+    for noise in (frozenset[str](), _NOISE, beside, _NOISE_IN_IS, _NOISE_IN_IS | _SPANS):
+        # `adversarial` says nothing in `D_adversarial_loss`, and all in `train/adversarial_loss`.
+        key = _LOOKUP.get(words - (noise - _ADVERSARIAL)) or _LOOKUP.get(words - noise)
         if key:
             return key
     of_samples = _LOOKUP.get(words - _NOISE_IN_IS - HELD_OUT)
