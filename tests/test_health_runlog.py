@@ -48,6 +48,10 @@ def csv(tmp_path: Path, text: str) -> RunLog:
         ("train/d_adv_loss", "d_loss"),
         ("D_adv", "d_loss"),
         ("G adv", "g_loss"),
+        ("crit_loss", "d_loss"),
+        ("G/loss_fake", "g_loss"),
+        ("loss_disc_fake_g", "g_loss"),
+        ("gan_loss", "g_loss"),
         ("Loss_G", "g_loss"),
         ("generator_loss", "g_loss"),
         ("gloss", "g_loss"),
@@ -119,6 +123,12 @@ def test_losses_of_steps_go_before_their_averages_over_epochs(names: tuple[str, 
 @pytest.mark.parametrize("other", ["c_loss", "D_loss", "train/d_loss"])
 def test_a_column_called_as_its_key_goes_before_others_of_the_same_meaning(other: str) -> None:
     assert columns_of([other, "d_loss"], {}) == {"d_loss": "d_loss"}
+
+
+def test_what_is_called_of_the_gan_comes_last() -> None:
+    assert columns_of(["gan_loss", "d_loss"], {})["g_loss"] == "gan_loss"
+    for other in ("g_loss", "generator_loss", "adv_loss"):
+        assert columns_of(["gan_loss", "d_loss", other], {})["g_loss"] == other
 
 
 def test_c_is_the_critic_only_where_there_is_no_other() -> None:

@@ -13,7 +13,7 @@ from wgan_jax.keys import BY_KEY, EXTRA_KEYS
 
 COARSE = "coarse"  # key of the coarsest of several time axes; the finest is the epoch
 
-D_WORDS = ("d", "dis", "disc", "discr", "discrim", "discriminator", "critic", "netd", "c")
+D_WORDS = ("d", "dis", "disc", "discr", "discrim", "discriminator", "critic", "crit", "netd", "c")
 G_WORDS = ("g", "gen", "generator", "netg")
 LOSS_WORDS = ("loss", "losses", "err", "error", "cost")
 
@@ -102,6 +102,8 @@ for _ours, _all in (("d", D_WORDS), ("g", G_WORDS)):
         )
     _PHRASES[f"{_ours}_loss"] += tuple(f"{word} adv" for word in _own)
 _PHRASES["g_loss"] += ("adv", "adv loss", "adversarial loss")
+# As StarGAN, OpenMMLab and Keras's `gan` of a generator before a frozen critic call it.
+_PHRASES["g_loss"] += ("g loss fake", "loss disc fake g", "gan loss")
 
 
 def _words(name: str) -> list[str]:
@@ -250,15 +252,16 @@ def columns_of(names: Iterable[str], given: Mapping[str, str]) -> dict[str, str]
     return {**chosen, **given}
 
 
-def _doubt(key: str, name: str) -> tuple[bool, bool, bool, bool]:
+def _doubt(key: str, name: str) -> tuple[bool, bool, bool, bool, bool]:
     """How doubtful it is that a column is the one meant by a key, to compare with others.
 
     C may be the critic or a classifier; averages over epochs tell less than steps. A generator's
-    whole loss may hold more than the game.
+    whole loss may hold more than the game, and `gan_loss` both networks'.
     """
     words = _words(name)
     whole = key == "g_loss" and set(words).isdisjoint(_ADVERSARIAL)
-    return whole, name != key, "c" in words, "epoch" in words
+    both = key == "g_loss" and "gan" in words and set(words).isdisjoint(G_WORDS)
+    return both, whole, name != key, "c" in words, "epoch" in words
 
 
 @lru_cache(maxsize=4096)
