@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
+from scipy.signal import lfilter
 
 from tests.made_up_losses import healthy_hinge, healthy_wgan, history, noise, sparse
 from wgan_jax.bands import BANDS, band
@@ -235,6 +236,16 @@ def test_noise_that_grows_while_nothing_is_gained_is_unsettled() -> None:
     assert "unsettled game" in verdict.causes
     falling = d - 3 * t
     assert judge(history(d_loss=falling, g_loss=noise(2 * ROWS, 1)), None).verdict == "healthy"
+
+
+def test_bursts_about_a_level_that_wanders_are_no_unsettled_game() -> None:
+    """Noise that goes with D's level: nothing changes in these games."""
+    accused = 0
+    for seed in range(0, 40, 2):
+        wanders = lfilter([0.3], [1, -0.95], noise(600, seed))
+        d = 0.5 * np.exp(0.5 * wanders + 0.3 * noise(600, seed + 1))
+        accused += "unsettled game" in judge(history(d_loss=d), None).causes
+    assert accused <= 1
 
 
 def test_noise_that_grows_tenfold_is_divergence() -> None:

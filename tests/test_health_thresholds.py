@@ -113,6 +113,10 @@ CASES: dict[str, tuple[str, str | None, Callable[[float], Columns], str]] = {
     "growth": (
         "critic_unsettled", None, lambda x: {"d_loss": 9 + loud((10, 1), (10, 1.75 * x))}, "above"
     ),
+    "growth for its level": (
+        "critic_unsettled", None,
+        lambda x: {"d_loss": level((10, 9), (10, 18)) + loud((10, 1), (10, 2 * 1.75 * x))}, "above",
+    ),
     "fall": (
         "critic_unsettled", None,
         lambda x: {

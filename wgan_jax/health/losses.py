@@ -182,8 +182,8 @@ def regime_change(past: Past, factor: float = REGIME) -> Sign | None:
     return None
 
 
-def _noise_growth(w: Windows, first: int = 0) -> tuple[float, float, int]:
-    """(noise of the last quarter, of the quietest 15 % before, window in which it had grown).
+def _noise_growth(w: Windows, first: int = 0) -> tuple[float, float, int, int]:
+    """(noise of the last quarter, of the quietest 15 % before, where that is, where it had grown).
 
     Args:
       first: window from which the quietest is looked for.
@@ -193,7 +193,7 @@ def _noise_growth(w: Windows, first: int = 0) -> tuple[float, float, int]:
     quietest = float(before.min())
     grown = np.flatnonzero(w.noise[at:] > UNSETTLED * quietest)
     onset = at + (int(grown[0]) if len(grown) else 0)
-    return float(np.median(w.noise[-5:])), quietest, onset
+    return float(np.median(w.noise[-5:])), quietest, at, onset
 
 
 def _opened(past: Past, w: Windows) -> int:
@@ -221,10 +221,13 @@ def critic_unsettled(past: Past, growth: float = UNSETTLED) -> Sign | None:
     first = max(_left_chance(past, d), _opened(past, d))
     if first > len(d.middle) - 8:
         return None
-    now, quietest, onset = _noise_growth(d, first)
+    now, quietest, at, onset = _noise_growth(d, first)
     fall = float(np.median(d.middle[-10:-7]) - np.median(d.middle[-3:]))
     matters = now > 0.01 * abs(float(d.middle[-1]))  # a critic near chance hardly swings at all
-    if quietest <= 0 or not matters or now < growth * quietest or fall > STALLED * now:
+    # Noise may go with the level of D, as where it has bursts; and a level may wander.
+    level, was = (abs(float(np.median(part))) for part in (d.middle[-5:], d.middle[at : at + 3]))
+    grown = now >= growth * quietest and now * was >= growth * quietest * level
+    if quietest <= 0 or not matters or not grown or fall > STALLED * now:
         return None
     evidence = (
         f"noise of D {number(now)}, was {number(quietest)} ({now / quietest:.1f} times), while D "
@@ -244,7 +247,7 @@ def losses_wild(past: Past, growth: float = WILD) -> Sign | None:
         first = max(5, _opened(past, w), 0 if d is None else _left_chance(past, d))
         if first > len(w.middle) - 8:
             continue
-        now, quietest, onset = _noise_growth(w, first)
+        now, quietest, _, onset = _noise_growth(w, first)
         falling = np.median(w.middle[-10:-7]) - np.median(w.middle[-3:]) > now
         if quietest > 0 and now > growth * quietest and not falling:
             text = f"noise of {key} {number(now)}, was {number(quietest)}"

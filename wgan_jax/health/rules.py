@@ -166,7 +166,8 @@ RULES: tuple[Rule, ...] = (
         LOGS, losses.regime_change, yields=0.75,
     ),
     Rule(
-        "critic_unsettled", "d_loss", "noise 1.75 times its quietest past, D falls no more",
+        "critic_unsettled", "d_loss",
+        "noise 1.75 times its quietest past, for its level too, D falls no more",
         "unsettled game", "failing",
         "Look at the samples since the onset; stop at the best checkpoint, or lower the learning "
         "rates from there.",
