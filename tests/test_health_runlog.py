@@ -636,6 +636,13 @@ def test_what_hinge_losses_cannot_be_is_no_hinge() -> None:
     assert guess_objective(history(d_loss=np.full(50, 0.6), g_loss=g)) == "hinge"
 
 
+def test_what_least_squares_cannot_be_is_none() -> None:
+    d = np.full(50, 2e-4)  # fakes are all told apart: each is to cost G 1
+    assert guess_objective(history(d_loss=d, g_loss=np.full(50, 0.06))) is None  # ESRGAN's
+    assert guess_objective(history(d_loss=d, g_loss=np.full(50, 0.5))) == "lsgan"
+    assert guess_objective(history(d_loss=d + 0.12, g_loss=np.full(50, 0.12))) == "lsgan"
+
+
 def test_a_penalty_beside_a_loss_that_is_never_negative_is_anothers(tmp_path: Path) -> None:
     rows = "".join(f"G: {i % 7 - 1} | D: {1 + i % 3 / 2} | GP: 0.1\n" for i in range(200))
     assert read(write(tmp_path / "train.log", rows)).objective == "hinge"

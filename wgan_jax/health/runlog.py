@@ -236,7 +236,7 @@ def guess_objective(history: History, names: Iterable[str] = ()) -> str | None:
     if np.mean(g < 0) > 0.001:
         return "hinge" if _may_be_hinge(history) else None
     if np.median(g) < 0.6 and np.quantile(d[measured], 0.9) < 0.6:
-        return "lsgan"
+        return "lsgan" if _may_be_least_squares(history) else None
     if _may_be_log_loss(history):
         return "nsgan"
     return "lsgan" if _starts_as_least_squares(d[measured]) and np.median(g) < 1.2 else None
@@ -279,6 +279,18 @@ def _may_be_hinge(history: History) -> bool:
     d, g = (history.get(key) for key in LOSSES)
     known = np.isfinite(d) & np.isfinite(g)
     return not known.any() or bool(np.median((1 - g[known]) / 2 - d[known]) < 0.3)
+
+
+def _may_be_least_squares(history: History) -> bool:
+    """Whether D and G can be least squares of the same scores of fakes, off 0 and off 1.
+
+    The root of G and that of D_fake are at least 1 (Minkowski); some halve each term, and D is the
+    sum of its two or half of it. G is often multiplied by a small weight: then they are less.
+    """
+    d, g = (history.get(key) for key in LOSSES)
+    known = np.isfinite(d) & np.isfinite(g)
+    d, g = (np.maximum(loss[known], 0) for loss in (d, g))
+    return not known.any() or bool(np.median(np.sqrt(2 * g) + np.sqrt(4 * d)) > 0.7)
 
 
 def _may_be_log_loss(history: History) -> bool:
