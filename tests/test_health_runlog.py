@@ -327,6 +327,8 @@ def test_what_else_teaches_a_generator_is_said(tmp_path: Path) -> None:
     text = "(epoch: 1, iters: {}) G_GAN: 2 G_L1: 9 D_real: 0.5 D_fake: 0.5\n"
     log = read(write(tmp_path / "loss_log.txt", "".join(map(text.format, range(3)))))
     assert any("more than its critic (G_L1)" in note for note in log.notes)
+    log = csv(tmp_path, "step,disc_loss,train/rec_loss_step\n0,1,3\n1,1,3\n")  # VQGAN's
+    assert any("more than its critic (train/rec_loss_step)" in note for note in log.notes)
     log = csv(tmp_path, "step,d_loss,pixel_variance,val_l1\n0,1,0.2,3\n1,1,0.2,3\n")
     assert not any("more than its critic" in note for note in log.notes)
 

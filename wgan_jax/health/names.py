@@ -43,9 +43,11 @@ _LETTERS = {"D": "d_loss", "G": "g_loss", "R": "d_loss_real", "F": "d_loss_fake"
 # Of a network's name: which of its losses it is; of several pairs of networks the first is meant.
 _BESIDE_D = {"": "d_loss", " a": "d_loss", " real": "d_loss_real", " fake": "d_loss_fake"}
 _BESIDE_G = {"": "g_loss", " a": "g_loss"}
-_TEACHERS = frozenset(
-    ("l1", "pix", "pixel", "cycle", "cyc", "idt", "identity", "vgg", "feat", "fea", "percep")
-) | {"perceptual", "content", "mel", "recon", "reconstruction", "lpips", "precep", "percept"}
+_TEACHERS = (
+    frozenset(("l1", "pix", "pixel", "cycle", "cyc", "idt", "identity", "vgg", "feat", "fea"))
+    | {"rec", "recon", "recons", "reconstruction", "content", "mel", "lpips"}
+    | {"percep", "precep", "percept", "perceptual"}
+)
 # Words of what may be the column that a diagnosis lacks: said where it is not read.
 _TELLING = re.compile(r"(fid|kid)\d*k?|loss|losses|scores?|inception")
 
