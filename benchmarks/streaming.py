@@ -46,10 +46,10 @@ def opened(root: Path, stream: bool, workers: int) -> Any:
 
 def speed(root: Path, workers: int, seconds: float) -> dict[str, Any]:
     """Images a second, once the stream is at work and what it had decoded ahead is used."""
-    from wgan_jax.data.stream import Stream
+    from wgan_jax.data.stream import BatchStream
 
     dataset = opened(root, True, workers)
-    stream = Stream(dataset, np.zeros(2, np.uint32), BATCH, slice(0, BATCH), workers)
+    stream = BatchStream(dataset, np.zeros(2, np.uint32), BATCH, slice(0, BATCH), workers)
     clock = time.perf_counter()
     stream.start(0, 0)
     stream.take(1)

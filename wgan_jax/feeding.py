@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from wgan_jax import devices
 from wgan_jax.data.dataset import Dataset, from_array, load
 from wgan_jax.errors import UserError
-from wgan_jax.gan import state as gan
 from wgan_jax.gan.rounds import CHUNK, Block
+from wgan_jax.gan.state import Game, GanState, Stream
 from wgan_jax.settings import Settings, critic_updates
 
 BLOCK_BYTES = 128 * 2**20  # of images in a block; two of them lie on the devices at a time
@@ -47,7 +47,7 @@ class Feed(Protocol):
     streamed: int
     waited: float
 
-    def start(self, state: gan.GanState) -> None:
+    def start(self, state: GanState) -> None:
         """Begin, or begin anew, with the images that this state draws next."""
 
     def images(self, epoch: int) -> tuple[Array | Block, int]:
@@ -57,14 +57,14 @@ class Feed(Protocol):
         """End all threads and processes."""
 
 
-def feed(game: gan.Game, dataset: Dataset, key: Array) -> Feed:
+def feed(game: Game, dataset: Dataset, key: Array) -> Feed:
     """As the settings say: resident or streamed."""
     if dataset.streamed:
         return Streamed(game, dataset, key)
     return Resident(game, dataset)
 
 
-def updates_in_block(game: gan.Game) -> int:
+def updates_in_block(game: Game) -> int:
     """How many critic updates a block has batches for: from one round's to `CHUNK`'s."""
     settings = game.settings
     longest = settings.n_critic
@@ -79,10 +79,10 @@ class Resident:
 
     streamed, waited = 0, 0.0
 
-    def __init__(self, game: gan.Game, dataset: Dataset) -> None:
+    def __init__(self, game: Game, dataset: Dataset) -> None:
         self._images = devices.put(dataset.images, devices.everywhere(game.mesh))
 
-    def start(self, state: gan.GanState) -> None:
+    def start(self, state: GanState) -> None:
         del state  # draws for itself
 
     def images(self, epoch: int) -> tuple[Array, int]:
@@ -100,22 +100,22 @@ class Streamed:
     that the device soon has something to do. All have the same shape, for the program's sake.
     """
 
-    def __init__(self, game: gan.Game, dataset: Dataset, key: Array) -> None:
-        from wgan_jax.data.stream import Stream
+    def __init__(self, game: Game, dataset: Dataset, key: Array) -> None:
+        from wgan_jax.data.stream import BatchStream
 
         settings = game.settings
         self.streamed, self.waited = len(dataset), 0.0
         self._game, self._settings = game, settings
         rows = devices.own_rows(game.mesh, settings.batch_size)
-        order = jax.random.key_data(jax.random.fold_in(key, gan.Stream.ORDER))
-        self._stream = Stream(
+        order = jax.random.key_data(jax.random.fold_in(key, Stream.ORDER))
+        self._stream = BatchStream(
             dataset, np.asarray(order), settings.batch_size, rows, dataset.workers
         )
         self._shape = (updates_in_block(game), rows.stop - rows.start, *game.image_shape)
         self._pool = ThreadPoolExecutor(1, "stream")
         self._coming: Future[Block] | None = None
 
-    def start(self, state: gan.GanState) -> None:
+    def start(self, state: GanState) -> None:
         self._abandon()
         self._stream.start(int(state.passes), int(state.position))
         self._epoch, self._rounds, self._update = int(state.epoch), 0, int(state.critic_updates)

@@ -46,7 +46,7 @@ class Draws:
         )
 
 
-class Stream:
+class BatchStream:
     """The batches of a run, decoded ahead of their use.
 
     `take` and `start` are called by one thread at a time; `start` and `close` end a `take` that is
