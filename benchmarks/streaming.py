@@ -107,7 +107,7 @@ def training(root: Path, workers: int, rounds: int, narrow: int) -> dict[str, An
         fed = feed(game, opened(root, stream, workers), key)
         state = jax.jit(game.new_state)(key)
         fed.start(state)
-        program, times[stream] = chunk_program(game, fed.streamed), []
+        program, times[stream] = chunk_program(game), []
         for epoch in range(1 + (rounds if stream else max(1, rounds // 4))):
             clock = time.perf_counter()
             images, _ = fed.images(epoch)

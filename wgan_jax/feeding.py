@@ -40,11 +40,9 @@ class Feed(Protocol):
     """Where a chunk's images come from.
 
     Attributes:
-      streamed: size of the dataset where it comes in blocks, else 0.
       waited: seconds that the device had nothing to do for want of images.
     """
 
-    streamed: int
     waited: float
 
     def start(self, state: GanState) -> None:
@@ -77,7 +75,7 @@ def updates_in_block(game: Game) -> int:
 class Resident:
     """The whole dataset on every device."""
 
-    streamed, waited = 0, 0.0
+    waited = 0.0
 
     def __init__(self, game: Game, dataset: Dataset) -> None:
         self._images = devices.put(dataset.images, devices.everywhere(game.mesh))
@@ -104,8 +102,8 @@ class Streamed:
         from wgan_jax.data.stream import BatchStream
 
         settings = game.settings
-        self.streamed, self.waited = len(dataset), 0.0
-        self._game, self._settings = game, settings
+        self.waited = 0.0
+        self._game, self._settings, self._size = game, settings, len(dataset)
         rows = devices.own_rows(game.mesh, settings.batch_size)
         order = jax.random.key_data(jax.random.fold_in(key, Stream.ORDER))
         self._stream = BatchStream(
@@ -154,4 +152,4 @@ class Streamed:
         own = np.zeros(self._shape, np.uint8)
         own[:updates] = self._stream.take(updates)
         whole = devices.put(np.int32(first), devices.everywhere(self._game.mesh))
-        return Block(devices.join_rows(own, self._game.mesh), whole)
+        return Block(devices.join_rows(own, self._game.mesh), whole, self._size)

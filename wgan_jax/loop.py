@@ -114,7 +114,7 @@ class Session:
         self.feed = feed(self.game, self.dataset, self.key)
         self.ends.callback(self.feed.close)
         self.feed.start(self.state)
-        program = chunk_program(self.game, self.feed.streamed)
+        program = chunk_program(self.game)
         images, _ = self.feed.images(self.epoch)
         with compiling(self.say):
             compiled = program.lower(self.state, images, self.key, np.int32(1)).compile()

@@ -36,7 +36,7 @@ def preview(settings: Settings) -> None:
         print(f"\n{name}\n{_parameters(player.params)}")
     operations = round_operations(game, state, key)
     images = _given(game, dataset)
-    program = chunk_program(game, len(dataset) if dataset.streamed else 0)
+    program = chunk_program(game)
     with compiling(print):
         compiled = program.lower(state, images, key, np.int32(1)).compile()
     memory = compiled.memory_analysis()
@@ -58,7 +58,8 @@ def _given(game: Game, dataset: Dataset) -> Any:
         whole = devices.everywhere(game.mesh)
         return jax.ShapeDtypeStruct(dataset.shape, jnp.uint8, sharding=whole)
     shape = (updates_in_block(game), game.settings.batch_size, *game.image_shape)
-    return jax.eval_shape(lambda: Block(jnp.zeros(shape, jnp.uint8), jnp.int32(0)))
+    size = len(dataset)
+    return jax.eval_shape(lambda: Block(jnp.zeros(shape, jnp.uint8), jnp.int32(0), size))
 
 
 def _place(dataset: Dataset, given: Any) -> str:

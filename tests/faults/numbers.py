@@ -51,7 +51,7 @@ def in_gradients(session: Any, rng: random.Random) -> None:
         return loss
 
     objective = dataclasses.replace(game.objective, **{term: broken})
-    program = chunk_program(dataclasses.replace(game, objective=objective), session.feed.streamed)
+    program = chunk_program(dataclasses.replace(game, objective=objective))
     images, _ = session.feed.images(session.epoch)
     lowered = program.lower(session.state, images, session.key, np.int32(1))
     session.program = lowered.compile()

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
+import flax.struct
 import jax
 import jax.numpy as jnp
 from jax import Array, lax
@@ -34,16 +35,18 @@ CHUNK = 1024  # rounds per chunk at most: the length of the buffer of metrics
 Draw = Callable[[GanState], tuple[GanState, Array]]
 
 
-class Block(NamedTuple):
+class Block(flax.struct.PyTreeNode):
     """Batches in the order of the critic's updates, for a dataset that is streamed.
 
     Attributes:
       batches: uint8 [updates, batch, h, w, c], by rows over the devices.
       first: number of the critic update that the first of them is for, int32.
+      size: images in the dataset that they are of.
     """
 
     batches: Array
     first: Array
+    size: int = flax.struct.field(pytree_node=False)
 
 
 class Chunk(NamedTuple):
@@ -96,15 +99,11 @@ def play_round(game: Game, state: GanState, draw: Draw, key: Array) -> tuple[Gan
     return state, metrics
 
 
-def chunk_program(game: Game, streamed: int = 0) -> jax.stages.Wrapped:
+def chunk_program(game: Game) -> jax.stages.Wrapped:
     """The jitted program `(state, images, root key, rounds int32) -> (state, Chunk)`.
 
     images: the whole dataset, uint8 [n, h, w, c], on every device, n at least the batch size; or a
     `Block` that holds all batches of the chunk. The state is donated.
-
-    Args:
-      game: the static part.
-      streamed: size of the dataset that blocks are given of; 0: the whole dataset is given.
     """
 
     def play_chunk(
@@ -112,7 +111,7 @@ def chunk_program(game: Game, streamed: int = 0) -> jax.stages.Wrapped:
     ) -> tuple[GanState, Chunk]:
         def draw(state: GanState) -> tuple[GanState, Array]:
             if isinstance(images, Block):
-                size, batch = streamed, images.batches[state.critic_updates - images.first]
+                size, batch = images.size, images.batches[state.critic_updates - images.first]
             else:
                 size = len(images)
                 batch = _drawn_resident(state, images, key, game.settings.batch_size)
