@@ -45,11 +45,6 @@ def _field(
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def _group(cls: type[Any], meaning: str) -> Any:
-    """A group of fields, with its meaning."""
-    return dataclasses.field(default_factory=cls, metadata={"meaning": meaning, "result": True})
-
-
 @dataclass(frozen=True)
 class DataSettings:
     """Where the real images come from."""
@@ -242,14 +237,14 @@ class Settings:
     mirror_every: int = _field(
         1, "epochs between rows for W&B and TensorBoard; metrics.jsonl has all", COUNT, result=False
     )
-    data: DataSettings = _group(DataSettings, "images")
-    critic: CriticSettings = _group(CriticSettings, "critic network")
-    generator: GeneratorSettings = _group(GeneratorSettings, "generator network")
-    critic_optimizer: OptimizerSettings = _group(OptimizerSettings, "critic's optimiser")
-    generator_optimizer: OptimizerSettings = _group(OptimizerSettings, "generator's optimiser")
-    n_critic_schedule: NCriticSchedule = _group(NCriticSchedule, "longer critic phases")
-    quality: QualitySettings = _group(QualitySettings, "measuring samples")
-    wandb: WandbSettings = _group(WandbSettings, "Weights & Biases")
+    data: DataSettings = DataSettings()
+    critic: CriticSettings = CriticSettings()
+    generator: GeneratorSettings = GeneratorSettings()
+    critic_optimizer: OptimizerSettings = OptimizerSettings()
+    generator_optimizer: OptimizerSettings = OptimizerSettings()
+    n_critic_schedule: NCriticSchedule = NCriticSchedule()
+    quality: QualitySettings = QualitySettings()
+    wandb: WandbSettings = WandbSettings()
 
 
 def critic_updates(settings: Settings, first: int, rounds: int) -> int:
