@@ -175,6 +175,8 @@ def test_rounds_are_the_firsts_and_a_signal_is_anybodys(monkeypatch):
     first = [5, 0]
     monkeypatch.setattr(multihost_utils, "process_allgather", lambda own: np.stack([first, own]))
     assert hosts.agreed(7, signal.SIGTERM) == (5, signal.SIGTERM)
+    assert hosts.any_signal(signal.SIGTERM) == signal.SIGTERM
+    assert hosts.any_signal(0) == 0
 
 
 @pytest.mark.parametrize("ask", [hosts.by_first, hosts.together])

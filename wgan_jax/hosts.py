@@ -70,6 +70,11 @@ def agreed(rounds: int, signal: int) -> tuple[int, int]:
     return int(all_of_them[0, 0]), int(all_of_them[:, 1].max())
 
 
+def any_signal(signal: int) -> int:
+    """A signal that any of the processes received; 0: none did."""
+    return agreed(0, signal)[1]
+
+
 def by_first(action: Callable[[], T]) -> T:
     """Do it on the first process alone; all get what it returned, which JSON must hold.
 

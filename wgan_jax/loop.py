@@ -101,7 +101,7 @@ class Session:
                 self._at_boundaries(played)
                 self._act_on_verdict()
             if self.left:
-                signum = hosts.agreed(0, self.signals.received)[1]
+                signum = hosts.any_signal(self.signals.received)
             self._end(signum)
 
     def close(self) -> None:
@@ -209,7 +209,7 @@ class Session:
     def _look_for_signals(self) -> None:
         """Between batches of a measurement: it may have hours to go, and is given seconds."""
         late = self.signals.received and time.monotonic() - self.signals.since > PATIENCE
-        if hosts.agreed(0, int(late))[1]:
+        if hosts.any_signal(self.signals.received if late else 0):
             raise _SignalCame
 
     def _due(self, every: int) -> bool:
