@@ -18,7 +18,7 @@ from wgan_jax.data.dataset import Dataset
 from wgan_jax.errors import Interrupted, RunFailed
 from wgan_jax.feeding import feed
 from wgan_jax.gan.rounds import CHUNK, Chunk, chunk_program
-from wgan_jax.gan.state import GanState, Stream, new_game, root_key
+from wgan_jax.gan.state import GanState, new_game, root_key
 from wgan_jax.health.windows import LEAST
 from wgan_jax.record import claim
 from wgan_jax.record.checkpoints import Checkpoints
@@ -30,8 +30,7 @@ if TYPE_CHECKING:  # imported only by runs that measure quality
     from wgan_jax.evaluation import Evaluator, Quality
 
 CHUNK_SECONDS = 1.0  # device work between two looks from the host
-GRID = 64  # samples in a grid
-SKETCH = 256  # latents for its standing statistics: enough for the eye, in a quarter of the time
+SKETCH = 256  # latents for a grid's standing statistics: enough for the eye, in a quarter the time
 PATIENCE = 10.0  # seconds that a measurement may still take once a signal came; clusters wait 30
 
 
@@ -217,8 +216,8 @@ class Session:
         return bool(every) and (self.epoch % every == 0 or self.epoch == self.settings.epochs)
 
     def _grid(self, state: GanState, key: Array) -> Array:
-        """The same latents' samples at every epoch, uint8 [GRID, h, w, c]."""
-        latents = self.game.latents(jax.random.fold_in(key, Stream.GRID), GRID)
+        """The same latents' samples at every epoch, uint8 [n, h, w, c]."""
+        latents = self.game.grid_latents(key)
         return self.game.pictures(self.game.sampler(state, key, SKETCH), latents)
 
     def _new_evaluator(self) -> Evaluator:

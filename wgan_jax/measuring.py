@@ -18,7 +18,7 @@ from wgan_jax.data.dataset import Dataset, load
 from wgan_jax.errors import UserError, to_stderr
 from wgan_jax.evaluation import Evaluator, Quality
 from wgan_jax.files import append_line, if_writable, replace_bytes
-from wgan_jax.gan.state import Stream, root_key
+from wgan_jax.gan.state import root_key
 from wgan_jax.keys import encoder_mark
 from wgan_jax.quality.encoders import ENCODERS
 from wgan_jax.record import claim
@@ -27,7 +27,6 @@ from wgan_jax.settings import DataSettings
 from wgan_jax.starting import open_run
 
 MOST = 1_000_000  # samples in a measurement
-GRID = 64  # samples in the picture beside `quality.json`
 
 # Lines of the table: key, name, format. A `_mean` is printed with its `_std`, where it has one.
 LINES = (
@@ -129,8 +128,8 @@ def evaluate_run(
         content = json.dumps(row, indent=2, ensure_ascii=False) + "\n"
         replace_bytes(workdir / "quality.json", content.encode())
     key = root_key(game.settings.seed)
-    latents = game.latents(jax.random.fold_in(key, Stream.GRID), GRID)
-    pictures = np.asarray(jax.jit(game.pictures)(jax.jit(game.sampler)(state, key), latents))
+    sampler, latents = jax.jit(game.sampler)(state, key), game.grid_latents(key)
+    pictures = np.asarray(jax.jit(game.pictures)(sampler, latents))
     with if_writable(to_stderr, "the samples are not shown"):
         save_grid(pictures, workdir / "quality.png", columns=8)
     return found

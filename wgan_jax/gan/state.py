@@ -23,6 +23,7 @@ from wgan_jax.keys import ROUND_KEYS
 from wgan_jax.settings import Settings, critic_updates
 
 Tree = Any
+GRID = 64  # samples in a grid
 STANDING = 1024  # latents that standing statistics are of, in whole batches
 
 
@@ -150,6 +151,10 @@ class Game:
     def latents(self, key: Array, n: int) -> Array:
         """Generator inputs [n, latent_dim], float32, from N(0, 1)."""
         return jax.random.normal(key, (n, self.settings.latent_dim), jnp.float32)
+
+    def grid_latents(self, key: Array) -> Array:
+        """Those of every grid of samples, [GRID, latent_dim], from the run's root key."""
+        return self.latents(jax.random.fold_in(key, Stream.GRID), GRID)
 
     def sampler(self, state: GanState, key: Array, standing: int = STANDING) -> Tree:
         """The generator as samples are made by it: its variables, from the run's root key. Pure.
