@@ -57,7 +57,7 @@ def silent(_: str) -> None:
 
 def test_every_quality_key_is_measured_with_its_protocol(tiny: dict[str, Any]) -> None:
     game, state, dataset = game_of(tiny)
-    quality = Evaluator(game, dataset, silent).measure(state, epoch=7, samples=True)
+    quality = Evaluator(game, dataset, silent).measure(state, epoch=7, all_distances=True)
     extra = {"kid_mean", "kid_std", "precision", "recall", "real_pixel_variance"}
     assert set(quality.values) == {*keys.QUALITY_KEYS, *extra}
     assert all(type(value) is float for value in quality.values.values())
@@ -184,7 +184,7 @@ def test_real_images_as_samples_are_at_distance_zero(tiny: dict[str, Any]) -> No
             return real[rows] / 127.5 - 1
 
     evaluator = Evaluator(Copier(), dataset, silent)  # type: ignore[arg-type]
-    values = evaluator.measure(state, 0, samples=True).values
+    values = evaluator.measure(state, 0, all_distances=True).values
     assert values["fid_score"] < 5
     assert values["precision"] > 0.99
     assert values["inception_score_mean"] > 9

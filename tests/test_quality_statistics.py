@@ -198,7 +198,7 @@ def test_a_side_that_every_subset_holds_whole_adds_nothing_to_the_spread_of_kid(
 def test_a_score_needs_100_images_a_split_however_many_classes_there_are(
     n: int, classes: int, few: bool
 ) -> None:
-    caveats = compare(collected(n, classes=classes), collected(100), samples=False).caveats
+    caveats = compare(collected(n, classes=classes), collected(100), all_distances=False).caveats
     assert any("IS is biased" in caveat for caveat in caveats) == few
 
 

@@ -122,7 +122,9 @@ class Evaluator:
         self._encoding, self._batch_size = encoding, encoding.batch_size
         self._real = real_statistics(encoding, dataset, settings.data, say, self._between)
 
-    def measure(self, state: GanState, epoch: int, *, n: int = 0, samples: bool = False) -> Quality:
+    def measure(
+        self, state: GanState, epoch: int, *, n: int = 0, all_distances: bool = False
+    ) -> Quality:
         """Generate, encode and compare.
 
         The samples depend on the run's seed and on nothing else, so that two epochs are compared
@@ -132,7 +134,7 @@ class Evaluator:
           state: arrays of the game; only read.
           epoch: epochs trained, for the record.
           n: how many samples; 0: `quality.n`. Without features no more than `ENOUGH`.
-          samples: also KID, precision and recall, which take seconds more.
+          all_distances: also KID, precision and recall, which take seconds more.
         """
         n = n or self.game.settings.quality.n
         if self._encoding is None:
@@ -140,7 +142,9 @@ class Evaluator:
         with self._told(n):
             pixels, fake = self._generate(state, n)
             protocol = self._protocol(n) | {"epoch": epoch}
-            found = hosts.by_first(lambda: asdict(self._compared(pixels, fake, protocol, samples)))
+            found = hosts.by_first(
+                lambda: asdict(self._compared(pixels, fake, protocol, all_distances))
+            )
         return Quality(**found | {"caveats": tuple(found["caveats"])})
 
     def _told(self, n: int) -> AbstractContextManager[None]:
@@ -154,7 +158,7 @@ class Evaluator:
         pixels: PixelMoments,
         fake: Statistics | None,
         protocol: dict[str, Any],
-        samples: bool,
+        all_distances: bool,
     ) -> Quality:
         values = pixels.values() | {"real_pixel_variance": self._data_variance}
         if not np.isfinite(list(values.values())).all():
@@ -162,7 +166,7 @@ class Evaluator:
             return Quality({}, self.encoder, protocol, (caveat,))
         if fake is None or self._real is None or self._encoding is None:
             return Quality(values, "none", protocol, (self.note,))
-        comparison = compare(fake, self._real, samples=samples)
+        comparison = compare(fake, self._real, all_distances=all_distances)
         names = self._encoding.encoder.class_names
         shares = () if fake.class_shares is None else fake.class_shares.tolist()
         return Quality(

@@ -120,7 +120,7 @@ def evaluate_run(
     dataset = load_images(game.settings.data, game.settings.image_size)
     claim.refuse_other_images(workdir, dataset.identity)
     evaluator = Evaluator(game, dataset, to_stderr, dtype=options.dtype or "float32")
-    found = evaluator.measure(state, epoch, n=n, samples=True)
+    found = evaluator.measure(state, epoch, n=n, all_distances=True)
     found = replace(found, protocol=found.protocol | {"checkpoint": checkpoint})
     row = as_json(found)
     with if_writable(to_stderr, "the measurement is printed alone"):

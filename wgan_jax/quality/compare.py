@@ -39,13 +39,13 @@ def refuse_other_protocol(side: Statistics, protocol: Protocol) -> None:
         )
 
 
-def compare(images: Statistics, reference: Statistics, *, samples: bool = True) -> Comparison:
+def compare(images: Statistics, reference: Statistics, *, all_distances: bool = True) -> Comparison:
     """Distances of a set of images from a reference.
 
     Args:
       images: the images judged, e.g. generated ones.
       reference: the real images; with its root where it is compared with often.
-      samples: also KID, precision and recall, which take seconds.
+      all_distances: also KID, precision and recall, which take seconds.
     """
     refuse_other_protocol(reference, images.protocol)
     if len(images.mu) != len(reference.mu):
@@ -59,7 +59,7 @@ def compare(images: Statistics, reference: Statistics, *, samples: bool = True) 
         images.mu, images.sigma, reference.mu, reference.sigma, reference.root
     )
     values |= images.scores()
-    if samples:
+    if all_distances:
         more, why = _from_samples(images, reference)
         values |= more
         caveats += why
