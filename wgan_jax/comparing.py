@@ -11,7 +11,7 @@ from wgan_jax.backend import use_compilation_cache
 from wgan_jax.data.digits import SIZE as DIGITS_SIZE
 from wgan_jax.data.digits import read_labelled
 from wgan_jax.errors import UserError, to_stderr
-from wgan_jax.evaluation import Quality, real_statistics, shown
+from wgan_jax.evaluation import Quality, real_statistics, with_progress
 from wgan_jax.files import check_writable, expanded
 from wgan_jax.measuring import Options, load_images
 from wgan_jax.quality import inception, statistics
@@ -211,7 +211,7 @@ def _encoded(side: Side, encoding: Encoding | None, shape: Shape) -> Statistics:
         found = real_statistics(encoding, dataset, side, to_stderr)
         assert found is not None, "this command runs in one process"
         return found
-    batches = shown(side.batches(encoding.batch_size), side.n, side.source)
+    batches = with_progress(side.batches(encoding.batch_size), side.n, side.source)
     return encoding.collect(batches, side.n, side.source)
 
 

@@ -269,13 +269,13 @@ def progress(n: int, what: str) -> Any:
     return tqdm(total=n, unit="image", desc=what, delay=BAR_AFTER, leave=False, disable=None)
 
 
-def shown(
+def with_progress(
     batches: Iterable[NDArray[np.uint8]],
     n: int,
     what: str,
     between: Callable[[], None] = lambda: None,
 ) -> Iterator[NDArray[np.uint8]]:
-    """Batches of n images in all, as they are, with their progress; `between` goes before each."""
+    """Batches of n images in all, as they are, beneath a bar; `between` is called before each."""
     with progress(n, what) as bar:
         for batch in batches:
             between()
@@ -331,7 +331,7 @@ def real_statistics(
     if hosts.by_first(lambda: kept is not None):
         return kept
     say(f"Encoding the {count:,} real images of {source} (once) ...")
-    batches = shown(dataset.batches(encoding.batch_size), count, "Real images", between)
+    batches = with_progress(dataset.batches(encoding.batch_size), count, "Real images", between)
     statistics = encoding.collect(batches, count, source).with_root()
 
     def keep() -> None:
