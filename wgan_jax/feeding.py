@@ -117,7 +117,7 @@ class Streamed:
         self._abandon()
         self._stream.start(int(state.passes), int(state.position))
         self._epoch, self._rounds, self._update = int(state.epoch), 0, int(state.critic_updates)
-        self._order(1)
+        self._begin(1)
 
     def images(self, epoch: int) -> tuple[Block, int]:
         if epoch == self._epoch + self._rounds:
@@ -125,8 +125,8 @@ class Streamed:
             assert self._coming is not None, "start comes first"
             self._block = self._coming.result()
             self.waited += time.perf_counter() - clock
-            self._epoch, self._rounds = epoch, self._ordered
-            self._order(2 * self._rounds)
+            self._epoch, self._rounds = epoch, self._begun
+            self._begin(2 * self._rounds)
         return self._block, self._epoch + self._rounds - epoch
 
     def close(self) -> None:
@@ -139,14 +139,14 @@ class Streamed:
         if self._coming is not None:
             self._coming.exception()
 
-    def _order(self, rounds: int) -> None:
+    def _begin(self, rounds: int) -> None:
         """Begin to build the next block: so many rounds, or as many as it can hold."""
         epoch = self._epoch + self._rounds
         while critic_updates(self._settings, epoch, rounds) > self._shape[0]:
             rounds -= 1
         updates = critic_updates(self._settings, epoch, rounds)
         self._coming = self._pool.submit(self._build, self._update, updates)
-        self._ordered, self._update = rounds, self._update + updates
+        self._begun, self._update = rounds, self._update + updates
 
     def _build(self, first: int, updates: int) -> Block:
         own = np.zeros(self._shape, np.uint8)
