@@ -31,13 +31,13 @@ DROWNED = 0.01  # share of the generator's noise below which a score gap says no
 WILD = 10.0  # growth of noise, or of size, at which a loss runs wild
 
 
-def critic_saturated(past: Past) -> Sign | None:
+def critic_saturated(past: Past, share: float = SATURATED) -> Sign | None:
     """The critic makes hardly an error, and rejects all fakes."""
     d, g = past.coarse("d_loss"), past.coarse("g_loss")
     if past.objective not in CHANCE or d is None or g is None or past.opens:
         return None
     chance, rejected = CHANCE[past.objective][0], REJECTED[past.objective]
-    low = d.middle < SATURATED * chance
+    low = d.middle < share * chance
     onset = since(low, at_least=2)
     if onset is None or g.middle[-2:].min() < rejected:
         return None
@@ -46,7 +46,7 @@ def critic_saturated(past: Past) -> Sign | None:
     return Sign(evidence, int(d.start[onset]))
 
 
-def critic_on_floor(past: Past) -> Sign | None:
+def critic_on_floor(past: Past, tails: float = ONE_SIDED) -> Sign | None:
     """D lies on its floor, with bursts or without; needs no objective, and no floor at 0."""
     d = past.windows("d_loss")
     if d is None or past.objective in WASSERSTEIN or past.opens:
@@ -59,7 +59,7 @@ def critic_on_floor(past: Past) -> Sign | None:
         return None
     tiny = 1e-9 + 1e-6 * np.abs(d.middle)
     sided = (d.high - d.middle) / (d.middle - d.low + tiny)
-    onset = since((sided > ONE_SIDED) & (d.high - d.middle > tiny), at_least=2)
+    onset = since((sided > tails) & (d.high - d.middle > tiny), at_least=2)
     if onset is None:
         return None
     evidence = (
@@ -69,7 +69,7 @@ def critic_on_floor(past: Past) -> Sign | None:
     return Sign(evidence, int(d.start[onset]))
 
 
-def critic_dead(past: Past) -> Sign | None:
+def critic_dead(past: Past, share: float = VANISHED) -> Sign | None:
     """Wasserstein: the gap between real and fake vanished against its own past."""
     key = "wasserstein_distance" if "wasserstein_distance" in past else "d_loss"
     d = past.windows(key)
@@ -77,14 +77,14 @@ def critic_dead(past: Past) -> Sign | None:
         return None
     size = np.maximum(np.abs(d.high), np.abs(d.low))
     was = np.maximum.accumulate(size)
-    onset = since(size < VANISHED * was, at_least=2)
+    onset = since(size < share * was, at_least=2)
     if onset is None:
         return None
     evidence = f"|{key}| at most {number(size[-1])}, was {number(was[-1])}: no signal is left"
     return Sign(evidence, int(d.start[onset]))
 
 
-def critic_at_rest(past: Past) -> Sign | None:
+def critic_at_rest(past: Past, share: float = RESTS) -> Sign | None:
     """D rests at a constant, whatever that is: its variation vanished, or never was any.
 
     Where it rests at its floor the critic is overpowered, and not dead: other rules see that.
@@ -102,7 +102,7 @@ def critic_at_rest(past: Past) -> Sign | None:
     else:
         onset = _settled(d)
         if onset is None and not past.early:
-            onset = since(strays < RESTS * abs(level), at_least=5)
+            onset = since(strays < share * abs(level), at_least=5)
     if onset is None:
         return None
     evidence = f"D varies by {number(varies[-1])} about {number(d.middle[-1])}"
@@ -120,7 +120,7 @@ def _at_zero(d: Windows) -> bool:
     return bool(d.low[-1] >= 0 and d.high[-1] < SATURATED**2 * d.middle.max())
 
 
-def gap_drowned(past: Past) -> Sign | None:
+def gap_drowned(past: Past, share: float = DROWNED) -> Sign | None:
     """Wasserstein: the gap between real and fake is lost in how the scores wander.
 
     The scores have no zero point, and may drift; but where their mean wanders a hundred times
@@ -129,7 +129,7 @@ def gap_drowned(past: Past) -> Sign | None:
     d, g = past.windows("d_loss"), past.windows("g_loss")
     if past.objective not in WASSERSTEIN or d is None or g is None or not g.fine or past.early:
         return None
-    onset = since(np.abs(d.middle) < DROWNED * g.noise, at_least=5)
+    onset = since(np.abs(d.middle) < share * g.noise, at_least=5)
     if onset is None:
         return None
     evidence = f"|D| {number(abs(d.middle[-1]))}, while G wanders by {number(g.noise[-1])}"
@@ -154,7 +154,7 @@ def _before(w: Windows, field: str, i: int) -> float:
     return float(np.median(getattr(w, field)[i - 5 : i]))
 
 
-def regime_change(past: Past) -> Sign | None:
+def regime_change(past: Past, factor: float = REGIME) -> Sign | None:
     """The critic's loss changed its manner within a twentieth of the run, and did not change back.
 
     A healthy critic's loss drifts. Its noise falls at once when the critic learns to tell all
@@ -171,8 +171,8 @@ def regime_change(past: Past) -> Sign | None:
         if was <= 0:
             continue
         fell = now < level - min(was, abs(level) / 2)
-        quiet = (after < was / REGIME) & fell & (past.objective not in WASSERSTEIN)
-        wild = (after > was * REGIME) & (now > level - after)
+        quiet = (after < was / factor) & fell & (past.objective not in WASSERSTEIN)
+        wild = (after > was * factor) & (now > level - after)
         for changed, word in ((quiet, "fell"), (wild, "rose")):
             if changed.all():
                 text = f"noise of D {word} at once from {number(was)} to {number(after[0])}"
@@ -182,7 +182,7 @@ def regime_change(past: Past) -> Sign | None:
     return None
 
 
-def _noise_growth(w: Windows, first: int) -> tuple[float, float, int, int]:
+def _noise_growth(w: Windows, first: int = 0) -> tuple[float, float, int, int]:
     """(noise of the last quarter, of the quietest 15 % before, where that is, where it had grown).
 
     Args:
@@ -212,7 +212,7 @@ def _left_chance(past: Past, d: Windows) -> int:
     return int(better[0]) if len(better) else len(d.middle)
 
 
-def critic_unsettled(past: Past) -> Sign | None:
+def critic_unsettled(past: Past, growth: float = UNSETTLED) -> Sign | None:
     """D stopped falling and its noise is growing: the game no longer converges."""
     d = past.windows("d_loss")
     if d is None or not d.fine or past.early or past.objective in WASSERSTEIN:
@@ -226,7 +226,7 @@ def critic_unsettled(past: Past) -> Sign | None:
     matters = now > 0.01 * abs(float(d.middle[-1]))  # a critic near chance hardly swings at all
     # Noise may go with the level of D, as where it has bursts; and a level may wander.
     level, was = (abs(float(np.median(part))) for part in (d.middle[-5:], d.middle[at : at + 3]))
-    grown = now >= UNSETTLED * quietest and now * was >= UNSETTLED * quietest * level
+    grown = now >= growth * quietest and now * was >= growth * quietest * level
     if quietest <= 0 or not matters or not grown or fall > STALLED * now:
         return None
     evidence = (
@@ -236,7 +236,7 @@ def critic_unsettled(past: Past) -> Sign | None:
     return Sign(evidence, int(d.start[onset]))
 
 
-def losses_wild(past: Past) -> Sign | None:
+def losses_wild(past: Past, growth: float = WILD) -> Sign | None:
     """The noise of a loss has grown many times over its quietest past, without D falling."""
     for key in ("g_loss", "d_loss"):
         w = past.windows(key)
@@ -249,7 +249,7 @@ def losses_wild(past: Past) -> Sign | None:
             continue
         now, quietest, _, onset = _noise_growth(w, first)
         falling = np.median(w.middle[-10:-7]) - np.median(w.middle[-3:]) > now
-        if quietest > 0 and now > WILD * quietest and not falling:
+        if quietest > 0 and now > growth * quietest and not falling:
             text = f"noise of {key} {number(now)}, was {number(quietest)}"
             return Sign(f"{text} ({now / quietest:.0f} times)", int(w.start[onset]))
     return None
