@@ -182,7 +182,7 @@ def regime_change(past: Past, factor: float = REGIME) -> Sign | None:
     return None
 
 
-def _noise_growth(w: Windows, first: int = 0) -> tuple[float, float, int, int]:
+def _noise_growth(w: Windows, first: int) -> tuple[float, float, int, int]:
     """(noise of the last quarter, of the quietest 15 % before, where that is, where it had grown).
 
     Args:
