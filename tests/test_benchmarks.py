@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from benchmarks import gpu, host, page, quality, roofline
+from benchmarks import diagnosis, gpu, host, labelled_runs, page, quality, roofline
 from benchmarks.contest import Entrant, GaveUp, contest, summary
 from benchmarks.rounds import EXPERIMENTS, check_sizes
 from tests import plain_conv
@@ -278,3 +278,21 @@ def test_the_count_by_hand_is_xlas_for_the_plain_form(name, monkeypatch):
     settings = dataclasses.replace(experiment.read(EXPERIMENTS / f"{name}.py"), batch_size=2)
     ours, xlas = roofline.by_hand(settings, 3), roofline.by_xla(settings, 3)
     assert ours.operations == pytest.approx(xlas.operations, rel=0.1)
+
+
+def test_the_benchmark_of_diagnosis_moves_every_rule_s_threshold(tmp_path):
+    rng = np.random.default_rng(0)
+    index = ["run,objective,label,onset_epoch", "sound,nsgan,healthy,", "dead,nsgan,collapsed,500"]
+    (tmp_path / "index.csv").write_text("\n".join(index) + "\n")
+    for name, settled in (("sound", 0.6), ("dead", 1e-6)):
+        d = np.where(np.arange(1000) < 500, 0.6, settled) * (1 + 0.05 * rng.normal(size=1000))
+        rows = [f"{epoch},{loss},{rng.normal(1.0, 0.05)}" for epoch, loss in enumerate(d)]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["epoch,d_loss,g_loss", *rows]) + "\n")
+    runs = labelled_runs.load(tmp_path)
+    fires = diagnosis.hits(runs)
+    middle = diagnosis.MULTIPLIERS.index(1.0)
+    assert fires.keys() == diagnosis.TUNED.keys()
+    assert all(found.shape == (len(diagnosis.MULTIPLIERS), 2) for found in fires.values())
+    assert [any(found[middle, run] for found in fires.values()) for run in (0, 1)] == [False, True]
+    assert any(len(set(found[:, 1])) == 2 for found in fires.values())  # thresholds do move
+    assert diagnosis.leave_one_out(runs, fires)["false_alarms"] == 0
