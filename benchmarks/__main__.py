@@ -7,6 +7,7 @@
     python -m benchmarks --only gpu:cifar_wgan:best --torch ...  with PyTorch's fastest modes alone
     python -m benchmarks --only gpu_features --torch ...         Inception's features on it
     python -m benchmarks --only ahead                            what one would run, without one
+    python -m benchmarks --only ahead_tpu                        what a TPU would
     python -m benchmarks --render                                only the page, from last figures
 
 PyTorch lives in an environment of its own: `pip install torch numpy`, and for the features
@@ -40,6 +41,7 @@ ASKED = (
     *BEST,
     "gpu_features",
     "ahead",
+    "ahead_tpu",
 )  # parts for machines and environments that have what they need
 OUT = Path(__file__).resolve().parent / "results" / "performance.json"
 

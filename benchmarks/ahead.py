@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
+from collections.abc import Callable
 from typing import Any
 from unittest import mock
 
@@ -27,6 +28,7 @@ from wgan_jax.gan.rounds import chunk_program
 from wgan_jax.gan.state import new_game, root_key
 from wgan_jax.settings import Settings
 
+Figures = dict[str, float]
 PRECISIONS = ("tf32", "bfloat16")
 # An NVIDIA H100 SXM as XLA is told of it: its public data sheet, and CUDA's limits for it.
 H100 = """
@@ -67,35 +69,48 @@ def measure(torch: str) -> dict[str, Any]:
       RuntimeError: jax's CUDA plugin is not installed.
     """
     del torch
-    mesh = described(H100)
+    # The plugin's own check looks for a driver.
+    os.environ.setdefault("JAX_SKIP_CUDA_CONSTRAINTS_CHECK", "1")
+    mesh = described("requirements-gpu.txt", "one", "cuda", target_config=H100, topology="1x1x1")
+    return for_every_contest(lambda settings: counted(settings, 3, mesh))
+
+
+def for_every_contest(look: Callable[[Settings], Figures]) -> dict[str, Figures]:
+    """What is seen of each program, in each precision."""
     found = {}
     for name, batch, *_ in CONTESTS:
         for precision in PRECISIONS:
             settings = dataclasses.replace(settings_of(name), batch_size=batch, precision=precision)
-            work = roofline.by_hand(settings, 3)
-            plain = {"operations_plain": work.operations, "bytes_plain": work.bytes}
-            found[f"{name} {batch} {precision}"] = plain | counted(settings, 3, mesh)
+            found[f"{name} {batch} {precision}"] = look(settings)
     return found
 
 
-def described(target: str) -> Mesh:
-    """A mesh of one GPU that is only described, to compile for."""
-    # The plugin's own check looks for a driver.
-    os.environ.setdefault("JAX_SKIP_CUDA_CONSTRAINTS_CHECK", "1")
+def described(needed: str, topology: str, platform: str, **more: str) -> Mesh:
+    """A mesh of one device that is only described, to compile for.
+
+    Raises:
+      RuntimeError: jax lacks what is `needed`.
+    """
     try:
-        topology = topologies.get_topology_desc(
-            "one", "cuda", target_config=target, topology="1x1x1"
-        )
-    except NotImplementedError as error:
-        raise RuntimeError(
-            "jax's CUDA plugin is needed: pip install -r requirements-gpu.txt"
-        ) from error
+        found = topologies.get_topology_desc(topology, platform, **more)
+    except (NotImplementedError, RuntimeError) as error:
+        raise RuntimeError(f"What compiles for {platform} is missing: install {needed}") from error
     ours = devices.mesh()
-    return Mesh(np.array(topology.devices).reshape(ours.devices.shape), ours.axis_names)
+    return Mesh(np.array(found.devices[:1]).reshape(ours.devices.shape), ours.axis_names)
 
 
-def counted(settings: Settings, channels: int, mesh: Mesh) -> dict[str, float]:
+def counted(settings: Settings, channels: int, mesh: Mesh) -> Figures:
     """Kernels, operations and bytes of a round; scratch memory; seconds of compiling."""
+    work = roofline.by_hand(settings, channels)
+    plain = {"operations_plain": work.operations, "bytes_plain": work.bytes}
+    program, about = compiled(settings, channels, mesh, "gpu")
+    return plain | hlo.total(program.as_text()) | about
+
+
+def compiled(
+    settings: Settings, channels: int, mesh: Mesh, platform: str
+) -> tuple[jax.stages.Compiled, Figures]:
+    """The program of chunks in a platform's forms; its scratch memory, seconds of compiling."""
 
     def put(tree: Any) -> Any:
         everywhere = devices.everywhere(mesh)
@@ -107,11 +122,9 @@ def counted(settings: Settings, channels: int, mesh: Mesh) -> dict[str, float]:
     images = jax.ShapeDtypeStruct((2 * settings.batch_size, *game.image_shape), jnp.uint8)
     arguments = put((jax.eval_shape(game.new_state, key), images, key, jnp.int32(1)))
     # Layers ask for the platform when they are traced.
-    with mock.patch.object(jax, "default_backend", return_value="gpu"):
+    with mock.patch.object(jax, "default_backend", return_value=platform):
         clock = time.perf_counter()
         program = chunk_program(game).lower(*arguments).compile()
         compiling = time.perf_counter() - clock
-    return hlo.total(program.as_text()) | {
-        "scratch_mb": program.memory_analysis().temp_size_in_bytes / 1e6,
-        "compiling": compiling,
-    }
+    scratch = program.memory_analysis().temp_size_in_bytes / 1e6
+    return program, {"scratch_mb": scratch, "compiling": compiling}

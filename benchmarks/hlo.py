@@ -1,4 +1,4 @@
-"""Kernels of a compiled GPU program, counted in XLA's own text of it: HLO after all passes."""
+"""Compiled programs, read in XLA's own text of them: HLO after all passes."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ _INSTRUCTION = re.compile(
 _COMPUTATION = re.compile(r"^(ENTRY )?%([\w.\-]+) \(.*\{$")
 _ARRAY = re.compile(r"\b([a-z]+\d*)\[([\d,]*)\]")
 _BITS = {"pred": 8} | {f"{kind}{n}": n for kind in ("s", "u", "f", "bf") for n in (8, 16, 32, 64)}
+_BODY = r"body=%([\w.\-]+)"  # of a loop
 # What moves nothing.
 _FREE = {"parameter", "tuple", "get-tuple-element", "bitcast", "constant", "after-all"}
 
@@ -58,16 +59,12 @@ Program = dict[str, list[Instruction]]
 
 
 def kernels_of_a_round(text: str) -> list[Kernel]:
-    """Those within the program's outermost loop, once through it; loops in it count in full.
+    """A GPU's within the program's outermost loop, once through it; loops in it count in full.
 
     Raises:
       ValueError: the program has no loop, or one within it whose length XLA does not know.
     """
-    program, entry = _program(text)
-    loops = [line for line in program[entry] if line.operation == "while"]
-    if len(loops) != 1:
-        raise ValueError(f"{len(loops)} outermost loops in the program, not one")
-    return list(_kernels(program, loops[0].attribute(r"body=%([\w.\-]+)"), 1))
+    return list(_kernels(*_round(text), 1))
 
 
 def total(text: str) -> dict[str, float]:
@@ -88,6 +85,36 @@ def least_seconds(text: str, peaks: dict[str, float]) -> float:
     )
 
 
+def estimated_cycles(text: str, critic_updates: int) -> int:
+    """Of a round on a TPU, as its compiler estimates them; loops are the critic's updates.
+
+    Raises:
+      ValueError: the program has no loop, or nothing is estimated.
+    """
+
+    def of(program: Program, computation: str) -> int:
+        cycles = 0
+        for line in program[computation]:
+            if line.operation == "while":
+                cycles += critic_updates * of(program, line.attribute(_BODY))
+            else:
+                cycles += int(line.attribute(r'"estimated_cycles":"(\d+)"') or 0)
+        return cycles
+
+    if not (cycles := of(*_round(text))):
+        raise ValueError("no cycles are estimated in the program")
+    return cycles
+
+
+def _round(text: str) -> tuple[Program, str]:
+    """The program, and the computation that is a round: the body of the outermost loop."""
+    program, entry = _program(text)
+    loops = [line for line in program[entry] if line.operation == "while"]
+    if len(loops) != 1:
+        raise ValueError(f"{len(loops)} outermost loops in the program, not one")
+    return program, loops[0].attribute(_BODY)
+
+
 def _program(text: str) -> tuple[Program, str]:
     program, entry, lines = Program(), "", list[Instruction]()
     for line in text.splitlines():
@@ -106,8 +133,7 @@ def _kernels(program: Program, computation: str, times: int) -> Iterator[Kernel]
             length = line.attribute(r'"known_trip_count":\{"n":"(\d+)"')
             if not length:
                 raise ValueError(f"XLA does not know how often {line.name} goes round")
-            body = line.attribute(r"body=%([\w.\-]+)")
-            yield from _kernels(program, body, times * int(length))
+            yield from _kernels(program, line.attribute(_BODY), times * int(length))
         elif line.operation == "call":
             yield from _kernels(program, line.attribute(r"to_apply=%([\w.\-]+)"), times)
         elif line.operation not in _FREE and not line.operation.endswith("-done"):

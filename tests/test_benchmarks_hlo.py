@@ -48,3 +48,26 @@ def test_a_librarys_product_counts_as_ours():
 def test_what_cannot_be_counted_is_not_passed_over(part, other, word):
     with pytest.raises(ValueError, match=word):
         hlo.kernels_of_a_round(TEXT.replace(part, other))
+
+
+def test_a_tpu_s_estimates_count_once_for_every_update_of_the_critic():
+    """Of a text as its compiler writes it: loops of no length, tiles in the types."""
+    text = """
+%update (x.1: f32[8,128]) -> f32[8,128] {
+  %x.1 = f32[8,128]{1,0:T(8,128)S(1)} parameter(0)
+  ROOT %y = f32[8,128]{1,0:T(8,128)} fusion(%x.1), calls=%f, backend_config={"estimated_cycles":"7"}
+}
+%round (x.2: f32[8,128]) -> f32[8,128] {
+  %x.2 = f32[8,128]{1,0:T(8,128)} parameter(0)
+  %a = (f32[8]{0:T(128)S(1)}, f32[8]{0}) fusion(%x.2), backend_config={"estimated_cycles":"10"}
+  ROOT %b = f32[8,128]{1,0:T(8,128)} while(%x.2), condition=%c, body=%update
+}
+ENTRY %main (x.3: f32[8,128]) -> f32[8,128] {
+  %x.3 = f32[8,128]{1,0:T(8,128)} parameter(0)
+  %copy = f32[8,128]{1,0:T(8,128)} fusion(%x.3), backend_config={"estimated_cycles":"1000"}
+  ROOT %d = f32[8,128]{1,0:T(8,128)} while(%copy), condition=%c, body=%round
+}
+"""
+    assert hlo.estimated_cycles(text, 5) == 10 + 5 * 7
+    with pytest.raises(ValueError, match="no cycles"):
+        hlo.estimated_cycles(text.replace("estimated", "guessed"), 5)
