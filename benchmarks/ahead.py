@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 from unittest import mock
 
@@ -72,14 +72,16 @@ def measure(torch: str) -> dict[str, Any]:
     # The plugin's own check looks for a driver.
     os.environ.setdefault("JAX_SKIP_CUDA_CONSTRAINTS_CHECK", "1")
     mesh = described("requirements-gpu.txt", "one", "cuda", target_config=H100, topology="1x1x1")
-    return for_every_contest(lambda settings: counted(settings, 3, mesh))
+    return for_every_contest(PRECISIONS, lambda settings: counted(settings, 3, mesh))
 
 
-def for_every_contest(look: Callable[[Settings], Figures]) -> dict[str, Figures]:
+def for_every_contest(
+    precisions: Iterable[str], look: Callable[[Settings], Figures]
+) -> dict[str, Figures]:
     """What is seen of each program, in each precision."""
     found = {}
     for name, batch, *_ in CONTESTS:
-        for precision in PRECISIONS:
+        for precision in precisions:
             settings = dataclasses.replace(settings_of(name), batch_size=batch, precision=precision)
             found[f"{name} {batch} {precision}"] = look(settings)
     return found

@@ -243,21 +243,26 @@ def _ahead(figures: dict[str, Any]) -> str:
 
 
 def _ahead_tpu(figures: dict[str, Any]) -> str:
-    heads = ["network, batch, precision", "GFLOP, plain form", "million cycles"]
-    heads += ["in GPUs' forms", "times as many", "scratch memory, MB", "compiling, s"]
-    lines = []
-    for name, row in figures.items():
-        line = [name, f"{row['operations_plain'] / 1e9:,.1f}", f"{row['cycles'] / 1e6:.2f}", "", ""]
-        if others := row.get("cycles_gpu_forms"):
-            line[3:] = f"{others / 1e6:.2f}", f"{others / row['cycles']:.2f}"
-        lines.append([*line, f"{row['scratch_mb']:,.0f}", f"{row['compiling']:.0f}"])
+    heads = ["network, batch", "GFLOP, plain form", "million cycles", "in the forms for GPUs"]
+    heads += ["times as many", "scratch memory, MB", "compiling, s"]
+    lines = [
+        [
+            name.removesuffix(" tf32"),
+            f"{row['operations_plain'] / 1e9:,.1f}",
+            *(f"{row[key] / 1e6:.2f}" for key in ("cycles", "cycles_gpu_forms")),
+            f"{row['cycles_gpu_forms'] / row['cycles']:.2f}",
+            f"{row['scratch_mb']:,.0f}",
+            f"{row['compiling']:.0f}",
+        ]
+        for name, row in figures.items()
+    ]
     return (
         "## Compiled for a TPU v5e, not run\n\n`python -m benchmarks --only ahead_tpu`, with "
-        "`jax[tpu]` and without a TPU. XLA writes down how many cycles of one core it takes every "
+        "`jax[tpu]` and without a TPU. XLA writes down how many cycles of the chip it takes every "
         "operation of a round to need: an estimate, by which it makes its own choices, and no "
         "measurement. Convolutions are given to it as they are; beside them stand the forms made "
-        "for GPUs, for which images are put in blocks again and again. Precision tf32 is each "
-        "device's default: on TPUs products of bfloat16, in float32 arrays.\n\n"
+        "for GPUs, where images are put in blocks again and again. Precision is the device's "
+        "default: products of bfloat16 in float32 arrays.\n\n"
         f"{table(heads, lines)}"
     )
 
