@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from wgan_jax import config as configs
@@ -226,6 +227,7 @@ def test_no_experiment_file(tmp_path):
         experiment.read(tmp_path / "none.py")
 
 
+@hypothesis_settings(deadline=None)
 @given(
     st.integers(0, 30), st.integers(0, 9), st.integers(1, 9), st.integers(0, 60), st.integers(0, 60)
 )

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wgan_jax.health.conclusion import (
@@ -133,6 +133,7 @@ def test_the_seed_effect_counts_shuffles() -> None:
     assert found == pytest.approx(1 / 3, abs=0.02)
 
 
+@settings(deadline=None)
 @given(st.lists(st.booleans(), min_size=12, max_size=12))
 def test_any_grid_has_a_conclusion_that_agrees_with_its_rows(worked: list[bool]) -> None:
     outcomes = grid(lambda seed, size: worked[3 * seed + (64, 256, 1024).index(size)], seeds=4)

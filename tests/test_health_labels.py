@@ -61,10 +61,10 @@ def test_of_rows_that_are_not_of_the_training_samples_alone_count(
 @pytest.mark.parametrize("word", ["train", "training", "Train"])
 def test_rows_of_the_training_are_known_by_any_word_for_it(tmp_path: Path, word: str) -> None:
     rows: list[dict[str, object]] = [
-        {"step": i // 2, "phase": (word, "val")[i % 2], "d_loss": 1 + i % 2} for i in range(20)
+        {"step": i // 2, "phase": (word, "val")[i % 2], "d_loss": i % 2} for i in range(20)
     ]
     log = read(write(tmp_path / "log.csv", rows, ","))
-    np.testing.assert_array_equal(log.history["d_loss"], [1] * 10)
+    np.testing.assert_array_equal(log.history["d_loss"], [0] * 10)
 
 
 def test_phases_of_which_none_is_the_training_are_all_read(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from wgan_jax.diagnosis import examine
-from wgan_jax.health.judge import word
 from wgan_jax.health.runlog import RunLog, read
 
 
@@ -222,39 +221,45 @@ def test_steps_that_do_not_end_alike_do_not_start_anew(tmp_path: Path) -> None:
     np.testing.assert_array_equal(log.history.epochs, np.arange(8))
 
 
-WAITS = [f"{i},0.0,{-0.02 + i / 1e4}" for i in range(60)]
-PLAYS = [f"{i},{0.9 + i % 7 / 50},{0.1 + i % 5 / 50}" for i in range(60, 100)]
+WAITS = [f"{i},0.0,{-0.02 + i / 1e4},0.3" for i in range(60)]
+PLAYS = [f"{i},{0.9 + i % 7 / 50},{0.1 + i % 5 / 50},0.2" for i in range(60, 100)]
 
 
 def test_a_critic_that_joins_later_has_no_past(tmp_path: Path) -> None:
     """VQGAN's `disc_start`: D is exactly 0 until then, and G is scored by an untrained critic."""
-    log = csv(tmp_path, "iteration,disc_loss,g_loss", [*WAITS, *PLAYS])
+    log = csv(tmp_path, "iteration,disc_loss,g_loss,rec_loss", [*WAITS, *PLAYS])
     for key in ("d_loss", "g_loss"):
         assert log.history.measured(key)[0].tolist() == list(range(60, 100))
-    assert log.notes == (
-        "D is 0 until iteration 60, where its critic joins: losses before are left out.",
+    assert log.notes[0] == (
+        "D is 0 until iteration 60, where its critic joins: losses before are left out."
     )
     assert log.opening == 60 + 1000
     assert not examine(replace(log, opening=0)).findings
 
 
 def test_of_a_critic_that_has_not_joined_nothing_is_said(tmp_path: Path) -> None:
-    log = csv(tmp_path, "step,disc_loss,g_loss", WAITS)
+    log = csv(tmp_path, "step,disc_loss,g_loss,rec_loss", WAITS)
     assert len(log.history.measured("d_loss")[0]) == 0
-    assert word(log.history, examine(log)) == "not judged"
+    assert examine(log).word == "not judged"
     assert "not joined yet" in log.notes[0]
 
 
 @pytest.mark.parametrize(
     "rows",
     [
-        [f"{i},0.0,9" for i in range(200)],
-        [f"{i},{0.02 * (i % 50 == 49)},9" for i in range(200)],
-        [f"{i},{0.0001 * (i > 99)},9" for i in range(200)],
-        [f"{i},{float(i == 0)},9" for i in range(200)],
+        [f"{i},0.0,9,1" for i in range(200)],
+        [f"{i},{0.02 * (i % 50 == 49)},9,1" for i in range(200)],
+        [f"{i},{0.0001 * (i > 99)},9,1" for i in range(200)],
+        [f"{i},{float(i == 0)},9,1" for i in range(200)],
     ],
 )
 def test_a_critic_that_has_won_is_not_one_that_joins_later(tmp_path: Path, rows: list[str]) -> None:
-    log = csv(tmp_path, "step,d_loss,g_loss", rows)
+    log = csv(tmp_path, "step,d_loss,g_loss,l1_loss", rows)
     assert len(log.history.measured("d_loss")[0]) == 200
     assert "critic overpowered" in examine(log).causes
+
+
+def test_without_another_teacher_no_critic_is_waited_for(tmp_path: Path) -> None:
+    """The guide's dead critic: a gap of exactly 0, as of features that are all 0."""
+    log = csv(tmp_path, "epoch,d_loss,g_loss", [f"{i},0.0,-0.02" for i in range(200)])
+    assert examine(replace(log, objective="wgan")).causes == ("dead critic",)

@@ -132,6 +132,14 @@ def test_a_gap_that_vanished_is_a_dead_critic() -> None:
     assert "clip" in finding.advice
 
 
+def test_a_gap_that_never_was_is_a_dead_critic_where_g_rests_too() -> None:
+    """As of features that are all 0. In few digits a small gap is 0 as well, but G moves."""
+    columns = {"d_loss": np.zeros(ROWS), "g_loss": np.full(ROWS, -0.02)}
+    assert judge(history(**columns), "wgan").causes == ("dead critic",)
+    columns["g_loss"] = np.round(-0.02 + 0.01 * noise(ROWS), 2)
+    assert "dead critic" not in judge(history(**columns), "wgan").causes
+
+
 def test_a_loss_that_came_to_rest_is_a_dead_critic_that_nobody_clipped() -> None:
     columns = healthy_hinge()
     columns["d_loss"][300:] = 1.37

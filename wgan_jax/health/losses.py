@@ -70,14 +70,20 @@ def critic_on_floor(past: Past, tails: float = ONE_SIDED) -> Sign | None:
 
 
 def critic_dead(past: Past, share: float = VANISHED) -> Sign | None:
-    """Wasserstein: the gap between real and fake vanished against its own past."""
+    """Wasserstein: the gap between real and fake vanished against its own past, or never was any.
+
+    A gap of 0 may be a small one in few digits; but not where G too stays as it is.
+    """
     key = "wasserstein_distance" if "wasserstein_distance" in past else "d_loss"
-    d = past.windows(key)
+    d, g = past.windows(key), past.windows("g_loss")
     if past.objective not in WASSERSTEIN or d is None or past.opens:
         return None
     size = np.maximum(np.abs(d.high), np.abs(d.low))
     was = np.maximum.accumulate(size)
-    onset = since(size < share * was, at_least=2)
+    gone = size < share * was
+    if g is not None and len(g.middle) == len(size):
+        gone |= (size == 0) & (g.high == g.low)
+    onset = since(gone, at_least=2)
     if onset is None:
         return None
     evidence = f"|{key}| at most {number(size[-1])}, was {number(was[-1])}: no signal is left"

@@ -165,9 +165,10 @@ def _of_others(columns: Columns, loss: str) -> NDArray[np.bool_]:
 def joins(epochs: Ints, columns: Columns, unit: str, notes: list[str]) -> int:
     """Epoch at which the critic joins a run that began without it; 0 for others.
 
-    Many train a generator for long before its critic (VQGAN's `disc_start`), and log exactly 0 for
-    D until then. That is no part of the game: losses before it are left out. A critic that has won
-    is 0 too, but rejects the fakes and goes on with next to nothing, or is 0 again and again.
+    Where a generator has other teachers it may train for long before its critic (VQGAN's
+    `disc_start`), and exactly 0 is logged for D until then. That is no part of the game: losses
+    before it are left out. A critic that has won is 0 too, but rejects the fakes and goes on with
+    next to nothing, or is 0 again and again.
     """
     d, g = columns.get("d_loss", np.zeros(0)), columns.get("g_loss", np.zeros(0))
     rows = np.flatnonzero(~np.isnan(d))

@@ -105,7 +105,8 @@ RULES: tuple[Rule, ...] = (
         networks.weights_grew_large, yields=0.2,
     ),
     Rule(
-        "critic_dead", "wasserstein_distance or d_loss", "below 1/1000 of its past (Wasserstein)",
+        "critic_dead", "wasserstein_distance or d_loss",
+        "below 1/1000 of its past, or 0 while G rests (Wasserstein)",
         "dead critic", "failing",
         "Stop: nothing is learned any more. No batch norm in a clipped critic, a larger clip "
         "threshold, or a gradient penalty instead of clipping.",

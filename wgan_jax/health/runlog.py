@@ -143,11 +143,12 @@ def _history(path: Path, table: Table) -> tuple[History, str, int, list[str]]:
     _as_shares(numbers, notes)
     _changes_only(numbers, notes)
     unit, epochs, columns = in_order(table, numbers, notes)
-    joined = 0 if turned else joins(epochs, columns, unit, notes)
-    others = unread(table.names, table.chosen)
+    others = teachers(table.names)
+    # Without another teacher no generator trains before its critic.
+    joined = joins(epochs, columns, unit, notes) if others and not turned else 0
+    if unknown := unread(table.names, table.chosen):
+        notes.append(f"Not read, unless --map KEY=COLUMN says so: {shorten(unknown)}.")
     if others:
-        notes.append(f"Not read, unless --map KEY=COLUMN says so: {shorten(others)}.")
-    if others := teachers(table.names):
         notes.append(
             f"G learns from more than its critic ({shorten(others, 40)}), also where that teaches "
             "nothing: look at the samples."
