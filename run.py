@@ -358,6 +358,8 @@ def command(name: str) -> Verb:
         hint = f" Did you mean {near[0]}?" if near and near != [name] else ""
         if near == ["train"]:
             hint += " Training has no name: run.py --config FILE."
+        elif name.endswith(".py"):
+            hint = f" To train by it: run.py --config {name}."
         raise UserError(f"{name!r} is not a command.{hint} See run.py --help.")
     return VERBS[name]
 

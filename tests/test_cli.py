@@ -136,6 +136,7 @@ DIGITS = ["--config", "experiments/digits_wgan.py"]
     ("argv", "says"),
     [
         ([], "--config is missing"),
+        (["experiments/digits_wgan.py"], "To train by it: run.py --config experiments/digits_wgan"),
         (["trian"], "'trian' is not a command. Did you mean train? Training has no name"),
         (["train"], "'train' is not a command. Training has no name: run.py --config FILE."),
         (["evaluat"], "Did you mean evaluate?"),

@@ -127,8 +127,11 @@ class Checkpoints:
             left = [epoch for epoch in self._candidates(which) if epoch not in tried]
         if which in ("latest", "healthy"):
             return None
-        known = ", ".join(map(str, self.epochs())) or "none"
-        raise UserError(f"{self._folder} has no checkpoint {which!r} (it has: {known}).")
+        known = list(map(str, self.epochs()))
+        if known:
+            known += ["latest", *(name for name in ("best", "healthy") if name in self.marks)]
+        has = ", ".join(known) or "none"
+        raise UserError(f"{self._folder} has no checkpoint {which!r} (it has: {has}).")
 
     def drop_after(self, epoch: int) -> None:
         """Forget the checkpoints above `epoch`, after a rollback to it; the best goes aside."""
