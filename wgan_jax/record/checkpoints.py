@@ -127,10 +127,8 @@ class Checkpoints:
             left = [epoch for epoch in self._candidates(which) if epoch not in tried]
         if which in ("latest", "healthy"):
             return None
-        known = list(map(str, self.epochs()))
-        if known:
-            known += ["latest", *(name for name in ("best", "healthy") if name in self.marks)]
-        has = ", ".join(known) or "none"
+        names = [name for name in ("latest", "best", "healthy") if self._candidates(name)]
+        has = ", ".join([*map(str, self.epochs()), *names]) or "none"
         raise UserError(f"{self._folder} has no checkpoint {which!r} (it has: {has}).")
 
     def drop_after(self, epoch: int) -> None:
