@@ -79,3 +79,13 @@ def test_on_a_gpu_sums_over_all_weights_are_apart_from_the_optimiser_s_update(mo
     assert len(set(apart)) == 2
     on_cpu, _ = lowered(monkeypatch, "cifar_wgan", "cpu", "float32")
     assert not re.search(r"optimization_barrier %\w+ : tensor<\d+xf32>", on_cpu)
+
+
+def test_on_a_tpu_convolutions_are_strided_or_transposed_as_they_are(monkeypatch):
+    """And no image is put in blocks, nor taken out of them."""
+    text, _ = lowered(monkeypatch, "cifar_wgan", "tpu", "tf32")
+    assert "stride = [2, 2]" in text
+    assert "lhs_dilate = [2, 2]" in text
+    moved = re.compile(r"stablehlo.transpose.*tensor<(?:5x)?(?:8|16)x[\dx]*xf32>")
+    assert not moved.search(text)
+    assert moved.search(lowered(monkeypatch, "cifar_wgan", "gpu", "tf32")[0])
