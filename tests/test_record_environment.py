@@ -59,6 +59,15 @@ def test_every_variable_that_changes_bits_is_told(monkeypatch: pytest.MonkeyPatc
         assert environment.flags()[name] == "1"
 
 
+def test_the_processor_is_told_with_its_widest_vectors(tmp_path: Path) -> None:
+    info = tmp_path / "cpuinfo"
+    info.write_text("model name\t: Fast CPU: 3\nflags\t\t: fpu avx avx2 sse\n\nprocessor\t: 1\n")
+    assert environment.processor(info) == "Fast CPU: 3, avx2"
+    info.write_text("CPU implementer\t: 0x41\n")
+    assert environment.processor(info) == ""
+    assert environment.processor(tmp_path / "none") == ""
+
+
 def test_a_file_that_the_checkout_does_not_track_has_no_commit(tmp_path: Path) -> None:
     checkout(tmp_path)
     (tmp_path / "installed.py").write_text("")

@@ -29,6 +29,8 @@ PACKAGES = (
 JAX_FLAGS = ("jax_default_matmul_precision", "jax_disable_most_optimizations")
 VARIABLES = ("XLA_FLAGS", "LIBTPU_INIT_ARGS", "NVIDIA_TF32_OVERRIDE")
 
+VECTORS = ("avx512f", "avx2", "avx")  # of x86, as Linux calls them; the widest first
+
 MAX_DIFF = 1_000_000  # bytes; a larger diff is cut, and says so in its last line
 MAX_UNTRACKED = 50  # files
 
@@ -62,6 +64,7 @@ def describe(seed: int, device: str, code: Code) -> dict[str, Any]:
         "command": redacted_words([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "python": platform.python_version(),
         "platform": platform.platform(),
+        "processor": processor(),
         "cpus": os.cpu_count(),
         "flags": flags(),
         "versions": versions(),
@@ -99,6 +102,20 @@ def _earlier(path: Path) -> list[dict[str, Any]]:
         return [*earlier, last]
     path.replace(path.with_name(f"environment.unreadable-{time.time_ns()}.json"))
     return []
+
+
+def processor(info: Path = Path("/proc/cpuinfo")) -> str:
+    """The processor's name and its widest vectors, as Linux tells them; "" elsewhere.
+
+    XLA sums along vectors: with wider ones a CPU rounds otherwise.
+    """
+    try:
+        lines = info.read_text().splitlines()
+    except OSError:
+        return ""
+    told = {name.strip(): value.strip() for name, _, value in (x.partition(":") for x in lines)}
+    wide = [name for name in VECTORS if name in told.get("flags", "").split()]
+    return ", ".join([name for name in (told.get("model name", ""), *wide[:1]) if name])
 
 
 def versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:

@@ -164,7 +164,10 @@ def _quality_protocol(run: Run) -> str:
 
 
 def environment(run: Run) -> Section:
-    plain = ("started", "seed", "device", "commit", "uncommitted", "python", "platform", "cpus")
+    plain = (
+        *("started", "seed", "device", "commit", "uncommitted", "python"),
+        *("platform", "processor", "cpus"),
+    )
     found = run.environment
     rows: list[Row] = [(name, str(found[name])) for name in plain if found.get(name)]
     if found.get("untracked"):
