@@ -5,10 +5,9 @@ from __future__ import annotations
 import datetime
 import os
 import platform
-from pathlib import Path
 from typing import Any
 
-from wgan_jax.record.environment import versions
+from wgan_jax.record.environment import processor, versions
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "keras", "tensorflow-cpu", "numpy")
 
@@ -17,7 +16,7 @@ def about() -> dict[str, Any]:
     """Of this process's environment; peers tell their own versions."""
     return {
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="minutes"),
-        "cpu": cpu_model(),
+        "cpu": processor(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
         "versions": versions(PACKAGES),
@@ -28,10 +27,3 @@ def about() -> dict[str, Any]:
 def load() -> float:
     """Processes that wanted to run, mean of the last minute; NaN where the system has no word."""
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
-
-
-def cpu_model() -> str:
-    """The processor's name, where the system tells it."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    return next((line.partition(":")[2].strip() for line in lines if "model name" in line), "")

@@ -172,18 +172,20 @@ def joins(epochs: Ints, columns: Columns, unit: str, notes: list[str]) -> int:
     """
     d, g = columns.get("d_loss", np.zeros(0)), columns.get("g_loss", np.zeros(0))
     rows = np.flatnonzero(~np.isnan(d))
-    zero = d[rows] == 0
-    first = len(zero) if zero.all() else int(np.argmin(zero))
-    end = len(d) if zero.all() else rows[first]
-    level = 0.0 if zero.all() else float(np.median(d[rows[first:]]))
+    plays = rows[d[rows] != 0]
+    end = plays[0] if len(plays) else len(d)
     before = g[:end][np.isfinite(g[:end])]
-    rejects = len(before) > 0 and np.median(before) >= _REJECTED
-    won = level < _WON if rejects else level == 0 and not zero.all()
-    if first < 2 or won:
+    rejects = len(before) > 0 and bool(np.median(before) >= _REJECTED)
+    if len(plays):
+        level = np.median(d[rows[rows >= end]])
+        won = level < _WON if rejects else level == 0
+    else:
+        won = rejects
+    if won or np.count_nonzero(rows < end) < 2:
         return 0
     for key in filter(columns.__contains__, LOSSES):
         columns[key][:end] = np.nan
-    if zero.all():
+    if not len(plays):
         notes.append("D is 0 throughout: its critic has not joined yet, and nothing is said of it.")
         return 0
     notes.append(
