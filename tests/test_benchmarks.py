@@ -8,7 +8,16 @@ import sys
 import numpy as np
 import pytest
 
-from benchmarks import diagnosis, gpu, host, labelled_runs, page, quality, roofline
+from benchmarks import (
+    diagnosis,
+    gpu,
+    host,
+    labelled_runs,
+    page,
+    page_accelerators,
+    quality,
+    roofline,
+)
 from benchmarks.contest import Entrant, GaveUp, contest, summary
 from benchmarks.rounds import EXPERIMENTS, check_sizes
 from tests import plain_conv
@@ -103,7 +112,7 @@ def row(time: float) -> dict:
 
 
 def test_every_contestant_on_a_gpu_has_a_name_on_the_page():
-    assert list(page.ON_GPU) == [*gpu.OURS, *gpu.THEIRS]
+    assert list(page_accelerators.ON_GPU) == [*gpu.OURS, *gpu.THEIRS]
 
 
 def test_networks_of_other_sizes_are_no_contest():
