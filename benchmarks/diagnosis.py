@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.labelled_runs import Run, count, load
 from wgan_jax.health import losses, runlog
-from wgan_jax.health.judge import Judge, judge
+from wgan_jax.health.judge import Judge, Setup, judge
 from wgan_jax.health.past import LOSSES, Past
 from wgan_jax.health.rules import RULES
 from wgan_jax.health.windows import PLAIN
@@ -52,7 +52,7 @@ def at_the_end(runs: Sequence[Run], bare: bool, guess: bool = False) -> dict[str
     for run in runs:
         history = run.bare if bare else run.full
         objective = runlog.guess_objective(history) if guess else run.objective
-        said.append(judge(history, objective).verdict == "failing")
+        said.append(judge(history, Setup(objective)).verdict == "failing")
     return count(runs, said)
 
 
@@ -68,7 +68,9 @@ def altered(
         history = History()
         columns = {key: scale * run.bare[key][::every] + offset for key in LOSSES}
         history.extend(run.bare.epochs[::every], columns)
-        said.append(judge(history, run.objective if every > 1 else None).verdict == "failing")
+        said.append(
+            judge(history, Setup(run.objective if every > 1 else None)).verdict == "failing"
+        )
     return count(runs, said)
 
 
@@ -79,7 +81,7 @@ def few(runs: Sequence[Run]) -> dict[str, Any]:
         kept = np.linspace(0, len(run.bare) - 1, PLAIN).astype(int)
         history = History()
         history.extend(run.bare.epochs[kept], {key: run.bare[key][kept] for key in LOSSES})
-        said.append(judge(history, run.objective).verdict == "failing")
+        said.append(judge(history, Setup(run.objective)).verdict == "failing")
     return count(runs, said)
 
 
@@ -89,14 +91,14 @@ def begun(runs: Sequence[Run], rows: int, bare: bool) -> dict[str, Any]:
     for run in runs:
         history = run.bare if bare else run.full
         first = history.until(int(history.epochs[rows - 1]))
-        said.append(judge(first, run.objective).verdict == "failing")
+        said.append(judge(first, Setup(run.objective)).verdict == "failing")
     return count(runs, said)
 
 
 def first_failing(run: Run, bare: bool) -> int | None:
     """Epoch at which a judge that goes along first says `failing`, in steps of `EVERY`."""
     whole = run.bare if bare else run.full
-    judge_along = Judge(run.objective)
+    judge_along = Judge(Setup(run.objective))
     for epoch in range(EVERY, int(whole.epochs[-1]) + EVERY, EVERY):
         if judge_along.update(whole.until(epoch)).verdict == "failing":
             return min(epoch, int(whole.epochs[-1]))
@@ -134,7 +136,7 @@ def hits(runs: Sequence[Run]) -> dict[str, np.ndarray]:
     """Rule -> whether it fires [multipliers, runs] on the losses alone, threshold multiplied."""
     pasts = []
     for run in runs:
-        past = Past(run.objective)
+        past = Past(Setup(run.objective))
         past.add(run.bare)
         pasts.append(past)
     return {

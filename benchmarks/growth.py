@@ -19,7 +19,7 @@ from tests.made_up_run import columns
 from wgan_jax import experiment
 from wgan_jax.gan.rounds import chunk_program
 from wgan_jax.gan.state import new_game, root_key
-from wgan_jax.health.judge import Judge
+from wgan_jax.health.judge import Judge, Setup
 from wgan_jax.history import History
 from wgan_jax.record.writers import JsonLinesWriter
 from wgan_jax.settings import Settings
@@ -95,7 +95,7 @@ def logged(counts: tuple[int, ...]) -> list[dict[str, float]]:
     with tempfile.TemporaryDirectory() as folder:
         history, judge = (
             History(),
-            Judge("wgan", encoder="none", clip=0.01, total_epochs=counts[-1]),
+            Judge(Setup("wgan", encoder="none", clip=0.01, total_epochs=counts[-1])),
         )
         writer = JsonLinesWriter(Path(folder, "metrics.jsonl"))
         spent = {"history": 0.0, "judge": 0.0, "lines": 0.0}

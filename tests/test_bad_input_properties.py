@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from wgan_jax import experiment
 from wgan_jax.config import describe, resolve, to_dict
-from wgan_jax.diagnosis import as_text, examine
+from wgan_jax.diagnosis import as_text
 from wgan_jax.errors import LIMIT, UserError
 from wgan_jax.health import runlog
+from wgan_jax.health.judge import judge
 from wgan_jax.settings import Settings
 
 FIELDS = [name for name, _, _ in describe()]
@@ -172,6 +173,6 @@ def test_any_file_is_diagnosed_or_refused(content, name):
         path = Path(place, name)
         path.write_bytes(content)
         log = runlog.read(path)
-        said = as_text(log, examine(log))
+        said = as_text(log, judge(log.history, log.setup))
         assert said.startswith(f"{name}: ")
         assert said.replace("\n", "").isprintable()

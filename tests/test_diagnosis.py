@@ -15,6 +15,7 @@ from benchmarks import diagnosis as benchmark
 from tests import made_up_run
 from tests.made_up_losses import healthy_hinge, history, noise, sparse
 from wgan_jax import diagnosis
+from wgan_jax.health.judge import Setup, judge
 from wgan_jax.health.rules import RULES
 from wgan_jax.health.runlog import RunLog
 from wgan_jax.health.verdict import Finding, Verdict
@@ -249,7 +250,7 @@ def log_of(**known: Any) -> RunLog:
     columns = {"d_loss": 1 + 0.1 * noise(1000), "dg_ratio": np.full(1000, 2.0)}
     columns |= {"critic_weight_std": np.full(1000, 0.02), "fid_score": np.full(1000, np.nan)}
     columns["fid_score"][-12:] = 400
-    return RunLog(Path("a.csv"), history(**columns), {}, "wgan", **known)
+    return RunLog(Path("a.csv"), history(**columns), {}, Setup("wgan", **known))
 
 
 @pytest.mark.parametrize(
@@ -266,7 +267,9 @@ def log_of(**known: Any) -> RunLog:
 def test_the_judge_is_told_all_that_the_log_says(
     known: dict[str, Any], rule: str, found: bool
 ) -> None:
-    assert (rule in {f.rule for f in diagnosis.examine(log_of(**known)).findings}) is found
+    log = log_of(**known)
+    verdict = judge(log.history, log.setup)
+    assert (rule in {f.rule for f in verdict.findings}) is found
 
 
 def test_what_several_rules_found_is_said_once_with_the_first_onset() -> None:

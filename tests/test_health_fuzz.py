@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.made_up_losses import history, noise
-from wgan_jax.health.judge import Judge, judge
+from wgan_jax.health.judge import Judge, Setup, judge
 from wgan_jax.health.past import KEYS
 from wgan_jax.health.verdict import LEVELS
 
@@ -41,12 +41,12 @@ def test_no_numbers_confuse_the_judge(
     clip: float | None,
 ) -> None:
     whole = history(**{key: SHAPES[shape](n) for key, shape in shapes.items()})
-    verdict = judge(whole, objective, encoder=encoder, clip=clip)
+    verdict = judge(whole, Setup(objective, encoder=encoder, clip=clip))
     assert verdict.verdict in LEVELS
     assert (verdict.onset_epoch is None) == (verdict.findings == ())
     for finding in verdict.findings:
         assert 0 <= finding.onset_epoch < n
         assert "\n" not in finding.evidence
-    along = Judge(objective, encoder=encoder, clip=clip, total_epochs=n)
+    along = Judge(Setup(objective, encoder=encoder, clip=clip, total_epochs=n))
     for epoch in range(0, n, max(n // 3, 1)):
         along.update(whole.until(epoch))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.made_up_losses import healthy_hinge, healthy_wgan, history, sparse
-from wgan_jax.health.judge import Finding, Judge, Verdict, judge
+from wgan_jax.health.judge import Finding, Judge, Setup, Verdict, judge
 from wgan_jax.health.past import KEYS, Past
 from wgan_jax.health.series import CAPACITY
 from wgan_jax.history import History
@@ -23,11 +23,11 @@ def failing_columns(rows: int) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("rows", [900, 9000])
 def test_a_judge_that_goes_along_ends_with_the_verdict_of_one_that_comes_late(rows: int) -> None:
     whole = history(**failing_columns(rows))
-    along = Judge("hinge")
+    along = Judge(Setup("hinge"))
     for epoch in range(0, rows, 137):
         said = along.update(whole.until(epoch))
-        assert said == judge(whole.until(epoch), "hinge")
-    assert along.update(whole) == judge(whole, "hinge")
+        assert said == judge(whole.until(epoch), Setup("hinge"))
+    assert along.update(whole) == judge(whole, Setup("hinge"))
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_a_verdict_says_whether_there_was_enough_for_one(
     monkeypatch.setattr("wgan_jax.health.judge.RULES", ())  # nothing is found
     gaps = np.full((2, 150), np.nan)
     gaps[0, :losses] = gaps[1, :scores] = 1.0
-    said = judge(history(d_loss=gaps[0], fid_score=gaps[1]), "wgan", opening=opening)
+    said = judge(history(d_loss=gaps[0], fid_score=gaps[1]), Setup("wgan", opening=opening))
     assert said.judged is enough
     assert said.word == said.line() == said.to_dict()["verdict"]
     assert said.word == ("healthy" if enough else "not judged")
@@ -72,7 +72,7 @@ def test_a_growing_history_is_read_once() -> None:
             Counted.read += part.size if isinstance(part, np.ndarray) else 0
             return part
 
-    growing, along = Counted(), Judge("hinge")
+    growing, along = Counted(), Judge(Setup("hinge"))
     for i in range(10):
         epochs = np.arange(100 * i, 100 * i + 100)
         growing.extend(epochs, {key: np.ones(100) for key in ("d_loss", "g_loss")})
@@ -82,7 +82,7 @@ def test_a_growing_history_is_read_once() -> None:
 
 
 def test_memory_is_bounded() -> None:
-    past, long = Past("wgan"), History()
+    past, long = Past(Setup("wgan")), History()
     for i in range(20):
         epochs = np.arange(50_000 * i, 50_000 * (i + 1))
         long.extend(epochs, {key: np.ones(50_000) for key in KEYS})
@@ -93,7 +93,7 @@ def test_memory_is_bounded() -> None:
 def test_a_run_that_was_rolled_back_is_judged_by_what_is_left() -> None:
     bad = healthy_hinge()
     bad["d_loss"][500:] = np.inf
-    along = Judge("hinge")
+    along = Judge(Setup("hinge"))
     assert along.update(history(**bad)).verdict == "failing"
     back = history(**bad).until(499)
     assert along.update(back).verdict == "healthy"
@@ -107,13 +107,13 @@ def test_a_run_that_was_rolled_back_is_judged_by_what_is_left() -> None:
 def test_nan_that_comes_chunk_by_chunk_is_divergence_from_the_first() -> None:
     columns = {**healthy_wgan(), "clip_ratio": np.full(1000, 0.1)}
     columns["d_loss"][640:] = np.nan
-    whole, along = history(**columns), Judge("wgan")
+    whole, along = history(**columns), Judge(Setup("wgan"))
     onsets = {along.update(whole.until(epoch)).onset_epoch for epoch in range(599, 1000, 100)}
     assert onsets == {None, 640}
 
 
 def test_an_empty_history_is_not_judged() -> None:
-    assert Judge("wgan").update(History()) == Verdict("healthy", None, (), judged=False)
+    assert Judge(Setup("wgan")).update(History()) == Verdict("healthy", None, (), judged=False)
 
 
 def finding(

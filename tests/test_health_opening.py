@@ -11,7 +11,7 @@ import pytest
 import run
 from tests.made_up_losses import Floats, history, noise
 from tests.test_health_thresholds import CASES, ROWS, WAIT, Columns, loud
-from wgan_jax.health.judge import judge
+from wgan_jax.health.judge import Setup, judge
 from wgan_jax.health.runlog import RunLog, read
 
 OPENS = WAIT | {"critic_saturated", "critic_on_floor", "critic_dead", "regime_change"}
@@ -62,7 +62,7 @@ LOGS["a plan said twice"] = (lines("iter {1}/1200", (0, 0)) + lines("iter {1}/12
 @pytest.mark.parametrize("case", LOGS)
 def test_updates_are_told_from_epochs_and_plans_are_read(tmp_path: Path, case: str) -> None:
     text, opening = LOGS[case]
-    assert log_of(tmp_path, text).opening == opening
+    assert log_of(tmp_path, text).setup.opening == opening
 
 
 def test_the_count_that_keras_gan_prints_is_the_time_axis(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_the_count_that_keras_gan_prints_is_the_time_axis(tmp_path: Path) -> Non
 def test_what_runs_do_in_their_opening_is_said_of_none(case: str) -> None:
     name, objective, columns, side = CASES[case]
     made = history(**columns(1.1 if side == "above" else 0.9))
-    rules = {f.rule for f in judge(made, objective, opening=ROWS + 1).findings}
+    rules = {f.rule for f in judge(made, Setup(objective, opening=ROWS + 1)).findings}
     assert (name in rules) is (name not in OPENS)
 
 
@@ -84,7 +84,7 @@ def test_the_opening_ends_with_its_last_update(case: str) -> None:
     name, objective, columns, side = CASES[case]
     made = history(**columns(1.1 if side == "above" else 0.9))
     for opening, opens in ((ROWS, False), (ROWS + 1, True)):
-        verdict = judge(made, objective, opening=opening)
+        verdict = judge(made, Setup(objective, opening=opening))
         assert (name in {f.rule for f in verdict.findings}) is not opens
         assert verdict.word == ("not judged" if opens else "failing")
 
@@ -102,7 +102,7 @@ QUIET: dict[str, tuple[Columns, int]] = {
 def test_an_opening_is_no_past_to_compare_with(name: str) -> None:
     columns, enough = QUIET[name]
     for opening in (enough - 1, enough):
-        rules = {f.rule for f in judge(history(**columns), None, opening=opening).findings}
+        rules = {f.rule for f in judge(history(**columns), Setup(opening=opening)).findings}
         assert (name in rules) is (opening < enough)
 
 
@@ -130,7 +130,9 @@ def test_sound_games_are_called_failing_at_no_time(objective: str) -> None:
     )
     said = {
         opening: {
-            judge(history(d_loss=d[:rows], g_loss=g[:rows]), objective, opening=opening).verdict
+            judge(
+                history(d_loss=d[:rows], g_loss=g[:rows]), Setup(objective, opening=opening)
+            ).verdict
             for rows in (30, 50, 100, 200, 300, 400, 500, 700, 999, 1000, 1500, 2000, 3000)
         }
         for opening in (0, 1000)
@@ -142,12 +144,12 @@ def test_sound_games_are_called_failing_at_no_time(objective: str) -> None:
 def test_what_cannot_pass_is_said_at_once(tmp_path: Path) -> None:
     lost = lines("iter {1}", *every(40, [0])) + "iter 40 D_loss: nan G_loss: nan\n"
     log = log_of(tmp_path, lost)
-    assert judge(log.history, "nsgan", opening=log.opening).causes == ("divergence",)
+    assert judge(log.history, Setup("nsgan", opening=log.setup.opening)).causes == ("divergence",)
     still = {"d_loss": np.full(100, 0.69314718), "g_loss": 1 + 0.1 * np.sin(np.arange(100))}
     for rows, moved, causes in ((100, 0, ("dead critic",)), (99, 0, ()), (100, 1e-4, ())):
         columns = {key: values[:rows].copy() for key, values in still.items()}
         columns["d_loss"][90:] += moved
-        assert judge(history(**columns), "nsgan", opening=1000).causes == causes
+        assert judge(history(**columns), Setup("nsgan", opening=1000)).causes == causes
 
 
 def test_a_run_that_has_only_begun_is_told_what_to_watch(

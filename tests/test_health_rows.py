@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wgan_jax.diagnosis import examine
+from wgan_jax.health.judge import judge
 from wgan_jax.health.runlog import RunLog, read
 
 
@@ -233,14 +233,14 @@ def test_a_critic_that_joins_later_has_no_past(tmp_path: Path) -> None:
     assert log.notes[0] == (
         "D is 0 until iteration 60, where its critic joins: losses before are left out."
     )
-    assert log.opening == 60 + 1000
-    assert not examine(replace(log, opening=0)).findings
+    assert log.setup.opening == 60 + 1000
+    assert not judge(log.history, replace(log.setup, opening=0)).findings
 
 
 def test_of_a_critic_that_has_not_joined_nothing_is_said(tmp_path: Path) -> None:
     log = csv(tmp_path, "step,disc_loss,g_loss,rec_loss", WAITS)
     assert len(log.history.measured("d_loss")[0]) == 0
-    assert examine(log).word == "not judged"
+    assert judge(log.history, log.setup).word == "not judged"
     assert "not joined yet" in log.notes[0]
 
 
@@ -256,10 +256,10 @@ def test_of_a_critic_that_has_not_joined_nothing_is_said(tmp_path: Path) -> None
 def test_a_critic_that_has_won_is_not_one_that_joins_later(tmp_path: Path, rows: list[str]) -> None:
     log = csv(tmp_path, "step,d_loss,g_loss,l1_loss", rows)
     assert len(log.history.measured("d_loss")[0]) == 200
-    assert "critic overpowered" in examine(log).causes
+    assert "critic overpowered" in judge(log.history, log.setup).causes
 
 
 def test_without_another_teacher_no_critic_is_waited_for(tmp_path: Path) -> None:
     """The guide's dead critic: a gap of exactly 0, as of features that are all 0."""
     log = csv(tmp_path, "epoch,d_loss,g_loss", [f"{i},0.0,-0.02" for i in range(200)])
-    assert examine(replace(log, objective="wgan")).causes == ("dead critic",)
+    assert judge(log.history, replace(log.setup, objective="wgan")).causes == ("dead critic",)

@@ -11,6 +11,7 @@ import pytest
 from tests.made_up_losses import healthy_hinge, healthy_wgan, history
 from wgan_jax import diagnosis
 from wgan_jax.errors import UserError
+from wgan_jax.health.judge import Setup
 from wgan_jax.health.names import columns_of, guess, parse_map, unit_of
 from wgan_jax.health.runlog import RunLog, guess_objective, read
 
@@ -378,7 +379,7 @@ def test_losses_written_as_their_difference_from_1_are_turned_back(tmp_path: Pat
     log = read(write(tmp_path / "train.log", text))
     np.testing.assert_array_equal(log.history["d_loss"], np.arange(9) * 2.0**-14 - 2.0**-9)
     np.testing.assert_array_equal(log.history["g_loss"], 2.0**-9)
-    assert log.objective == "wgan"
+    assert log.setup.objective == "wgan"
     assert "1 - loss" in " ".join(log.notes)
     log = csv(tmp_path, "step,d_loss,g_loss\n0,1,0\n1,1.01,0.01\n")  # a hinge critic at chance
     np.testing.assert_array_equal(log.history["d_loss"], [1, 1.01])
@@ -593,8 +594,7 @@ def test_a_run_folder_of_this_project_says_all_there_is_to_know(tmp_path: Path) 
     config = {"objective": "wgan", "clip": 0.01, "epochs": 50, "seed": 1}
     write(tmp_path / "config.json", json.dumps(config))
     log = diagnosis.read(tmp_path)
-    assert (log.objective, log.guessed, log.encoder) == ("wgan", False, "digits")
-    assert (log.clip, log.total_epochs) == (0.01, 50)
+    assert (log.setup, log.guessed) == (Setup("wgan", "digits", 0.01, 50), False)
     assert len(log.history) == 3
 
 
@@ -647,9 +647,9 @@ def test_what_least_squares_cannot_be_is_none() -> None:
 
 def test_a_penalty_beside_a_loss_that_is_never_negative_is_anothers(tmp_path: Path) -> None:
     rows = "".join(f"G: {i % 7 - 1} | D: {1 + i % 3 / 2} | GP: 0.1\n" for i in range(200))
-    assert read(write(tmp_path / "train.log", rows)).objective == "hinge"
+    assert read(write(tmp_path / "train.log", rows)).setup.objective == "hinge"
     rows = "".join(f"G: {i % 7 - 1} | D: {i % 3 - 2} | GP: 0.1\n" for i in range(200))
-    assert read(write(tmp_path / "train.log", rows)).objective == "wgan_gp"
+    assert read(write(tmp_path / "train.log", rows)).setup.objective == "wgan_gp"
 
 
 @pytest.mark.parametrize(
@@ -664,6 +664,5 @@ def test_a_penalty_beside_a_loss_that_is_never_negative_is_anothers(tmp_path: Pa
 def test_a_gradient_penalty_is_a_wasserstein_critics(
     tmp_path: Path, column: str, objective: str
 ) -> None:
-    assert csv(tmp_path, f"step,d_loss,g_loss,{column}\n0,0.7,0.8,1\n1,0.7,0.8,1\n").objective == (
-        objective
-    )
+    log = csv(tmp_path, f"step,d_loss,g_loss,{column}\n0,0.7,0.8,1\n1,0.7,0.8,1\n")
+    assert log.setup.objective == objective

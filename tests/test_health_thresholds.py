@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.made_up_losses import Floats, history, noise, sparse
-from wgan_jax.health.judge import Finding, Judge, Verdict, judge
+from wgan_jax.health.judge import Finding, Judge, Setup, Verdict, judge
 from wgan_jax.health.past import Past
 from wgan_jax.health.rules import RULES, Rule
 from wgan_jax.health.signs import Sign
@@ -256,7 +256,7 @@ CASES: dict[str, tuple[str, str | None, Callable[[float], Columns], str]] = {
 def test_a_threshold_lies_where_it_is_said(case: str) -> None:
     name, objective, columns, side = CASES[case]
     for x in (0.9, 1.1):
-        rules = {f.rule for f in judge(history(**columns(x)), objective).findings}
+        rules = {f.rule for f in judge(history(**columns(x)), Setup(objective)).findings}
         assert (name in rules) is ((x > 1) is (side == "above")), f"at {x} times the threshold"
 
 
@@ -267,7 +267,9 @@ def test_a_threshold_lies_where_it_is_said(case: str) -> None:
 def test_the_guides_band_of_a_stuck_loss_ends_where_it_says(
     terms: int, level_: float, stuck: bool
 ) -> None:
-    rules = {f.rule for f in judge(history(d_loss=level((20, terms * level_))), "nsgan").findings}
+    rules = {
+        f.rule for f in judge(history(d_loss=level((20, terms * level_))), Setup("nsgan")).findings
+    }
     assert ("stuck_at_chance" in rules) is stuck
 
 
@@ -280,7 +282,7 @@ def test_accuracies_are_stuck_within_half_a_percent(
     critic: float, generator: float, stuck: bool
 ) -> None:
     columns = {"d_loss": loud((20, 1)), "d_accuracy": level((20, critic))}
-    verdict = judge(history(**columns, g_accuracy=level((20, generator))), "nsgan")
+    verdict = judge(history(**columns, g_accuracy=level((20, generator))), Setup("nsgan"))
     assert ("stuck_at_chance" in {f.rule for f in verdict.findings}) is stuck
 
 
@@ -289,7 +291,7 @@ def test_fid_is_called_poor_from_so_many_values_on(name: str, least: int) -> Non
     for n in (least - 1, least):
         values = np.full(ROWS, np.nan)
         values[:n] = 200.0
-        rules = {f.rule for f in judge(history(fid_score=values), None).findings}
+        rules = {f.rule for f in judge(history(fid_score=values)).findings}
         assert (name in rules) is (n == least)
 
 
@@ -309,7 +311,7 @@ def test_what_is_inferred_yields_to_a_fid_that_came_down_so_far(rule: Rule) -> N
     share = YIELDS.get(rule.name, 0.75)
     seen = dataclasses.replace(rule, sees=lambda _: Sign("seen", 0))
     for best, verdict in ((share - 0.01, "warning"), (share + 0.01, "failing")):
-        past = Past()
+        past = Past(Setup())
         past.add(history(fid_score=few(100, *[100 * best] * 9)))
         found = seen.apply(past)
         assert (found.verdict, found.inferred) == (verdict, True)
@@ -321,7 +323,7 @@ def test_a_fid_of_long_ago_overrules_nothing(late: int, verdict: str) -> None:
     rows = 1000 + late
     fid = np.full(rows, np.nan)
     fid[99:1000:50] = np.linspace(100, 10, 19)
-    past = Past()
+    past = Past(Setup())
     past.add(history(fid_score=fid))
     (rule,) = (rule for rule in RULES if rule.name == "critic_saturated")
     seen = dataclasses.replace(rule, sees=lambda _: Sign("seen", 0))
@@ -341,7 +343,7 @@ def test_what_young_runs_do_is_said_of_none(case: str) -> None:
     name, objective, columns, side = CASES[case]
     made = history(**columns(1.1 if side == "above" else 0.9))
     for planned, young in ((4 * ROWS, False), (4 * ROWS + 4, True)):
-        rules = {f.rule for f in judge(made, objective, total_epochs=planned).findings}
+        rules = {f.rule for f in judge(made, Setup(objective, total_epochs=planned)).findings}
         assert (name in rules) is not (young and name in WAIT)
 
 
@@ -391,13 +393,13 @@ LASTING: dict[str, tuple[str | None, Callable[[int], Columns], int]] = {
 def test_a_sign_must_last_and_holds_from_where_it_begins(case: str) -> None:
     name, (objective, columns, least) = case.partition(",")[0], LASTING[case]
     for k in (least - 1, least):
-        seen = {f.rule: f for f in judge(history(**columns(k)), objective).findings}
+        seen = {f.rule: f for f in judge(history(**columns(k)), Setup(objective)).findings}
         assert (name in seen) is (k == least), f"in the last {k} windows"
     assert seen[name].onset_epoch == ROWS - least * SIZE
 
 
 def rules_of(objective: str | None, **columns: Floats) -> set[str]:
-    return {finding.rule for finding in judge(history(**columns), objective).findings}
+    return {finding.rule for finding in judge(history(**columns), Setup(objective)).findings}
 
 
 def test_fakes_must_be_rejected_lately_too() -> None:
@@ -436,7 +438,7 @@ def test_noise_that_rises_while_d_falls_is_learning() -> None:
 def test_a_change_of_regime_is_told_by_its_direction() -> None:
     for parts, word in (((10, 1), (10, 4)), "rose"), (((10, 4), (10, 1)), "fell"):
         d = level((10, 90), (10, 9)) if word == "fell" else level((20, 9))
-        verdict = judge(history(d_loss=d + loud(*parts)), None)
+        verdict = judge(history(d_loss=d + loud(*parts)))
         (finding,) = (f for f in verdict.findings if f.rule == "regime_change")
         assert finding.evidence.startswith(f"noise of D {word} at once")
 
@@ -449,7 +451,7 @@ def test_the_quiet_of_untrained_networks_is_no_past_to_grow_wild_from() -> None:
 def test_a_critic_that_still_guesses_is_quiet_without_being_sound(share: float, wild: bool) -> None:
     d = level((8, LOG2), (12, share * LOG2)) + 1e-4 * loud((20, 1))
     g = 1 + loud((11, 0.01), (9, 1))  # three quiet windows since the critic has left chance
-    rules = {f.rule for f in judge(history(d_loss=d, g_loss=g), "nsgan").findings}
+    rules = {f.rule for f in judge(history(d_loss=d, g_loss=g), Setup("nsgan")).findings}
     assert ("losses_wild" in rules) is wild
 
 
@@ -461,7 +463,7 @@ def test_a_critic_that_still_guesses_is_quiet_without_being_sound(share: float, 
     ],
 )
 def test_a_fid_that_is_not_good_overrules_nothing(fid: tuple[float, ...]) -> None:
-    past = Past()
+    past = Past(Setup())
     past.add(history(fid_score=few(*fid)))
     (rule,) = (rule for rule in RULES if rule.name == "critic_saturated")
     seen = dataclasses.replace(rule, sees=lambda _: Sign("seen", 0))
@@ -497,7 +499,7 @@ ONSETS: dict[str, tuple[str, str | None, Columns, int]] = {
 @pytest.mark.parametrize("case", ONSETS)
 def test_a_sign_holds_from_where_it_began(case: str) -> None:
     name, objective, columns, onset = ONSETS[case]
-    seen = {f.rule: f for f in judge(history(**columns), objective).findings}
+    seen = {f.rule: f for f in judge(history(**columns), Setup(objective)).findings}
     assert seen[name].onset_epoch == onset
 
 
@@ -508,7 +510,7 @@ def test_two_measurements_and_four_values_are_no_sign() -> None:
 
 
 def test_the_best_fid_is_that_of_a_median_and_named_when_it_was_measured() -> None:
-    verdict = judge(history(fid_score=few(60, 50, 40, 55, 58, 90, 90, 90, 90, 90)), None)
+    verdict = judge(history(fid_score=few(60, 50, 40, 55, 58, 90, 90, 90, 90, 90)))
     assert verdict.findings[0].evidence == "FID 90, 1.8 times its best median (50 at 199)"
 
 
@@ -530,9 +532,9 @@ def test_a_loss_that_becomes_a_number_again_was_a_gap() -> None:
     d = level((20, 1)) + 0.1 * loud((20, 1))
     d[500:600] = np.nan
     whole = history(d_loss=d, epoch_time=np.ones(ROWS))
-    going = Judge(None)
+    going = Judge()
     assert "not_finite" in {f.rule for f in going.update(whole.until(599)).findings}
-    assert going.update(whole) == judge(whole, None)
+    assert going.update(whole) == judge(whole)
 
 
 def test_advice_is_that_of_the_worst() -> None:

@@ -11,7 +11,7 @@ import pytest
 from wgan_jax import recording
 from wgan_jax.config import flat, resolve
 from wgan_jax.evaluation import Quality
-from wgan_jax.health.judge import Judge
+from wgan_jax.health.judge import Judge, Setup
 from wgan_jax.record import tensorboard
 from wgan_jax.recording import Played, Recorder
 
@@ -69,13 +69,13 @@ def test_what_a_mirror_is_told(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("objective", ["wgan", "hinge"])
 def test_the_judge_knows_the_runs_settings(objective, tmp_path, monkeypatch):
-    told: list[Any] = []
+    told: list[Setup] = []
 
-    def new(*arguments: Any, **more: Any) -> Judge:
-        told.append((arguments, more))
-        return Judge(*arguments, **more)
+    def new(setup: Setup) -> Judge:
+        told.append(setup)
+        return Judge(setup)
 
     monkeypatch.setattr(recording, "Judge", new)
     config = {"objective": objective, "clip": 0.03, "epochs": 700, "data": {"name": "digits"}}
     Recorder(resolve(config), tmp_path, quiet=True).take_back_to(0)
-    assert told == [((objective,), {"encoder": "digits", "clip": 0.03, "total_epochs": 700})]
+    assert told == [Setup(objective, encoder="digits", clip=0.03, total_epochs=700)]

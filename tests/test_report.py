@@ -21,7 +21,9 @@ import run as command_line
 from tests.made_up_run import columns, make
 from wgan_jax import report
 from wgan_jax.bands import BANDS, Band
+from wgan_jax.diagnosis import setup_of
 from wgan_jax.errors import UserError
+from wgan_jax.health.judge import judge
 from wgan_jax.health.verdict import Finding, Verdict
 from wgan_jax.keys import BY_KEY, METRICS, ROUND_KEYS
 from wgan_jax.record import curves, panels, sections, stability
@@ -157,14 +159,14 @@ def test_samples_are_named_only_where_they_were_measured(tmp_path: Path) -> None
         (False, "losses and gradients"),
     ):
         run = read(make(tmp_path / str(measure), 1000, measure=measure))
-        reason = report.build(run, report._judge(run)).reason
+        reason = report.build(run).reason
         assert f"indicators passed; {parts} {LEARNS}." in reason
 
 
 def test_a_run_of_which_an_indicator_failed_is_not_said_to_learn(tmp_path: Path) -> None:
     run = read(make(tmp_path / "a", 1000))
     run.history["wasserstein_distance"][800:] *= -1
-    page = report.build(run, report._judge(run))
+    page = report.build(run)
     assert (page.verdict, page.reason) == ("stable", "4 of 5 stability indicators passed.")
 
 
@@ -195,7 +197,7 @@ def test_a_collapsed_run_is_called_so_with_what_to_do(tmp_path: Path) -> None:
     for row in rows[500:]:
         row.update({key: row[key] * 1e-10 for key in small})
     (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    page = report.build(read(folder), report._judge(read(folder)))
+    page = report.build(read(folder))
     assert page.verdict == "collapsed"
     (findings,) = [section for section in page.sections if section.title == "Findings"]
     assert all(len(row) == len(findings.header) for row in findings.rows)
@@ -205,11 +207,14 @@ def test_a_collapsed_run_is_called_so_with_what_to_do(tmp_path: Path) -> None:
     assert html.index("<h2>Findings</h2>") < html.index("<h2>Curves</h2>")
 
 
-def test_the_reason_says_since_when_as_the_verdict_does(tmp_path: Path) -> None:
+def test_the_reason_says_since_when_as_the_verdict_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = read(make(tmp_path / "a", 400))
     later = Finding("a", "divergence", "failing", "1 > 0", 1300, "mend", "book")
     earlier = Finding("b", "divergence", "failing", "1 > 0", 1200, "mend", "book", inferred=True)
-    reason = report.build(run, Verdict.of([later, earlier])).reason
+    monkeypatch.setattr(report, "judge", lambda *_: Verdict.of([later, earlier]))
+    reason = report.build(run).reason
     assert reason.endswith(" Foremost: divergence, since epoch 1,200.")
 
 
@@ -220,7 +225,7 @@ def run(tmp_path: Path) -> Run:
 
 def section(run: Run, title: str) -> Section:
     """One of its report's."""
-    page = report.build(run, report._judge(run))
+    page = report.build(run)
     (found,) = (section for section in page.sections if section.title == title)
     return found
 
@@ -286,27 +291,27 @@ def test_the_last_epochs_are_medians_and_nothing_is_clipped_but_by_wgan(run: Run
 
 def test_the_judge_is_told_what_the_loop_knows(run: Run) -> None:
     run.history["critic_weight_std"][:] = 0.02
-    assert "clipping broken" in report._judge(run).causes  # clip 0.01
+    assert "clipping broken" in judge(run.history, setup_of(run)).causes  # clip 0.01
     run.config["objective"] = "wgan_gp"
-    assert report._judge(run).findings == ()
+    assert judge(run.history, setup_of(run)).findings == ()
     run.history["dg_ratio"][:] = 2.0
-    assert "critic strong" in report._judge(run).causes
+    assert "critic strong" in judge(run.history, setup_of(run)).causes
     run.config["epochs"] = 4000
-    assert report._judge(run).findings == ()
+    assert judge(run.history, setup_of(run)).findings == ()
 
 
 def test_a_poor_fid_is_inceptions(run: Run) -> None:
     run.history["fid_score"][:] = np.where(np.arange(400) % 20, np.nan, 400.0)
-    assert "never trained" in report._judge(run).causes
+    assert "never trained" in judge(run.history, setup_of(run)).causes
     run.latest["encoder"] = "digits"
-    assert "never trained" not in report._judge(run).causes
+    assert "never trained" not in judge(run.history, setup_of(run)).causes
 
 
 @pytest.mark.parametrize(("n", "few"), [(2047, True), (2048, False)])
 def test_notes_say_what_to_mistrust(run: Run, n: int, few: bool) -> None:
     run.config["quality.n"] = n
     run.environment["earlier"] = [{}, {}]
-    notes = "\n".join(report.build(run, report._judge(run)).notes)
+    notes = "\n".join(report.build(run).notes)
     assert "started 3 times" in notes
     assert (f"FID from {n:,} samples: below 2,048" in notes) is few
 

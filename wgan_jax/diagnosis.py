@@ -14,7 +14,7 @@ import numpy as np
 
 from wgan_jax.errors import UserError, apart, printable, shorten
 from wgan_jax.health import runlog
-from wgan_jax.health.judge import NOT_JUDGED, Verdict, judge
+from wgan_jax.health.judge import NOT_JUDGED, Setup, Verdict, judge
 from wgan_jax.health.names import KNOWN, OF_SAMPLES
 from wgan_jax.health.runlog import (
     OBJECTIVES,
@@ -56,7 +56,7 @@ def diagnose(
         raise UserError(f"--objective {objective} is none of {', '.join(OBJECTIVES)}.")
     if not path.is_dir() or is_run(path):
         log = _up_to(until, read(path, columns=columns, objective=objective))
-        verdict = examine(log)
+        verdict = judge(log.history, log.setup)
         print(as_line(log, verdict) if as_json else as_text(log, verdict))
         return
     found = list(_examine_all(path, columns, objective, until))
@@ -85,29 +85,23 @@ def read(
     history = History()
     kept = KNOWN.intersection(run.history.keys())
     history.extend(run.history.epochs, {key: run.history[key] for key in sorted(kept)})
-    said = objective or run.config.get("objective")
+    setup = setup_of(run)
+    said = objective or setup.objective
     return RunLog(
         path,
         history,
         columns={},
-        objective=said or guess_objective(history),
+        setup=replace(setup, objective=said or guess_objective(history)),
         guessed=said is None,
-        encoder=run.latest.get("encoder"),
-        clip=run.config.get("clip"),
-        total_epochs=run.config.get("epochs"),
         notes=tuple(run.faults),
     )
 
 
-def examine(log: RunLog) -> Verdict:
-    """The verdict on a log."""
-    return judge(
-        log.history,
-        log.objective,
-        encoder=log.encoder,
-        clip=log.clip,
-        total_epochs=log.total_epochs,
-        opening=log.opening,
+def setup_of(run: workdir.Run) -> Setup:
+    """What a run's folder tells the judge."""
+    config = run.config
+    return Setup(
+        config.get("objective"), run.latest.get("encoder"), config.get("clip"), config.get("epochs")
     )
 
 
@@ -138,7 +132,7 @@ def _examine_all(
             continue
         try:
             log = _up_to(until, read(path, columns=columns, objective=objective))
-            yield log, examine(log)
+            yield log, judge(log.history, log.setup)
         except UserError as error:
             if path.suffix.lower() not in TEXTS:
                 print(f"skipped: {error}", file=sys.stderr)
@@ -153,7 +147,7 @@ def as_line(log: RunLog, verdict: Verdict) -> str:
         "onset_epoch": verdict.onset_epoch,
         "causes": list(verdict.causes),
         "advice": list(verdict.advice),
-        "objective": log.objective,
+        "objective": log.setup.objective,
         "guessed": log.guessed,
         "rows": len(log.history),
         "first_epoch": int(log.history.epochs[0]),
@@ -171,8 +165,8 @@ def as_text(log: RunLog, verdict: Verdict) -> str:
     keys = filter(lambda key: np.isfinite(history[key]).any(), history.keys())
     ordered = sorted(keys, key=lambda key: key not in OF_SAMPLES)  # what decides most comes first
     measured = (_with_its_column(key, log.columns.get(key, key)) for key in ordered)
-    objective = log.objective or "unknown"
-    guessed = " (guessed)" if log.guessed and log.objective else ""
+    objective = log.setup.objective or "unknown"
+    guessed = " (guessed)" if log.guessed and log.setup.objective else ""
     since = f" since {log.unit} {verdict.onset_epoch}" if verdict.findings else ""
     lines = [
         f"{printable(log.path.name)}: {verdict.word}{since}",
@@ -209,16 +203,17 @@ def _limits(log: RunLog) -> list[str]:
             f"{LEAST_SCORES} values on."
         ]
     limits = []
-    if not log.objective:
+    if not log.setup.objective:
         limits.append(
             "The losses fit no objective we know: the rules of one are not applied, unless "
             f"--objective names it ({', '.join(OBJECTIVES)})."
         )
     if log.opens:
         limits.append(
-            f"The run has only begun: before {log.unit} {log.opening} a sound game may look lost, "
-            "as the critic wins at first. Until then losses are called failing only where they are "
-            "no numbers or never move. Judge again later: D should have left 0, and G rise no more."
+            f"The run has only begun: before {log.unit} {log.setup.opening} a sound game may "
+            "look lost, as the critic wins at first. Until then losses are called failing only "
+            "where they are no numbers or never move. Judge again later: D should have left 0, and "
+            "G rise no more."
         )
     if rows < LEAST:
         limits.append(

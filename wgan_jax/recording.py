@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from wgan_jax import hosts
 from wgan_jax.config import flat
 from wgan_jax.errors import UserError, kind_and_line
-from wgan_jax.health.judge import Judge
+from wgan_jax.health.judge import Judge, Setup
 from wgan_jax.history import History
 from wgan_jax.keys import encoder_mark
 from wgan_jax.record import claim, environment, ledger, samples
@@ -93,12 +93,7 @@ class Recorder:
         hosts.by_first(lambda: self._lines.truncate_after(epoch - 1))
         self.history = History.read(self._lines.path) if epoch else History()
         s = self.settings
-        self.judge = Judge(
-            s.objective,
-            encoder=encoder_of(s),
-            clip=s.clip,
-            total_epochs=s.epochs,
-        )
+        self.judge = Judge(Setup(s.objective, encoder_of(s), s.clip, s.epochs))
         self.verdict = self.judge.update(self.history)
 
     def open(self, epoch: int) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from wgan_jax.bands import ALIKE, alike_below, band
+from wgan_jax.diagnosis import setup_of
 from wgan_jax.files import replace_bytes
 from wgan_jax.health.judge import Verdict, judge
 from wgan_jax.health.windows import LEAST, LEAST_SCORES
@@ -41,8 +42,7 @@ def report(workdir: Path, ending: Mapping[str, Any] | None = None) -> tuple[Path
     """
     run = read(workdir)
     run.events.extend([dict(ending)] if ending else [])
-    verdict = _judge(run)
-    page = build(run, verdict)
+    page = build(run)
     encoder = sections.encoder_of(run)
     paths = tuple(workdir / name for name in ("report.html", "report.md", "dashboard.png"))
     html = webpage(page, curves.charts(run.history, encoder), grid_paths(workdir / "samples"))
@@ -52,19 +52,9 @@ def report(workdir: Path, ending: Mapping[str, Any] | None = None) -> tuple[Path
     return paths
 
 
-def _judge(run: Run) -> Verdict:
-    """The judge's verdict on what was measured, as the training loop would give it."""
-    return judge(
-        run.history,
-        run.config.get("objective"),
-        encoder=sections.encoder_of(run) or None,
-        clip=run.config.get("clip"),
-        total_epochs=run.config.get("epochs"),
-    )
-
-
-def build(run: Run, verdict: Verdict) -> Page:
-    """The report's content."""
+def build(run: Run) -> Page:
+    """The report's content, with the judge's verdict on what was measured."""
+    verdict = judge(run.history, setup_of(run))
     overall = stability.overall(verdict.word, run.history)
     reason = _reason(overall, run.history)
     if verdict.findings:

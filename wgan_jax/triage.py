@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from wgan_jax.config import difference, flat
-from wgan_jax.diagnosis import examine, read
+from wgan_jax.diagnosis import read
 from wgan_jax.errors import Interrupted, RunFailed, UserError, to_stderr
 from wgan_jax.files import make_folder, replace_bytes
 from wgan_jax.grid import Cell, Plan
 from wgan_jax.health.conclusion import Conclusion, Outcome, conclude, scaled_rate
-from wgan_jax.health.judge import NOT_JUDGED
+from wgan_jax.health.judge import NOT_JUDGED, judge
 from wgan_jax.health.windows import LEAST
 from wgan_jax.keys import encoder_mark
 from wgan_jax.record import claim, ledger
@@ -167,7 +167,7 @@ def _outcome(plan: Plan, cell: Cell, reason: str, width: int) -> tuple[Outcome, 
         line = f"{size:>7}  {seed:>5}  {'not ended':<10}  {'-':>{width}}  {reason}"
         return Outcome(seed, size, worked=False, judged=False), line
     log = read(plan.workdir(seed, size))
-    verdict = examine(log)
+    verdict = judge(log.history, log.setup)
     failed = verdict.verdict == "failing"
     # Not as the judge has it: of a short run neither warnings nor a few FIDs say that it worked.
     judged = failed or len(log.history.measured("d_loss")[0]) >= LEAST

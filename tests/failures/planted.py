@@ -15,9 +15,10 @@ from typing import Any
 
 from wgan_jax.config import base, resolve
 from wgan_jax.data.dataset import load
-from wgan_jax.diagnosis import examine, read
+from wgan_jax.diagnosis import read
 from wgan_jax.errors import RunFailed, UserError
 from wgan_jax.evaluation import Evaluator
+from wgan_jax.health.judge import judge
 from wgan_jax.settings import Settings
 from wgan_jax.starting import open_run
 from wgan_jax.training import train
@@ -150,7 +151,8 @@ def play(plant: str, seed: int, workdir: Path) -> Result:
     with contextlib.suppress(RunFailed):
         train(wanted, workdir, quiet=True)
     classes, fid = _measure(wanted, workdir)
-    verdict = examine(read(workdir))
+    log = read(workdir)
+    verdict = judge(log.history, log.setup)
     failed = classes < COVERED or not fid <= POOR
     return Result(
         plant,

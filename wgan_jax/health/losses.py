@@ -34,9 +34,9 @@ WILD = 10.0  # growth of noise, or of size, at which a loss runs wild
 def critic_saturated(past: Past, share: float = SATURATED) -> Sign | None:
     """The critic makes hardly an error, and rejects all fakes."""
     d, g = past.coarse("d_loss"), past.coarse("g_loss")
-    if past.objective not in CHANCE or d is None or g is None or past.opens:
+    if past.setup.objective not in CHANCE or d is None or g is None or past.opens:
         return None
-    chance, rejected = CHANCE[past.objective][0], REJECTED[past.objective]
+    chance, rejected = CHANCE[past.setup.objective][0], REJECTED[past.setup.objective]
     low = d.middle < share * chance
     onset = since(low, at_least=2)
     if onset is None or g.middle[-2:].min() < rejected:
@@ -49,7 +49,7 @@ def critic_saturated(past: Past, share: float = SATURATED) -> Sign | None:
 def critic_on_floor(past: Past, tails: float = ONE_SIDED) -> Sign | None:
     """D lies on its floor, with bursts or without; needs no objective, and no floor at 0."""
     d = past.windows("d_loss")
-    if d is None or past.objective in WASSERSTEIN or past.opens:
+    if d is None or past.setup.objective in WASSERSTEIN or past.opens:
         return None
     onset = _settled(d)
     if onset is not None and _at_zero(d) and critic_saturated(past) is None:
@@ -76,7 +76,7 @@ def critic_dead(past: Past, share: float = VANISHED) -> Sign | None:
     """
     key = "wasserstein_distance" if "wasserstein_distance" in past else "d_loss"
     d, g = past.windows(key), past.windows("g_loss")
-    if past.objective not in WASSERSTEIN or d is None or past.opens:
+    if past.setup.objective not in WASSERSTEIN or d is None or past.opens:
         return None
     size = np.maximum(np.abs(d.high), np.abs(d.low))
     was = np.maximum.accumulate(size)
@@ -97,7 +97,7 @@ def critic_at_rest(past: Past, share: float = RESTS) -> Sign | None:
     """
     d = past.windows("d_loss")
     overpowered = critic_saturated(past) or critic_on_floor(past)
-    if past.objective in WASSERSTEIN or d is None or overpowered:
+    if past.setup.objective in WASSERSTEIN or d is None or overpowered:
         return None
     varies = d.high - d.low
     was = np.maximum.accumulate(varies)
@@ -132,8 +132,10 @@ def gap_drowned(past: Past, share: float = DROWNED) -> Sign | None:
     The scores have no zero point, and may drift; but where their mean wanders a hundred times
     further between two measurements than real and fake lie apart, steps follow the wandering.
     """
+    if past.setup.objective not in WASSERSTEIN or past.early:
+        return None
     d, g = past.windows("d_loss"), past.windows("g_loss")
-    if past.objective not in WASSERSTEIN or d is None or g is None or not g.fine or past.early:
+    if d is None or g is None or not g.fine:
         return None
     onset = since(np.abs(d.middle) < share * g.noise, at_least=5)
     if onset is None:
@@ -145,7 +147,7 @@ def gap_drowned(past: Past, share: float = DROWNED) -> Sign | None:
 def critic_at_chance(past: Past) -> Sign | None:
     """Hinge: D rests at what scores of 0 cost, 1 (terms averaged) or 2 (summed)."""
     d = past.windows("d_loss")
-    if past.objective != "hinge" or d is None or past.early:
+    if past.setup.objective != "hinge" or d is None or past.early:
         return None
     for chance in (1.0, 2.0):
         onset = since((np.abs(d.low - chance) < 0.02) & (np.abs(d.high - chance) < 0.02), 5)
@@ -177,7 +179,7 @@ def regime_change(past: Past, factor: float = REGIME) -> Sign | None:
         if was <= 0:
             continue
         fell = now < level - min(was, abs(level) / 2)
-        quiet = (after < was / factor) & fell & (past.objective not in WASSERSTEIN)
+        quiet = (after < was / factor) & fell & (past.setup.objective not in WASSERSTEIN)
         wild = (after > was * factor) & (now > level - after)
         for changed, word in ((quiet, "fell"), (wild, "rose")):
             if changed.all():
@@ -204,14 +206,14 @@ def _noise_growth(w: Windows, first: int) -> tuple[float, float, int, int]:
 
 def _opened(past: Past, w: Windows) -> int:
     """First window that is not all within the opening, which is no past to compare with."""
-    return int(np.searchsorted(w.start[1:], past.opening, side="right"))
+    return int(np.searchsorted(w.start[1:], past.setup.opening, side="right"))
 
 
 def _left_chance(past: Past, d: Windows) -> int:
     """First window in which the critic is better than guessing; 0 where chance is not known."""
-    if past.objective not in CHANCE:
+    if past.setup.objective not in CHANCE:
         return 0
-    chance = float(CHANCE[past.objective][0])
+    chance = float(CHANCE[past.setup.objective][0])
     if d.middle.max() > 1.5 * chance:
         chance *= 2  # the terms are summed
     better = np.flatnonzero(d.middle < 0.9 * chance)
@@ -221,7 +223,7 @@ def _left_chance(past: Past, d: Windows) -> int:
 def critic_unsettled(past: Past, growth: float = UNSETTLED) -> Sign | None:
     """D stopped falling and its noise is growing: the game no longer converges."""
     d = past.windows("d_loss")
-    if d is None or not d.fine or past.early or past.objective in WASSERSTEIN:
+    if d is None or not d.fine or past.early or past.setup.objective in WASSERSTEIN:
         return None
     # A critic that guesses is quiet, and gets louder by learning: that past does not count.
     first = max(_left_chance(past, d), _opened(past, d))

@@ -42,7 +42,11 @@ def _clipped(past: Past, too_much: Callable[[float], bool]) -> Sign | None:
     Others clip none: what such a log calls so is something else.
     """
     lately = _lately(past, "clip_ratio")
-    if past.objective not in (None, *WASSERSTEIN) or lately is None or not too_much(lately[0]):
+    if (
+        past.setup.objective not in (None, *WASSERSTEIN)
+        or lately is None
+        or not too_much(lately[0])
+    ):
         return None
     return Sign(f"Clip% {lately[0]:.0%} or more over the last quarter", lately[2])
 
@@ -66,7 +70,7 @@ def critic_strong(past: Past) -> Sign | None:
     and G the same, and D falls as it learns.
     """
     lately = _lately(past, "dg_ratio")
-    if past.objective not in (None, *WASSERSTEIN) or lately is None or lately[0] <= 1.0:
+    if past.setup.objective not in (None, *WASSERSTEIN) or lately is None or lately[0] <= 1.0:
         return None
     return Sign(f"D/G ratio {number(lately[0])} or more over the last quarter", lately[2])
 
@@ -88,13 +92,14 @@ def ratio_low(past: Past) -> Sign | None:
 
 def critic_bound_broken(past: Past) -> Sign | None:
     """Critic σ above the clip threshold: weights in [-c, c] cannot spread so far."""
-    if past.clip is None or "critic_weight_std" not in past:
+    clip = past.setup.clip if past.setup.objective in (None, "wgan") else None
+    if clip is None or "critic_weight_std" not in past:
         return None
     track = past["critic_weight_std"]
-    if track.last <= past.clip * 1.000001:
+    if track.last <= clip * 1.000001:
         return None
-    evidence = f"critic σ {number(track.last)} exceeds the clip threshold {number(past.clip)}"
-    beyond = past.epochs("critic_weight_std")[past.values("critic_weight_std") > past.clip]
+    evidence = f"critic σ {number(track.last)} exceeds the clip threshold {number(clip)}"
+    beyond = past.epochs("critic_weight_std")[past.values("critic_weight_std") > clip]
     return Sign(evidence, int(beyond[0]) if len(beyond) else track.last_epoch)
 
 
@@ -148,7 +153,7 @@ def stuck_at_chance(past: Past) -> Sign | None:
     """Log loss: D stuck in 0.72-0.75 (terms averaged) or 1.44-1.50 (summed), or accuracies stuck
     at 50 % and at 99 % and more.
     """
-    if past.objective != LOG_LOSS or past.early:
+    if past.setup.objective != LOG_LOSS or past.early:
         return None
     d = past.windows("d_loss")
     if d is not None:

@@ -1,6 +1,8 @@
-"""A run's past as the rules see it: bounded tracks, and what kind of run it is."""
+"""A run's past as the rules see it: bounded tracks, and how the run is set up."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -31,30 +33,38 @@ LOSSES = ("d_loss", "g_loss")
 WITNESSES = ("epoch_time", "clip_ratio")
 
 
+@dataclass(frozen=True)
+class Setup:
+    """What a judge is told of a run besides its numbers; all of it may be unknown.
+
+    Attributes:
+      objective: "wgan", "wgan_gp", "nsgan", "hinge", "lsgan"; None if not known.
+      encoder: what FID is measured with, None if not known; Inception's bands are not used for
+        others.
+      clip: the critic's clip threshold, which counts for "wgan" only; None if not known.
+      total_epochs: how long the run is meant to be; None if not known.
+      opening: how many epochs its opening takes, in which the losses of a sound game may look like
+        a lost one's; 0 if not known.
+    """
+
+    objective: str | None = None
+    encoder: str | None = None
+    clip: float | None = None
+    total_epochs: int | None = None
+    opening: int = 0
+
+
 class Past:
     """What was measured so far, in bounded memory.
 
     Attributes:
-      objective: "wgan", "wgan_gp", "nsgan", "hinge", "lsgan" or None (unknown).
-      encoder: what FID was measured with; the bands hold for "inception" only.
-      clip: the clip threshold; None where the objective clips nothing, or it is not known.
-      total_epochs: planned length of the run, None if not known.
-      opening: epochs in which the losses of a sound game may look like a lost one's; 0: not known.
+      setup: what is known of the run besides.
       epoch: the newest epoch; -1 before the first.
+      rows: how many rows of its history were taken in.
     """
 
-    def __init__(
-        self,
-        objective: str | None = None,
-        *,
-        encoder: str | None = None,
-        clip: float | None = None,
-        total_epochs: int | None = None,
-        opening: int = 0,
-    ) -> None:
-        self.objective, self.encoder = objective, encoder
-        self.clip = clip if objective in (None, "wgan") else None
-        self.total_epochs, self.opening = total_epochs, opening
+    def __init__(self, setup: Setup) -> None:
+        self.setup = setup
         self.epoch, self.rows = -1, 0
         self.nonfinite: dict[str, int] = {}
         self._tracks: dict[str, Track] = {}
@@ -139,13 +149,13 @@ class Past:
     @property
     def early(self) -> bool:
         """Whether the run opens, or less than a quarter of what is planned is done, where known."""
-        planned = self.total_epochs is not None and 4 * (self.epoch + 1) < self.total_epochs
-        return planned or self.opens
+        planned = self.setup.total_epochs
+        return self.opens or (planned is not None and 4 * (self.epoch + 1) < planned)
 
     @property
     def opens(self) -> bool:
         """Whether the run is in its opening; False where its updates are not counted."""
-        return self.epoch + 1 < self.opening
+        return self.epoch + 1 < self.setup.opening
 
     def lost(self) -> dict[str, int]:
         """Loss -> first epoch at which it was infinite or not a number."""

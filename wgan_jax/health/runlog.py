@@ -19,7 +19,7 @@ from wgan_jax.health import events, tables
 from wgan_jax.health.labels import of_one_run
 from wgan_jax.health.names import COARSE, OF_SAMPLES, have_gradient_penalty, teachers, unread
 from wgan_jax.health.opening import opening
-from wgan_jax.health.past import LOSSES
+from wgan_jax.health.past import LOSSES, Setup
 from wgan_jax.health.rows import differs, in_order, joins
 from wgan_jax.health.series import Floats
 from wgan_jax.health.signs import number
@@ -43,12 +43,8 @@ class RunLog:
       path: the file, or the run folder.
       history: its columns under our keys.
       columns: key -> the column that it was read from.
-      objective: as the log or the user says, or guessed; None if it cannot be told.
-      guessed: whether the objective is a guess.
-      encoder: what FID was measured with, None if the log does not say.
-      clip: clip threshold, None where not known; only `wgan` clips by it.
-      total_epochs: planned length, None where not known.
-      opening: how many epochs the run opens, 0 where not known.
+      setup: as the log or the user says; the objective may be guessed.
+      guessed: whether it is.
       unit: what its epochs are: "epoch", "step", ..., as its axis says, or "row".
       notes: what was doubtful, one line each.
     """
@@ -56,19 +52,15 @@ class RunLog:
     path: Path
     history: History
     columns: Mapping[str, str]
-    objective: str | None
+    setup: Setup
     guessed: bool = False
-    encoder: str | None = None
-    clip: float | None = None
-    total_epochs: int | None = None
-    opening: int = 0
     unit: str = "epoch"
     notes: tuple[str, ...] = ()
 
     @property
     def opens(self) -> bool:
         """Whether the log ends in the run's opening."""
-        return bool(self.history.epochs[-1] + 1 < self.opening)
+        return bool(self.history.epochs[-1] + 1 < self.setup.opening)
 
 
 def read(
@@ -96,9 +88,8 @@ def read(
         path,
         history,
         table.chosen,
-        known,
+        Setup(known, opening=opens and joined + opens),
         guessed=objective is None,
-        opening=opens and joined + opens,
         unit=unit,
         notes=tuple(notes),
     )

@@ -85,7 +85,7 @@ def score_fell(past: Past) -> Sign | None:
 def never_trained(past: Past) -> Sign | None:
     """FID has always been poor and does not improve (Inception only)."""
     values, epochs = past.values("fid_score"), past.epochs("fid_score")
-    if past.encoder not in (None, "inception") or len(values) < 10 or past.early:
+    if past.setup.encoder not in (None, "inception") or len(values) < 10 or past.early:
         return None
     half = len(values) // 2
     best, earlier = float(values.min()), float(values[:half].min())
@@ -100,7 +100,7 @@ def never_trained(past: Past) -> Sign | None:
 def plateau(past: Past) -> Sign | None:
     """FID is moderate at best and has not improved for half of the run (Inception only)."""
     values, epochs = past.values("fid_score"), past.epochs("fid_score")
-    if past.encoder not in (None, "inception") or len(values) < 20 or past.early:
+    if past.setup.encoder not in (None, "inception") or len(values) < 20 or past.early:
         return None
     half = len(values) // 2
     best, later = float(values[:half].min()), float(values[half:].min())
