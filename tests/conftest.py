@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from wgan_jax.training import Run
+    from wgan_jax.notebook import Run
 
 # The smallest run that has every part: digits, both networks, no services.
 TINY: dict[str, Any] = {

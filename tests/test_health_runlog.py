@@ -593,7 +593,7 @@ def test_a_run_folder_of_this_project_says_all_there_is_to_know(tmp_path: Path) 
     write(tmp_path / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
     config = {"objective": "wgan", "clip": 0.01, "epochs": 50, "seed": 1}
     write(tmp_path / "config.json", json.dumps(config))
-    log = diagnosis.read(tmp_path)
+    log = diagnosis.read_log(tmp_path)
     assert (log.setup, log.guessed) == (Setup("wgan", "digits", 0.01, 50), False)
     assert len(log.history) == 3
 

@@ -8,8 +8,14 @@ from typing import Any
 # Public name -> the module it lives in, imported at its first use: `import wgan_jax` itself imports
 # neither jax, TensorFlow nor wandb.
 _LAZY = {
+    "Setup": "wgan_jax.health.judge",
+    "Watch": "wgan_jax.health.watch",
     "define_wgan_charts": "wgan_jax.record.wandb",
+    "evaluate": "wgan_jax.comparing",
     "init_wandb": "wgan_jax.record.wandb",
+    "judge": "wgan_jax.health.judge",
+    "load": "wgan_jax.notebook",
+    "read_log": "wgan_jax.diagnosis",
     "train": "wgan_jax.training",
 }
 

@@ -1,10 +1,13 @@
-"""The command `evaluate` for two sets: folders, `.npz` files, statistics files or datasets."""
+"""`evaluate` for two sets: arrays, folders, `.npz` files, statistics files or datasets."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike
 
 from wgan_jax import devices
 from wgan_jax.backend import use_compilation_cache
@@ -19,7 +22,7 @@ from wgan_jax.quality.compare import compare, refuse_other_protocol
 from wgan_jax.quality.distances import frechet_distance
 from wgan_jax.quality.encoders import Encoding, Wanted, build
 from wgan_jax.quality.npz import read_npz
-from wgan_jax.quality.pictures import Pictures, from_arrays, from_folder
+from wgan_jax.quality.pictures import Pictures, from_array, from_arrays, from_folder
 from wgan_jax.quality.statistics import Protocol, Statistics
 from wgan_jax.settings import DataSettings
 
@@ -28,14 +31,47 @@ BFLOAT16_SAMPLE = 256  # images encoded twice, to measure what bfloat16 changes
 
 DEFAULT = Protocol("inception", "", "", "tf1")
 
+Given = str | os.PathLike[str] | ArrayLike
 Side = Pictures | Statistics | DataSettings
 Shape = tuple[int, int] | None
 
 
-def evaluate_sets(
-    images: str, reference: str, options: Options, save_reference: Path | None = None
+def evaluate(
+    images: Given,
+    reference: Given,
+    *,
+    encoder: str = "",
+    weights: str = "",
+    resize: str = "",
+    dtype: str = "",
+    batch_size: int | None = None,
 ) -> Quality:
-    """Compare two sets: each a folder, an `.npz` of images, a statistics file, or a dataset.
+    """FID, KID, IS, precision and recall of images against a reference; from Python.
+
+    Args:
+      images: the set judged: uint8 [n, h, w, 1 or 3], or what the command takes: a folder, an
+        `.npz`, `digits`, `tfds:<name>/<split>`.
+      reference: what it is compared with; an `.npz` may hold statistics, too.
+      encoder: `inception` (default) or `digits`.
+      weights: name of the encoder's weights.
+      resize: input protocol, `tf1` (default) or `pytorch`.
+      dtype: `float32` (default) or `bfloat16`.
+      batch_size: images encoded at a time.
+
+    Returns:
+      Numbers in `.values` (`fid_score`, `kid_mean`, ...), how they were made in `.protocol`.
+
+    Raises:
+      UserError: a set cannot be used, or the encoder's weights are not on this machine.
+    """
+    options = Options(encoder, weights, resize, dtype=dtype, batch_size=batch_size)
+    return evaluate_sets(images, reference, options)
+
+
+def evaluate_sets(
+    images: Given, reference: Given, options: Options, save_reference: Path | None = None
+) -> Quality:
+    """The same with the options of the command.
 
     Args:
       images: the set judged.
@@ -47,13 +83,14 @@ def evaluate_sets(
       UserError: a set cannot be used, both sides cannot be encoded alike, a flag contradicts a
         statistics file, or the reference could not be kept there, or not without a loss.
     """
+    names = (_called(images), _called(reference))
     if save_reference is not None:
-        _refuse_loss(save_reference, {"--images": images, "--reference": reference})
+        _refuse_loss(save_reference, dict(zip(("--images", "--reference"), names, strict=True)))
         check_writable(save_reference)
     use_compilation_cache()
     first, second = open_side(images, options), open_side(reference, options)
     sides = (first, second)
-    refuse_contradiction(options, {images: first, reference: second})
+    refuse_contradiction(options, dict(zip(names, sides, strict=True)))
     wanted = wanted_encoder(options, sides)
     encoding = None
     if not all(isinstance(side, Statistics) for side in sides):
@@ -74,7 +111,7 @@ def evaluate_sets(
         real = real.with_root()
         real.save(save_reference)
     comparison = compare(judged, real)
-    sources = {"images": images, "reference": reference, "n_fake": judged.n, "n_real": real.n}
+    sources = {"images": names[0], "reference": names[1], "n_fake": judged.n, "n_real": real.n}
     return Quality(
         values=comparison.values,
         encoder=judged.protocol.encoder,
@@ -82,6 +119,11 @@ def evaluate_sets(
         caveats=tuple(dict.fromkeys((*notes, *comparison.caveats))),
         real=real.scores(),
     )
+
+
+def _called(given: Given) -> str:
+    """What a set is called: as it was named, or an array."""
+    return str(given) if isinstance(given, str | os.PathLike) else "array"
 
 
 def _shape(side: Side, options: Options, pictures: list[tuple[int, int]]) -> Shape:
@@ -101,8 +143,11 @@ def _notes(sides: tuple[Side, Side], shapes: list[Shape]) -> list[str]:
     return notes
 
 
-def open_side(text: str, options: Options) -> Side:
-    """What a side names, opened as far as it goes without an encoder."""
+def open_side(given: Given, options: Options) -> Side:
+    """What a side is or names, opened as far as it goes without an encoder."""
+    if not isinstance(given, str | os.PathLike):
+        return from_array(np.asarray(given), "the array")  # of jax or torch as well
+    text = str(given)
     if text == "digits" or text.startswith("tfds:"):
         name, _, split = text.rpartition("/") if "/" in text else (text, "", "train")
         return DataSettings(name=name, split=split)

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from wgan_jax.errors import UserError, apart, printable, shorten
+from wgan_jax.files import expanded
 from wgan_jax.health import runlog
 from wgan_jax.health.judge import NOT_JUDGED, Setup, Verdict, judge
 from wgan_jax.health.names import KNOWN, OF_SAMPLES
@@ -55,7 +56,7 @@ def diagnose(
     if objective is not None and objective not in OBJECTIVES:
         raise UserError(f"--objective {objective} is none of {', '.join(OBJECTIVES)}.")
     if not path.is_dir() or is_run(path):
-        log = _up_to(until, read(path, columns=columns, objective=objective))
+        log = _up_to(until, read_log(path, columns=columns, objective=objective))
         verdict = judge(log.history, log.setup)
         print(as_line(log, verdict) if as_json else as_text(log, verdict))
         return
@@ -71,14 +72,15 @@ def diagnose(
         print(as_table(found))
 
 
-def read(
-    path: Path, *, columns: Mapping[str, str] | None = None, objective: str | None = None
+def read_log(
+    path: str | Path, *, columns: Mapping[str, str] | None = None, objective: str | None = None
 ) -> RunLog:
     """The log of a run of this project, from its folder, or of any other; arguments as above.
 
     Raises:
       UserError: there is no such log, or nothing in it can be judged.
     """
+    path = expanded(path)
     if not is_workdir(path):
         return runlog.read(path, columns=columns, objective=objective)
     run = workdir.read(path)
@@ -131,7 +133,7 @@ def _examine_all(
         if not (is_run(path) if path.is_dir() else is_log):
             continue
         try:
-            log = _up_to(until, read(path, columns=columns, objective=objective))
+            log = _up_to(until, read_log(path, columns=columns, objective=objective))
             yield log, judge(log.history, log.setup)
         except UserError as error:
             if path.suffix.lower() not in TEXTS:

@@ -104,8 +104,7 @@ def evaluate_run(
       options: encoder, weights, resize, dtype, batch_size; empty ones are the run's own.
     """
     options = options or Options()
-    if not 0 <= n <= MOST:
-        raise UserError(f"--n {n} must be at least 1 and at most {MOST}.")
+    check_count(n)
     use_compilation_cache()
     game, epoch, state = open_run(workdir, checkpoint, to_stderr)
     own = game.settings.quality
@@ -133,6 +132,12 @@ def evaluate_run(
     with if_writable(to_stderr, "the samples are not shown"):
         save_grid(pictures, workdir / "quality.png", columns=8)
     return found
+
+
+def check_count(n: int) -> None:
+    """Refuse a number of samples out of its range; 0 is the run's own."""
+    if not 0 <= n <= MOST:
+        raise UserError(f"n = {n} must be at least 1 and at most {MOST}.")
 
 
 def load_images(data: DataSettings, image_size: int) -> Dataset:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from wgan_jax import decoding, devices
@@ -105,20 +108,30 @@ def sample_latents(game: Game, seed: int, n: int) -> Array:
     return game.latents(jax.random.fold_in(key, seed), n)
 
 
-def draw(game: Game, state: GanState, latents: Array) -> NDArray[np.uint8]:
+def draw(game: Game, state: GanState, latents: ArrayLike) -> NDArray[np.uint8]:
     """Pictures uint8 [n, h, w, c] from latents [n, d], in batches sharded over the devices."""
+    state = jax.device_put(state, devices.everywhere(devices.mesh()))
+    sampler = jax.jit(game.sampler)(state, root_key(game.settings.seed))
+    return _by_batches(partial(jax.jit(game.pictures), sampler), np.asarray(latents))
+
+
+def score(game: Game, state: GanState, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The critic's scores [n] of images uint8 [n, h, w, c], in batches like `draw`'s."""
+    state = jax.device_put(state, devices.everywhere(devices.mesh()))
+    return _by_batches(partial(jax.jit(game.scores), state), images)
+
+
+def _by_batches(program: Callable[[Array], Array], rows: NDArray[Any]) -> NDArray[Any]:
+    """What a program makes of rows [n, ...]: of batches of one size, sharded over the devices."""
     mesh = devices.mesh()
     by_batch = devices.by_batch(mesh)
-    size = -(-min(BATCH, len(latents)) // mesh.size) * mesh.size
-    padded = jnp.pad(latents, ((0, -len(latents) % size), (0, 0)))
-    state = jax.device_put(state, devices.everywhere(mesh))
-    sampler = jax.jit(game.sampler)(state, root_key(game.settings.seed))
-    program = jax.jit(game.pictures)
+    size = -(-min(BATCH, len(rows)) // mesh.size) * mesh.size
+    padded = np.pad(rows, [(0, -len(rows) % size), *[(0, 0)] * (rows.ndim - 1)])
     batches = [
-        np.asarray(program(sampler, jax.device_put(padded[start : start + size], by_batch)))
-        for start in range(0, len(latents), size)
+        np.asarray(program(jax.device_put(padded[start : start + size], by_batch)))
+        for start in range(0, len(rows), size)
     ]
-    return np.concatenate(batches)[: len(latents)]
+    return np.concatenate(batches)[: len(rows)]
 
 
 def between(first: Array, last: Array, steps: int) -> Array:

@@ -1,4 +1,4 @@
-"""`train`: checks settings and images, claims the folder, and plays the run; what it returns."""
+"""`train`: checks settings and images, claims the folder, and plays the run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import os
 import signal
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,56 +20,12 @@ from wgan_jax.config import resolve
 from wgan_jax.errors import Interrupted, RunFailed, UserError
 from wgan_jax.feeding import read_images
 from wgan_jax.files import expanded
-from wgan_jax.gan.state import Game, GanState
-from wgan_jax.health.judge import Verdict
-from wgan_jax.history import History
 from wgan_jax.loop import Session
+from wgan_jax.notebook import Run
 from wgan_jax.record import claim
 from wgan_jax.settings import Settings
 
 _TURN = threading.Lock()  # held by the one `train` of this process that is at work
-
-
-@dataclass(frozen=True, repr=False)
-class Run:
-    """A run as it stands after training, for notebooks.
-
-    Attributes:
-      settings: what it was trained with.
-      workdir: where its files lie.
-      game: networks and optimisers.
-      state: weights after the last epoch.
-      history: everything measured, e.g. `run.history["wasserstein_distance"]` [epochs].
-      verdict: what the judge says of it.
-    """
-
-    settings: Settings
-    workdir: Path
-    game: Game
-    state: GanState
-    history: History
-    verdict: Verdict
-
-    def __repr__(self) -> str:
-        """One line, for a notebook's cell: not every weight."""
-        done = f"{len(self.history)} of {self.settings.epochs} epochs"
-        return f"Run({self.workdir}: {done}, {self.verdict.line()})"
-
-    def sample(self, n: int, seed: int = 0) -> NDArray[np.uint8]:
-        """n samples, uint8 [n, h, w, c]; the same for the same seed.
-
-        Raises:
-          UserError: n or the seed is out of its range.
-        """
-        whole = all(isinstance(number, int | np.integer) for number in (n, seed))
-        if not whole or n < 1 or not 0 <= seed < 2**32:
-            raise UserError(
-                f"sample({n!r}, seed={seed!r}): n must be at least 1, the seed from 0 to "
-                "2**32 - 1, both whole numbers."
-            )
-        from wgan_jax.sampling import draw, sample_latents
-
-        return draw(self.game, self.state, sample_latents(self.game, seed, n))
 
 
 def train(

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from wgan_jax.config import difference, flat
-from wgan_jax.diagnosis import read
+from wgan_jax.diagnosis import read_log
 from wgan_jax.errors import Interrupted, RunFailed, UserError, to_stderr
 from wgan_jax.files import make_folder, replace_bytes
 from wgan_jax.grid import Cell, Plan
@@ -166,7 +166,7 @@ def _outcome(plan: Plan, cell: Cell, reason: str, width: int) -> tuple[Outcome, 
     if reason:
         line = f"{size:>7}  {seed:>5}  {'not ended':<10}  {'-':>{width}}  {reason}"
         return Outcome(seed, size, worked=False, judged=False), line
-    log = read(plan.workdir(seed, size))
+    log = read_log(plan.workdir(seed, size))
     verdict = judge(log.history, log.setup)
     failed = verdict.verdict == "failing"
     # Not as the judge has it: of a short run neither warnings nor a few FIDs say that it worked.

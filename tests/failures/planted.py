@@ -15,7 +15,7 @@ from typing import Any
 
 from wgan_jax.config import base, resolve
 from wgan_jax.data.dataset import load
-from wgan_jax.diagnosis import read
+from wgan_jax.diagnosis import read_log
 from wgan_jax.errors import RunFailed, UserError
 from wgan_jax.evaluation import Evaluator
 from wgan_jax.health.judge import judge
@@ -151,7 +151,7 @@ def play(plant: str, seed: int, workdir: Path) -> Result:
     with contextlib.suppress(RunFailed):
         train(wanted, workdir, quiet=True)
     classes, fid = _measure(wanted, workdir)
-    log = read(workdir)
+    log = read_log(workdir)
     verdict = judge(log.history, log.setup)
     failed = classes < COVERED or not fid <= POOR
     return Result(

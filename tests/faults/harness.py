@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from wgan_jax import experiment, train
-from wgan_jax.training import Run
+from wgan_jax.notebook import Run
 
 EXPERIMENT = "experiments/digits_wgan.py"
 FLAGS = (

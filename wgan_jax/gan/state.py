@@ -185,6 +185,17 @@ class Game:
         """Samples as they are saved and measured: uint8 [n, h, w, c], 0 to 255."""
         return to_uint8(self.generate(sampler, latents))
 
+    def scores(self, state: GanState, images: Array) -> Array:
+        """The critic's scores float32 [n] of images uint8 [n, h, w, c], without dropout. Pure."""
+        variables = {"params": state.critic.params, **state.critic.stats}
+        scores: Any = self.critic.apply(variables, from_uint8(images), train=False)
+        return jnp.asarray(scores)
+
+
+def from_uint8(images: Array) -> Array:
+    """uint8 0..255 -> float32 [-1, 1]."""
+    return images.astype(jnp.float32) / 127.5 - 1.0
+
 
 def to_uint8(images: Array) -> Array:
     """[-1, 1] -> uint8 0..255, rounded (half to even)."""

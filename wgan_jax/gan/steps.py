@@ -11,7 +11,7 @@ from jax import Array
 
 from wgan_jax.gan.metrics import gradient_norm
 from wgan_jax.gan.objectives import gradient_penalty
-from wgan_jax.gan.state import Game, GanState, Player, Stream, Tree
+from wgan_jax.gan.state import Game, GanState, Player, Stream, Tree, from_uint8
 from wgan_jax.gan.transforms import project
 
 Metrics = dict[str, Array]
@@ -49,7 +49,7 @@ def critic_step(
       `d_loss`, `wasserstein_distance`, `critic_grad_norm` and the objective's extras.
     """
     _, flip_key, real_key, fake_key, mix_key = _critic_keys(key, state.critic_updates)
-    real = _as_floats(batch)
+    real = from_uint8(batch)
     if game.settings.data.flip:
         real = _flip(real, flip_key)
 
@@ -168,11 +168,6 @@ def _update(
     updates, opt_state = tx.update(grads, player.opt_state, player.params, rate_factor=rate_factor)
     params: Any = optax.apply_updates(player.params, updates)
     return Player(params=params, stats=stats, opt_state=opt_state)
-
-
-def _as_floats(batch: Array) -> Array:
-    """uint8 0..255 -> float32 -1..1."""
-    return batch.astype(jnp.float32) / 127.5 - 1.0
 
 
 def _flip(images: Array, key: Array) -> Array:
