@@ -240,6 +240,15 @@ def test_a_resumed_run_is_the_same_run(tmp_path: Path) -> None:
     assert len({path.name for path in files}) == 1
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("server", [(10**9, "never")], indirect=True)
+def test_what_was_resumed_offline_is_uploaded_as_one_run(server: Any, tmp_path: Path) -> None:
+    for first in (0, 10, 20):
+        play(tmp_path, "offline", f"log(mirror, {first}, {first + 9})")
+    upload(["wandb", "sync", "--yes", str(tmp_path / "run/wandb")], server, tmp_path)
+    assert [(row["_step"], row["epoch"]) for row in kept(server)] == [(n, n) for n in range(30)]
+
+
 class FakeServer(http.server.BaseHTTPRequestHandler):
     """A W&B server that takes a run, and fails or hangs after so many requests as its plan says."""
 
@@ -254,9 +263,17 @@ class FakeServer(http.server.BaseHTTPRequestHandler):
             self._answer(500, {})
             return
         self.server.bodies.append((self.path, body))  # type: ignore[attr-defined]
+        if self.path.endswith("file_stream"):
+            self._keep(json.loads(body).get("files", {}).get("wandb-history.jsonl"))
         self._answer(200, {"data": self._data(body) if self.path == "/graphql" else {}})
 
     do_PUT = do_POST
+
+    def _keep(self, chunk: Any) -> None:
+        """As W&B does: lines overwrite those at their places."""
+        if chunk:
+            at, lines = chunk["offset"], chunk["content"]
+            self.server.lines[at : at + len(lines)] = lines  # type: ignore[attr-defined]
 
     def _data(self, body: bytes) -> dict[str, Any]:
         """What W&B's client asks of a run that goes well."""
@@ -266,8 +283,21 @@ class FakeServer(http.server.BaseHTTPRequestHandler):
         bucket = {"id": "x", "name": name, "displayName": "digits", "project": project}
         target = f"http://127.0.0.1:{self.server.server_port}/upload"  # type: ignore[attr-defined]
         files = [{"name": file, "uploadUrl": target} for file in variables.get("files") or []]
+        lines = self.server.lines  # type: ignore[attr-defined]
+        known = {
+            "name": name,
+            "historyLineCount": len(lines),
+            "eventsLineCount": 0,
+            "logLineCount": 0,
+            "historyTail": json.dumps(lines[-1:]),
+            "eventsTail": "[]",
+            "summaryMetrics": "{}",
+            "config": "{}",
+            "tags": [],
+            "wandbConfig": '{"t": 1}',
+        }
         return {
-            "model": {"bucket": None},
+            "model": {"bucket": known if lines else None},
             "upsertBucket": {"bucket": bucket, "inserted": True},
             "createRunFiles": {"runID": "x", "uploadHeaders": [], "files": files},
         }
@@ -288,7 +318,7 @@ class FakeServer(http.server.BaseHTTPRequestHandler):
 def server(request: pytest.FixtureRequest) -> Iterator[Any]:
     fake = http.server.ThreadingHTTPServer(("127.0.0.1", 0), FakeServer)
     fake.daemon_threads, fake.block_on_close = True, False
-    fake.plan, fake.requests, fake.bodies = request.param, 0, []
+    fake.plan, fake.requests, fake.bodies, fake.lines = request.param, 0, [], []
     fake.over = threading.Event()
     thread = threading.Thread(target=fake.serve_forever, daemon=True)
     thread.start()
@@ -301,6 +331,22 @@ def server(request: pytest.FixtureRequest) -> Iterator[Any]:
 
 def address(server: Any) -> dict[str, str]:
     return {"WANDB_BASE_URL": f"http://127.0.0.1:{server.server_port}", "WANDB_API_KEY": "a" * 40}
+
+
+def kept(server: Any) -> list[dict[str, Any]]:
+    """The rows that the server has of the run."""
+    return [json.loads(line) for line in server.lines]
+
+
+def upload(command: list[str], server: Any, home: Path) -> None:
+    """A command of `wandb`, as a user gives it later."""
+    subprocess.run(
+        [sys.executable, "-m", *command],
+        check=True,
+        env=environment(**address(server), HOME=str(home)),
+        stdout=subprocess.PIPE,
+        timeout=100,
+    )
 
 
 @pytest.mark.slow

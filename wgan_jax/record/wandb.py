@@ -89,6 +89,8 @@ def init_wandb(
         "id": str(known.get("id") or secrets.token_hex(4)),
         "dir": str(workdir.resolve()),  # W&B's process may have been started elsewhere
         "config": dict(config or {}),
+        # Offline too: `wandb sync` asks for it, else what is resumed would overwrite what was sent.
+        "resume": "allow",
         "reinit": "create_new" if beside else None,
     }
     workdir.mkdir(parents=True, exist_ok=True)
@@ -120,9 +122,8 @@ def _begin(mode: str, arguments: Mapping[str, Any], say: Say) -> tuple[Any, str]
             **PRIVATE,
         )
         chosen = cast(Literal["online", "offline", "disabled"], mode)
-        given = {**arguments, "resume": "allow"} if mode == "online" else arguments
         others = set(logging.getLogger("wandb").handlers)
-        run = wandb.init(**given, mode=chosen, settings=settings)
+        run = wandb.init(**arguments, mode=chosen, settings=settings)
         for handler in set(logging.getLogger("wandb").handlers) - others:
             # Of W&B's log of itself: Python would print a traceback for each line, on a full disk.
             handler.handleError = lambda _: None  # type: ignore[method-assign, assignment]
