@@ -10,6 +10,7 @@ import http.server
 import json
 import math
 import os
+import shlex
 import shutil
 import struct
 import subprocess
@@ -395,9 +396,13 @@ def test_a_server_that_fails_later_is_said_once_with_the_remedy(
     url, lost = done.stderr.splitlines()
     assert url.startswith("W&B: http://127.0.0.1")
     assert lost.startswith("W&B failed and training goes on without it")
-    folder = lost.split("`wandb sync ")[1].split("`")[0]
-    (path,) = Path(tmp_path / folder).glob("run-*.wandb")
+    command = shlex.split(lost.split("`")[1])
+    (path,) = Path(command[-1]).glob("run-*.wandb")
     assert [row["epoch"] for row in history(list(records(path)))] == list(range(500))
+
+    server.plan = 10**9, "never"
+    upload(command, server, tmp_path)
+    assert [row["epoch"] for row in kept(server)] == list(range(500))
 
 
 def test_without_a_network_the_run_is_logged_offline(tmp_path: Path) -> None:
@@ -428,7 +433,7 @@ def test_a_killed_process_is_said_once(tmp_path: Path) -> None:
     done = play(tmp_path, "offline", KILL.format(how="KILL"))
     (line,) = done.stderr.splitlines()
     assert line.startswith("W&B failed and training goes on without it")
-    assert "wandb sync" in line
+    assert "`wandb sync " in line
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ import logging
 import netrc
 import os
 import secrets
+import shlex
 import shutil
 import sys
 import threading
@@ -288,7 +289,9 @@ def wandb_mirror(
 
     def tell(error: Exception) -> None:
         kept = read_run(workdir).get("folder", "")
-        rest = f"; `wandb sync {kept}` uploads what was logged" if kept else ""
+        # Without the flag, a run that was begun online is passed over.
+        command = shlex.join(["wandb", "sync", "--include-online", kept])
+        rest = f"; `{command}` uploads what was logged" if kept else ""
         say(f"W&B failed and training goes on without it ({first_line(error)}){rest}.")
         if not beside:
             threading.Thread(target=_abandon, daemon=True).start()
