@@ -35,6 +35,23 @@ def test_a_folder_has_one_process(tmp_path: Path) -> None:
     assert is_guarded(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["[1]", "a\\b", "\udcff"])
+def test_a_folder_whose_checkpoints_could_not_be_read_back_is_refused(
+    name: str, tiny: dict[str, Any], tmp_path: Path
+) -> None:
+    folder = tmp_path / name / "run"
+    folder.mkdir(parents=True)
+    with pytest.raises(UserError, match="name another folder, or a link to this one"):
+        train(tiny, folder, quiet=True)
+    assert not list(folder.iterdir())
+
+    link = tmp_path / "link"
+    link.symlink_to(folder)
+    epochs = train(tiny, link, quiet=True).settings.epochs
+    train(tiny | {"epochs": epochs + 1}, link, quiet=True)
+    assert [event["event"] for event in events(folder)][2:] == ["resumed", "finished"]
+
+
 NONE = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 

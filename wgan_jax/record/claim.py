@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import re
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from wgan_jax.config import difference, resolve, to_dict
 from wgan_jax.errors import UserError
-from wgan_jax.files import append_line, as_object, has_locks, locked, replace_bytes
+from wgan_jax.files import absolute, append_line, as_object, has_locks, locked, replace_bytes
 from wgan_jax.history import parsed
 from wgan_jax.record.writers import to_json
 from wgan_jax.settings import Settings
@@ -29,8 +31,10 @@ def claimed(workdir: Path) -> Iterator[None]:
     (see `is_guarded`).
 
     Raises:
-      UserError: it is a file, cannot be written, or another process trains in it.
+      UserError: it is a file, cannot be written or hold checkpoints, or another process trains in
+        it.
     """
+    _refuse_odd_path(workdir)
     if workdir.exists() and not workdir.is_dir():
         raise UserError(f"--workdir={workdir} is a file: name a folder.")
     made = [path for path in (workdir, *workdir.parents) if not path.exists()]
@@ -52,6 +56,24 @@ def claimed(workdir: Path) -> Iterator[None]:
             if workdir in made and not _begun(workdir):
                 _take_back(made)
             raise
+
+
+def _refuse_odd_path(workdir: Path) -> None:
+    """Refuse a path below which checkpoints cannot be saved, or could not be read back."""
+    path = absolute(workdir).as_posix()
+    bucket = re.match("/(gs|s3|az|hf)(?:/|$)", path)
+    if not fnmatchcase(path, path) or "\\" in path:  # and saves what cannot be read
+        reason = "orbax takes [...] and \\ in a path for a pattern"
+    elif bucket:
+        reason = f"orbax takes /{bucket[1]} for a bucket"
+    elif any("\ud800" <= sign <= "\udfff" for sign in path):
+        reason = "its path is not UTF-8"
+    else:
+        return
+    raise UserError(
+        f"--workdir={workdir} cannot hold checkpoints ({reason}): name another folder, or a link "
+        "to this one."
+    )
 
 
 def is_guarded(workdir: Path) -> bool:
