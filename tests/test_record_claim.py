@@ -52,6 +52,24 @@ def test_a_folder_whose_checkpoints_could_not_be_read_back_is_refused(
     assert [event["event"] for event in events(folder)][2:] == ["resumed", "finished"]
 
 
+def test_a_run_whose_checkpoints_lie_on_a_disk_that_is_gone_is_left_as_it_was(
+    tiny: dict[str, Any], tmp_path: Path
+) -> None:
+    train(tiny, tmp_path / "run", quiet=True)
+    record, disk = tmp_path / "run/metrics.jsonl", tmp_path / "disk"
+    before = record.read_bytes()
+    (tmp_path / "run/checkpoints").rename(disk)
+    (tmp_path / "run/checkpoints").symlink_to(disk)
+    disk.rename(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match=r"run/checkpoints is a link .*is its disk mounted"):
+        train(tiny, tmp_path / "run", quiet=True)
+    assert record.read_bytes() == before
+
+    (tmp_path / "elsewhere").rename(disk)
+    run = train(tiny | {"epochs": 2 * len(before.splitlines())}, tmp_path / "run", quiet=True)
+    assert run.history.epochs.tolist() == list(range(run.settings.epochs))
+
+
 NONE = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 

@@ -31,10 +31,16 @@ def claimed(workdir: Path) -> Iterator[None]:
     (see `is_guarded`).
 
     Raises:
-      UserError: it is a file, cannot be written or hold checkpoints, or another process trains in
-        it.
+      UserError: it is a file or a link to nothing, cannot be written or hold checkpoints, or
+        another process trains in it.
     """
     _refuse_odd_path(workdir)
+    for folder in (workdir, workdir / "checkpoints"):
+        if folder.is_symlink() and not folder.exists():  # else the run would begin anew
+            raise UserError(
+                f"{folder} is a link to what is not there: bring it back (is its disk mounted?), "
+                "or remove the link."
+            )
     if workdir.exists() and not workdir.is_dir():
         raise UserError(f"--workdir={workdir} is a file: name a folder.")
     made = [path for path in (workdir, *workdir.parents) if not path.exists()]
