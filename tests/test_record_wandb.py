@@ -233,6 +233,25 @@ print(first, copy, begun("copy"), begun("moved"))
     assert (copy_again, moved) == (copy, first)
 
 
+def test_without_a_workdir_every_call_is_a_run_of_its_own(tmp_path: Path) -> None:
+    """As a notebook has it, where the next experiment begins in the same folder."""
+    code = """
+from wgan_jax.record import wandb as ours
+for name in ("wgan_001", "wgan_002"):
+    run = ours.init_wandb(name, mode="offline")
+    print(run.id)
+    run.finish()
+"""
+    env = environment(PYTHONPATH=str(ROOT))
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, cwd=tmp_path, env=env, stdout=subprocess.PIPE
+    )
+    first, second = done.stdout.split()
+    assert first != second
+    assert len(list(tmp_path.glob("wandb/offline-run-*"))) == 2
+    assert not (tmp_path / ours.RUN_FILE).exists()
+
+
 def test_a_resumed_run_is_the_same_run(tmp_path: Path) -> None:
     for first in (0, 10):
         play(tmp_path, "offline", f"log(mirror, {first}, {first + 9})")

@@ -60,11 +60,11 @@ def init_wandb(
     *,
     entity: str = "",
     mode: str = "",
-    workdir: Path | str = ".",
+    workdir: Path | str | None = None,
     say: Say = _say,
     beside: bool = False,
 ) -> Any:
-    """Begin a W&B run, or go on with the one that this workdir began; returns the `wandb.Run`.
+    """Begin a W&B run, or go on with the one that a workdir began; returns the `wandb.Run`.
 
     Where the server does not take an online run within `INIT_SECONDS`, it is begun offline and
     `say` is told: the call does not fail for the network's sake.
@@ -76,13 +76,14 @@ def init_wandb(
       entity: team or user; empty: your default.
       mode: disabled, offline or online; empty: see `choose_mode`.
       workdir: the run's folder; the run's id is kept in it, so that a resumed run is the same one.
-        A copy of a folder gets an id of its own.
+        A copy of a folder gets an id of its own. None: every call begins a run of its own, whose
+        files are in `wandb/` where the program runs.
       say: prints one line to the user.
       beside: leave alone a run of the program's own, which stays `wandb.run`.
     """
     mode = choose_mode(mode, say)
-    workdir = Path(workdir)
-    known = {} if _copied(workdir) else read_run(workdir)
+    keeps, workdir = workdir is not None, Path(workdir or ".")
+    known = read_run(workdir) if keeps and not _copied(workdir) else {}
     arguments = {
         "project": project,
         "entity": entity or None,
@@ -96,7 +97,7 @@ def init_wandb(
     }
     workdir.mkdir(parents=True, exist_ok=True)
     run, mode = _begin(mode, arguments, say)
-    if mode != "disabled":
+    if keeps and mode != "disabled":
         url = run.url if mode == "online" else known.get("url")
         found = {"id": run.id, "url": url or "", "folder": str(Path(run.dir).parent)}
         found["workdir"] = str(workdir.resolve())
