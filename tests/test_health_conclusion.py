@@ -69,7 +69,7 @@ def test_smaller_batches_that_are_only_more_robust_are_both() -> None:
 def test_all_or_nothing_depends_on_neither() -> None:
     assert conclude(grid(lambda *_: True)).cause == "nothing"
     found = conclude(grid(lambda *_: False))
-    assert (found.cause, found.sure) == ("everything", False)
+    assert (found.cause, found.sure) == ("neither", False)
     assert found.text.startswith("all 24 runs fail")
 
 

@@ -175,7 +175,9 @@ def test_another_seed_is_none_of_the_grid_and_no_dropout_is_not_halved(plan: gri
     tries = dict(triage.fixes(without, conclude(found), found))
     assert "--config.seed=4 " in tries["another seed: 4"]
     assert not any("dropout" in what for what in tries)
-    assert "How sure" not in triage.as_text(without, conclude(found), found)  # nothing to be of
+    text = triage.as_text(without, conclude(found), found)
+    assert "How sure" not in text  # nothing to be of
+    assert "Depends on: neither. All 8 runs fail" in text
 
 
 def test_what_is_wrong_most_often_is_said_of_runs_that_failed(plan: grid.Plan) -> None:

@@ -199,7 +199,7 @@ def as_text(plan: Plan, conclusion: Conclusion, outcomes: Sequence[Outcome]) -> 
             f"fewer than {LEAST} values of d_loss. The same command goes on with the first, and "
             f"with --config.epochs={LEAST} or more with the others."
         )
-    elif conclusion.cause not in ("nothing", "everything"):
+    elif conclusion.cause not in ("nothing", "neither"):
         chance = f"chance alone would do this in {conclusion.p_value:.2g} of such grids"
         advice = "" if conclusion.sure else "; run more seeds before you rely on it"
         lines.append(f"How sure: {len(outcomes)} runs; {chance}{advice}.")

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 
-Cause = Literal["nothing", "everything", "seed", "batch size", "both", "unclear"]
+Cause = Literal["nothing", "neither", "seed", "batch size", "both", "unclear"]
 SURE = 0.05  # chance of a pattern as strong in runs without one, up to which it is called sure
 _SHUFFLES = 20_000
 
@@ -143,7 +143,7 @@ def _pattern(
         return "nothing", f"all {runs} runs work: a run fails in at most {1 - low:.0%}", 1.0
     if worked == 0:
         text = f"all {runs} runs fail (a run works in at most {high:.0%}), whatever seed and batch"
-        return "everything", text, 1.0
+        return "neither", text, 1.0
     split, p_batch = batch_effect(rates)
     p_seed = seed_effect(outcomes)
     working = [rate.batch_size for rate in rates if rate.always]
