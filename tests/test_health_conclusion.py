@@ -66,6 +66,18 @@ def test_smaller_batches_that_are_only_more_robust_are_both() -> None:
     assert found.sure
 
 
+@pytest.mark.parametrize("good_in_middle", [(0, 1), (0, 1, 2)])
+def test_smaller_batches_that_are_more_robust_are_named_before_one_is_sure(
+    good_in_middle: tuple[int, ...],
+) -> None:
+    """4 of 4, some, and few or none: chance makes it in more than 1 of 20 grids."""
+    last = range(len(good_in_middle) - 2)
+    good = {64: range(4), 256: good_in_middle, 1024: last}
+    found = conclude(grid(lambda seed, size: seed in good[size], seeds=4))
+    assert (found.cause, found.good_batch, found.sure) == ("both", 64, False)
+    assert found.good_seeds == tuple(last)
+
+
 def test_all_or_nothing_depends_on_neither() -> None:
     assert conclude(grid(lambda *_: True)).cause == "nothing"
     found = conclude(grid(lambda *_: False))

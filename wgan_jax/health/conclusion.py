@@ -154,7 +154,8 @@ def _pattern(
             return "batch size", text, p_batch
         text = f"batches of {always} work with every seed and others with none, also smaller ones"
         return "unclear", text, min(p_batch, p_seed)
-    if split and _is_rare(p_batch):
+    # Of the two the one that chance makes more seldom, and the batch size wherever it is sure.
+    if split and (_is_rare(p_batch) or (p_batch < p_seed and _falls(rates))):
         text = f"batches up to {split} are more robust, and seeds decide within a batch size"
         return "both", text, p_batch
     if good_seeds:
@@ -163,6 +164,12 @@ def _pattern(
     text = f"{worked} of {runs} runs work, and no seed always does"
     text += f", but batches of {always} do" if working else ", nor does a batch size"
     return "unclear", text, min(p_batch, p_seed)
+
+
+def _falls(rates: Sequence[Rate]) -> bool:
+    """Whether no batch size works more often than a smaller one."""
+    shares = [rate.worked / rate.runs for rate in rates]
+    return shares == sorted(shares, reverse=True)
 
 
 def _is_rare(p_value: float) -> bool:
