@@ -14,7 +14,7 @@ from wgan_jax.errors import UserError
 from wgan_jax.health.printed import read as rows_of
 from wgan_jax.health.runlog import RunLog, read
 from wgan_jax.keys import ROUND_KEYS
-from wgan_jax.record.console import epoch_block
+from wgan_jax.record.console import epoch_block, quality_line
 
 
 def log_of(tmp_path: Path, text: str, **columns: str) -> RunLog:
@@ -158,6 +158,17 @@ def test_the_guides_block_is_read_as_it_is_printed(tmp_path: Path) -> None:
     for key in ("g_loss", "d_loss_real", "d_loss_fake", "wasserstein_distance", "dg_ratio",
                 "clip_ratio", "critic_weight_std", "generator_weight_std"):  # fmt: skip
         np.testing.assert_allclose(log.history[key], row[key], err_msg=key)
+
+
+def test_lines_of_one_epoch_repeat_it_where_they_tell_the_same_anew(tmp_path: Path) -> None:
+    def notes(text: str) -> list[str]:
+        return [note for note in log_of(tmp_path, text).notes if "repeat an epoch" in note]
+
+    row = dict.fromkeys(ROUND_KEYS, 0.5) | {"epoch_time": 1.46}
+    blocks = [epoch_block(epoch, 3, row) for epoch in range(3)]
+    text = "\n".join([*blocks, quality_line({"pixel_variance": 0.3}, "none")])
+    assert notes(text) == []
+    assert notes(text + "\n" + blocks[2]) == ["3 rows repeat an epoch: the last value counts."]
 
 
 def test_letters_alone_are_losses_only_together(tmp_path: Path) -> None:

@@ -217,15 +217,22 @@ def _note_ends(epochs: Ints, columns: Columns, notes: list[str]) -> None:
 
 
 def _merge(epochs: Ints, columns: Columns, notes: list[str]) -> tuple[Ints, Columns]:
-    """One row per epoch: in every column the last value written for it."""
+    """One row per epoch: in every column the last value written for it.
+
+    An epoch may have a row for its losses and one for its scores: those are no repetition.
+    """
     starts = np.flatnonzero(np.diff(epochs, prepend=epochs[0] - 1))
     if len(starts) == len(epochs):
         return epochs, columns
-    notes.append(f"{len(epochs) - len(starts)} rows repeat an epoch: the last value counts.")
-    ends = np.append(starts[1:], len(epochs)) - 1
+    sizes = np.diff(np.append(starts, len(epochs)))
+    ends = starts + sizes - 1
     places = np.arange(len(epochs))
+    overwritten = np.zeros(len(epochs), bool)
     merged = {}
     for key, values in columns.items():
         last = np.maximum.accumulate(np.where(np.isnan(values), -1, places))[ends]
         merged[key] = np.where(last >= starts, values[last], np.nan)
+        overwritten |= ~np.isnan(values) & (places < np.repeat(last, sizes))
+    if overwritten.any():
+        notes.append(f"{int(overwritten.sum())} rows repeat an epoch: the last value counts.")
     return epochs[starts], merged
