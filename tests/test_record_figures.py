@@ -61,10 +61,12 @@ def test_each_of_two_runs_has_its_curve_over_all_epochs(
     assert axis.get_xlim()[1] > 119
 
 
-def drawn(history: History, title: str, encoder: str = "inception") -> Axes:
+def drawn(
+    history: History, title: str, encoder: str = "inception", objective: str | None = None
+) -> Axes:
     """The axis of a panel."""
     axis = Figure().subplots()
-    (draw,) = (draw for name, _, draw in panels.panels(encoder) if name == title)
+    (draw,) = (draw for name, _, draw in panels.panels(encoder, objective) if name == title)
     draw(axis, history)
     return axis
 
@@ -119,6 +121,29 @@ def test_limits_of_both_scores_are_inceptions(history: History) -> None:
         charts = {c["title"]: c for c in curves.charts(history, encoder)["charts"]}
         for title in ("FID", "Inception Score"):
             assert ("limits" in charts[title]) is limits
+
+
+@pytest.mark.parametrize(
+    ("objective", "limits"), [("wgan", True), ("wgan_gp", True), ("nsgan", False), ("hinge", False)]
+)
+def test_limits_of_the_ratio_are_those_of_wasserstein_losses(
+    history: History, objective: str, limits: bool
+) -> None:
+    """At log loss a critic with a ratio above 1 is weak, not strong."""
+    found = curves.charts(history, "inception", objective)["charts"]
+    (chart,) = (chart for chart in found if chart["title"] == "D/G ratio")
+    assert ("limits" in chart, "band" in chart, chart["log"]) == (limits, limits, True)
+    assert (len(drawn(history, "D/G ratio", objective=objective).texts) > 0) is limits
+
+
+def test_of_dark_images_half_of_their_own_variance_is_the_limit(history: History) -> None:
+    dark = history.until(399)
+    dark.extend(np.array([400]), {"real_pixel_variance": np.array([0.06])})
+    (chart,) = (c for c in curves.charts(dark, "none")["charts"] if c["title"] == "Pixel variance")
+    assert "band" not in chart
+    ((limit, words, _),) = chart["limits"]
+    assert (limit, words) == (0.03, "mode collapse below 0.03, half of the data's")
+    assert [text.get_text() for text in drawn(dark, "Pixel variance").texts] == [words]
 
 
 def test_limits_that_the_charts_draw_are_those_of_the_bands() -> None:

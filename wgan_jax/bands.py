@@ -78,13 +78,18 @@ def alike_below(real: Sequence[float]) -> float:
     return min(ALIKE, real[-1] / 2) if real else ALIKE
 
 
+def holds(only: str, *, objective: str | None, encoder: str | None) -> bool:
+    """Whether what holds for `only`, as `Band` has it, holds for this loss and this encoder."""
+    kind = "wgan" if objective in (None, *WASSERSTEIN) else objective
+    return only in ("", encoder if only == INCEPTION else kind)
+
+
 def band(
     metric: str, value: float, *, objective: str | None = None, encoder: str | None = INCEPTION
 ) -> Band | None:
     """The guide's band that the value lies in; None where the guide has none that holds here."""
-    kind = "wgan" if objective in (None, *WASSERSTEIN) else objective
     for row in BANDS:
-        holds = row.only in ("", encoder if row.only == INCEPTION else kind)
-        if row.metric == metric and holds and row.low <= value <= row.high:
+        here = row.metric == metric and holds(row.only, objective=objective, encoder=encoder)
+        if here and row.low <= value <= row.high:
             return row
     return None

@@ -43,12 +43,13 @@ def report(workdir: Path, ending: Mapping[str, Any] | None = None) -> tuple[Path
     run = read(workdir)
     run.events.extend([dict(ending)] if ending else [])
     page = build(run)
-    encoder = sections.encoder_of(run)
+    encoder, objective = sections.encoder_of(run), run.config.get("objective")
     paths = tuple(workdir / name for name in ("report.html", "report.md", "dashboard.png"))
-    html = webpage(page, curves.charts(run.history, encoder), grid_paths(workdir / "samples"))
+    charts = curves.charts(run.history, encoder, objective)
+    html = webpage(page, charts, grid_paths(workdir / "samples"))
     replace_bytes(paths[0], html.encode())
     replace_bytes(paths[1], markdown(page).encode())
-    dashboard(run.history, paths[2], run.name, page.verdict, page.reason, encoder)
+    dashboard(run.history, paths[2], run.name, page.verdict, page.reason, encoder, objective)
     return paths
 
 

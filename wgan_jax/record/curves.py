@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wgan_jax.bands import ALIKE
+from wgan_jax.bands import ALIKE, INCEPTION, alike_below, holds
 from wgan_jax.history import Floats, History
 from wgan_jax.keys import BY_KEY, encoder_mark
 
@@ -22,10 +22,11 @@ DIGITS = 5  # significant digits kept
 Limits = tuple[tuple[float, str, str], ...]  # (value, name, colour), shown by the dashboard too
 
 
-def charts(history: History, encoder: str) -> dict[str, Any]:
+def charts(history: History, encoder: str, objective: str | None = None) -> dict[str, Any]:
     """What the page's script draws: plain values, ready for JSON.
 
-    `encoder` is what FID and IS were measured with; their bands hold for Inception only.
+    `encoder` is what FID and IS were measured with; their bands hold for Inception only, and those
+    of the D/G ratio for Wasserstein losses.
 
     `x` holds the last epoch of each stretch. A chart has `title`, `unit`, `log`, `percent`,
     `limits` [[value, name, colour]], `band` [low, high, name], `show` [low, high] that the axis
@@ -43,11 +44,30 @@ def charts(history: History, encoder: str) -> dict[str, Any]:
         if not series:
             continue
         unit, style = chart.unit, chart.style
-        if chart.inception and encoder != "inception":
-            unit = f"by {encoder}; {unit}" if encoder_mark(encoder) else unit
-            style = {name: value for name, value in style.items() if name != "limits"}
+        if chart.only == INCEPTION and encoder_mark(encoder):
+            unit = f"by {encoder}; {unit}"
+        if not holds(chart.only, objective=objective, encoder=encoder):
+            style = _without_marks(style)
+        if chart.series[0][0] == "pixel_variance":
+            style = _without_marks(style) | variance_marks(history)
         found.append({"title": chart.title, "unit": unit, "series": series, **style})
     return {"x": [int(history.epochs[end - 1]) for end in edges[1:]], "charts": found}
+
+
+def _without_marks(style: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in style.items() if name not in MARKS}
+
+
+def variance_marks(history: History) -> dict[str, Any]:
+    """Limits and band of pixel variance: the guide's, which are those of natural images.
+
+    Where the data differ so little that they are none, half of their own is the limit.
+    """
+    least = alike_below(history.measured("real_pixel_variance")[1].tolist())
+    if least == ALIKE:
+        return VARIANCE_MARKS
+    words = f"mode collapse below {least:.2g}, half of the data's"
+    return {"limits": ((least, words, "bad"),), "show": [0, 4 * least]}
 
 
 def stretches(n: int, most: int = POINTS) -> NDArray[np.int64]:
@@ -98,14 +118,14 @@ class Chart:
       title, unit: its heading, and what is on the y axis.
       series: (key, name, colour) of each curve.
       style: see `charts`.
-      inception: whether its limits hold for measurements with Inception only.
+      only: what its limits and its band hold for alone, as `bands.Band` has it.
     """
 
     title: str
     unit: str
     series: tuple[tuple[str, str, str], ...]
     style: dict[str, Any] = field(default_factory=dict)
-    inception: bool = False
+    only: str = ""
 
 
 def _one(key: str, colour: str = "critic") -> tuple[tuple[str, str, str], ...]:
@@ -127,6 +147,8 @@ FID_LIMITS: Limits = (
 IS_LIMITS: Limits = ((2, "limited below 2", "warn"), (4, "good above 4", "good"))
 VARIANCE_LIMITS: Limits = ((ALIKE, f"mode collapse below {ALIKE}", "bad"),)
 VARIANCE_BAND = (0.2, 0.5, "healthy")
+VARIANCE_MARKS = {"show": [0, 0.5], "band": VARIANCE_BAND, "limits": VARIANCE_LIMITS}
+MARKS = ("limits", "band")  # of a style, what goes where they do not hold
 RATIO_LIMITS: Limits = (
     (1, "above 1: critic strong", "warn"),
     (0.01, "below 0.01: possible collapse", "bad"),
@@ -140,25 +162,28 @@ CHARTS = (
     Chart("Wasserstein distance", "the critic's estimate", _one("wasserstein_distance")),
     Chart("Critic loss", "D = ½ (R + F)", LOSSES),
     Chart("Generator loss", "−mean f(G(z))", _one("g_loss", "generator")),
-    Chart("FID", "lower is better", _one("fid_score"), {"zero": True, "limits": FID_LIMITS}, True),
+    Chart(
+        "FID", "lower is better", _one("fid_score"), {"zero": True, "limits": FID_LIMITS}, INCEPTION
+    ),
     Chart(
         "Inception Score",
         "higher is better",
         _one("inception_score_mean"),
         {"limits": IS_LIMITS},
-        True,
+        INCEPTION,
     ),
     Chart(
         "Pixel variance",
         "diversity of samples",
         _one("pixel_variance"),
-        {"zero": True, "show": [0, 0.5], "band": VARIANCE_BAND, "limits": VARIANCE_LIMITS},
+        {"zero": True, **VARIANCE_MARKS},
     ),
     Chart(
         "D/G ratio",
         "|D| / |G|, log scale",
         _one("dg_ratio"),
         {"log": True, "show": [0.03, 1.5], "band": RATIO_BAND, "limits": RATIO_LIMITS},
+        "wgan",
     ),
     Chart(
         "Clip%",

@@ -39,7 +39,13 @@ COMPARED = (CRITIC, GENERATOR, GOOD, FAKE, BAD, QUIET)
 
 
 def dashboard(
-    history: History, path: Path, name: str, verdict: str, note: str = "", encoder: str = ""
+    history: History,
+    path: Path,
+    name: str,
+    verdict: str,
+    note: str = "",
+    encoder: str = "",
+    objective: str | None = None,
 ) -> None:
     """Draw `dashboard.png`.
 
@@ -50,11 +56,13 @@ def dashboard(
       verdict: one word: stable, unstable, collapsed or not judged.
       note: one line below the title, e.g. what the verdict rests on.
       encoder: what FID and IS were measured with; their bands hold for "inception" only.
+      objective: the run's loss; the bands of the D/G ratio hold for Wasserstein's only.
     """
     figure = Figure(figsize=(15, 14), dpi=100, facecolor="white")
     axes = figure.subplots(4, 3)
     figure.subplots_adjust(0.055, 0.04, 0.985, 0.88, wspace=0.2, hspace=0.36)
-    for axis, (title, unit, draw) in zip(axes.flat, panels(_plain(encoder)), strict=True):
+    drawn = panels(_plain(encoder), objective)
+    for axis, (title, unit, draw) in zip(axes.flat, drawn, strict=True):
         dress(axis, title, unit, history)
         draw(axis, history)
         finish(axis)

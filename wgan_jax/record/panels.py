@@ -14,6 +14,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
+from wgan_jax.bands import INCEPTION, holds
 from wgan_jax.history import Floats, History
 from wgan_jax.keys import BY_KEY, encoder_mark
 from wgan_jax.record import curves
@@ -30,15 +31,17 @@ MANY = 600  # epochs from which the running median is drawn over the single ones
 HALO = [withStroke(linewidth=2.5, foreground="white")]  # keeps words legible over curves
 
 
-def panels(encoder: str) -> list[tuple[str, str, Panel]]:
-    """(title, unit, what draws it), row by row; the bands of FID and IS hold for Inception."""
-    inception = encoder == "inception"
+def panels(encoder: str, objective: str | None = None) -> list[tuple[str, str, Panel]]:
+    """(title, unit, what draws it), row by row; bands are drawn where they hold."""
+    inception, wasserstein = (
+        holds(only, objective=objective, encoder=encoder) for only in (INCEPTION, "wgan")
+    )
     by = f"by {encoder}; " if encoder_mark(encoder) else ""
     return [
         ("Critic loss", "D = ½ (R + F)", _critic_loss),
         ("Generator loss", "G = −mean f(G(z))", _generator_loss),
         ("Wasserstein distance", "the critic's estimate", _wasserstein),
-        ("D/G ratio", "|D| / |G|, log scale", _ratio),
+        ("D/G ratio", "|D| / |G|, log scale", _ratio(wasserstein)),
         ("Clip%", "critic weights at ±clip", _clip),
         ("Gradient norms", "L2, log scale", _gradients),
         ("Critic weights", "mean ± std", _weights("critic", CRITIC)),
@@ -191,17 +194,21 @@ def _wasserstein(axis: Axes, history: History) -> None:
     _focus(axis, values)
 
 
-def _ratio(axis: Axes, history: History) -> None:
-    _, values = history.measured("dg_ratio")
-    positive = values[np.isfinite(values) & (values > 0)]
-    if len(positive) == 0:
-        return
-    _log(axis)
-    _line(axis, history, "dg_ratio", CRITIC)
-    low, high = np.percentile(positive, [0.1, 99.9])
-    axis.set_ylim(min(low / 1.5, 0.006), max(high * 1.5, 1.6))
-    _band(axis, *curves.RATIO_BAND)
-    _limits(axis, curves.RATIO_LIMITS)
+def _ratio(wasserstein: bool) -> Panel:
+    def draw(axis: Axes, history: History) -> None:
+        _, values = history.measured("dg_ratio")
+        positive = values[np.isfinite(values) & (values > 0)]
+        if len(positive) == 0:
+            return
+        _log(axis)
+        _line(axis, history, "dg_ratio", CRITIC)
+        low, high = np.percentile(positive, [0.1, 99.9]) * (1 / 1.5, 1.5)
+        axis.set_ylim(min(low, 0.006 if wasserstein else 0.09), max(high, 1.6))
+        if wasserstein:
+            _band(axis, *curves.RATIO_BAND)
+            _limits(axis, curves.RATIO_LIMITS)
+
+    return draw
 
 
 def _clip(axis: Axes, history: History) -> None:
@@ -295,6 +302,8 @@ def _pixel_variance(axis: Axes, history: History) -> None:
     if len(values) == 0:
         return
     _line(axis, history, "pixel_variance", CRITIC)
-    axis.set_ylim(0, max(0.55, float(np.max(values)) * 1.1))
-    _band(axis, *curves.VARIANCE_BAND)
-    _limits(axis, curves.VARIANCE_LIMITS)
+    marks = curves.variance_marks(history)
+    axis.set_ylim(0, 1.1 * max(marks["show"][1], float(np.max(values))))
+    if "band" in marks:
+        _band(axis, *marks["band"])
+    _limits(axis, marks["limits"])
