@@ -25,7 +25,7 @@ from wgan_jax.diagnosis import setup_of
 from wgan_jax.errors import UserError
 from wgan_jax.health.judge import judge
 from wgan_jax.health.verdict import Finding, Verdict
-from wgan_jax.keys import BY_KEY, METRICS, ROUND_KEYS
+from wgan_jax.keys import BY_KEY, METRICS, ROUND_EXTRAS, ROUND_KEYS
 from wgan_jax.record import curves, panels, sections, stability
 from wgan_jax.record.pages import Page, Section, markdown, show
 from wgan_jax.record.samples import grid_paths
@@ -98,9 +98,30 @@ def test_the_page_is_one_file_that_loads_nothing(tmp_path: Path) -> None:
 def test_every_numeric_chart_key_is_drawn(tmp_path: Path) -> None:
     run = read(make(tmp_path / "a", 400))
     drawn = {key for chart in curves.CHARTS for key, _, _ in chart.series}
-    assert drawn | {"inception_score_std", "generated_images"} == {m.key for m in METRICS}
+    accuracies = {"d_accuracy", "g_accuracy"}
+    shown = drawn - accuracies | {"inception_score_std", "generated_images"}
+    assert shown == {m.key for m in METRICS}
     titles = [chart["title"] for chart in curves.charts(run.history, "inception")["charts"]]
-    assert titles == [chart.title for chart in curves.CHARTS]
+    assert titles == [chart.title for chart in curves.CHARTS if chart.title != "Accuracies"]
+
+
+def test_accuracies_are_told_of_the_last_epochs_not_of_one_batch(tmp_path: Path) -> None:
+    """The guide's signs of a collapse are accuracies that are stuck."""
+    folder = make(tmp_path / "a", 400)
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    for row in lines:
+        row |= {"d_accuracy": 0.6, "g_accuracy": 0.9}
+    lines[-1] |= {"d_accuracy": 0.5, "g_accuracy": 0.0}
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in lines))
+    config = json.loads((folder / "config.json").read_text()) | {"objective": "nsgan"}
+    (folder / "config.json").write_text(json.dumps(config))
+    html, text, _ = report.report(folder)
+    last, _, rest = text.read_text().partition("## The last epochs")[2].partition("## ")
+    assert "| d_accuracy | 0.6000 | 0.5000 | healthy |" in last
+    assert "| g_accuracy | 0.9000 | 0.0000 | healthy |" in last
+    assert "accuracy" not in rest.partition("## ")[0]
+    charts = {c["title"]: c for c in data_of(html.read_text())["charts"]["charts"]}
+    assert [len(series["y"]) for series in charts["Accuracies"]["series"]] == [400, 400]
 
 
 def test_inceptions_bands_are_not_drawn_for_another_encoder(tmp_path: Path) -> None:
@@ -274,7 +295,8 @@ def test_every_band_is_named_where_its_value_comes_last(run: Run, band: Band) ->
     value = band.low + 0.1 if np.isinf(band.high) else (band.low + band.high) / 2
     at = run.history.epochs[-1] + np.arange(1, stability.WINDOW + 1)
     run.history.extend(at, {band.metric: np.full(len(at), value)})
-    rows = table(run, "The last epochs" if band.metric in ROUND_KEYS else "Final quality")
+    every_round = band.metric in (*ROUND_KEYS, *ROUND_EXTRAS)
+    rows = table(run, "The last epochs" if every_round else "Final quality")
     symbol = BY_KEY[band.metric].symbol if band.metric in BY_KEY else band.metric
     assert rows[symbol]["Band"] == band.name
 

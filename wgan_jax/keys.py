@@ -94,11 +94,12 @@ QUALITY_KEYS: tuple[str, ...] = tuple(
     metric.key for metric in METRICS if metric.group == "quality" and metric.format
 )
 
+# Measured in every round beside the 23, by the objectives that have them.
+ROUND_EXTRAS: tuple[str, ...] = ("d_accuracy", "g_accuracy", "gradient_penalty")
+
 # Measured beside the 23, where a run has them; never a chart of the 23.
 EXTRA_KEYS: tuple[str, ...] = (
-    "d_accuracy",
-    "g_accuracy",
-    "gradient_penalty",
+    *ROUND_EXTRAS,
     "kid_mean",
     "kid_std",
     "precision",

@@ -14,7 +14,14 @@ from wgan_jax.files import replace_bytes
 from wgan_jax.health.judge import Verdict, judge
 from wgan_jax.health.windows import LEAST, LEAST_SCORES
 from wgan_jax.history import History
-from wgan_jax.keys import BY_KEY, EXTRA_KEYS, QUALITY_KEYS, ROUND_KEYS, encoder_mark
+from wgan_jax.keys import (
+    BY_KEY,
+    EXTRA_KEYS,
+    QUALITY_KEYS,
+    ROUND_EXTRAS,
+    ROUND_KEYS,
+    encoder_mark,
+)
 from wgan_jax.record import curves, sections, stability
 from wgan_jax.record.figures import dashboard
 from wgan_jax.record.pages import Page, Row, Section, markdown, show
@@ -100,14 +107,14 @@ def _findings(verdict: Verdict) -> Section:
 def _last_epochs(run: Run) -> Section:
     objective = run.config.get("objective")
     rows: list[Row] = []
-    for key in ROUND_KEYS:
+    for key in (*ROUND_KEYS, *ROUND_EXTRAS):
         values = run.history.measured(key)[1][-stability.WINDOW :]
         if len(values) == 0 or (key == "clip_ratio" and objective != "wgan"):  # nothing is clipped
             continue
         middle = float(np.median(values))
         named = band(key, middle, objective=objective)
         shown = (show(key, middle), show(key, float(values[-1])))
-        rows.append((BY_KEY[key].symbol, *shown, named.name if named else "–"))
+        rows.append((_symbol(key), *shown, named.name if named else "–"))
     note = (
         f"Medians over the last {stability.WINDOW} epochs. The guide names single values; the "
         "verdict rests on what is seen over time. A D/G ratio near 0 is also that of a critic "
@@ -122,9 +129,8 @@ def _quality(run: Run) -> Section:
     real = run.history.measured("real_pixel_variance")[1].tolist()
     for key in (*QUALITY_KEYS, *EXTRA_KEYS):
         epochs, values = run.history.measured(key)
-        if len(values) == 0:
+        if len(values) == 0 or key in ROUND_EXTRAS:
             continue
-        symbol = BY_KEY[key].symbol if key in BY_KEY else key
         best = ""
         if key in BY_KEY and BY_KEY[key].summary != "last":
             at = int(np.argmin(values) if BY_KEY[key].summary == "min" else np.argmax(values))
@@ -133,13 +139,19 @@ def _quality(run: Run) -> Section:
         if key == "pixel_variance" and alike_below(real) < ALIKE:
             named = None  # the band is that of natural images, and the data are none
         last = show(key, float(values[-1]))
-        rows.append((symbol, last, f"{epochs[-1]:,}", best or "–", named.name if named else "–"))
+        rows.append(
+            (_symbol(key), last, f"{epochs[-1]:,}", best or "–", named.name if named else "–")
+        )
     note = ""
     if rows and encoder_mark(encoder):
         note = f"FID and IS are measured with the {encoder} encoder: they compare runs with each "
         note += "other, not with published numbers, and Inception's bands do not hold."
     header = ("Metric", "Last", "Measured at epoch", "Best", "Band")
     return Section("Final quality", header, rows, note)
+
+
+def _symbol(key: str) -> str:
+    return BY_KEY[key].symbol if key in BY_KEY else key
 
 
 def _notes(run: Run) -> Iterator[str]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from wgan_jax.bands import ALIKE, INCEPTION, alike_below, holds
 from wgan_jax.history import Floats, History
-from wgan_jax.keys import BY_KEY, encoder_mark
+from wgan_jax.keys import BY_KEY, QUALITY_KEYS, encoder_mark
 
 POINTS = 600  # at most so many points a curve; shorter runs are shown whole
 DIGITS = 5  # significant digits kept
@@ -81,7 +81,7 @@ def _series(
     values = np.where(np.isfinite(history.get(key)), history.get(key), np.nan)
     last = _short(values[~np.isnan(values)][-1:])[0]
     series: dict[str, Any] = {"name": label, "colour": colour, "last": last}
-    if BY_KEY[key].group == "quality":
+    if key in QUALITY_KEYS:
         known = ~np.isnan(values)
         series |= {"x": history.epochs[known].tolist(), "y": _short(values[known])}
         if key == "inception_score_mean" and "inception_score_std" in history:
@@ -138,6 +138,11 @@ def _both(key: str, symbol: str) -> tuple[tuple[str, str, str], ...]:
 
 LOSSES = (("d_loss_real", "R", "real"), ("d_loss_fake", "F", "fake"), ("d_loss", "D", "critic"))
 PIXELS = (("generated_image_mean", "μ", "critic"), ("generated_image_std", "σ", "fake"))
+ACCURACIES = (("d_accuracy", "D", "critic"), ("g_accuracy", "G", "generator"))
+ACCURACY_LIMITS: Limits = (
+    (0.505, "50 %: collapse if D sticks there", "quiet"),
+    (0.99, "99 %: collapse if G is above", "bad"),
+)
 FID_LIMITS: Limits = (
     (50, "excellent below 50", "good"),
     (100, "good below 100", "quiet"),
@@ -190,6 +195,12 @@ CHARTS = (
         "critic weights at ±clip",
         _one("clip_ratio"),
         {"zero": True, "percent": True, "limits": CLIP_LIMITS},
+    ),
+    Chart(
+        "Accuracies",
+        "D: told right, G: taken for real",
+        ACCURACIES,
+        {"zero": True, "percent": True, "show": [0, 1], "limits": ACCURACY_LIMITS},
     ),
     Chart("Gradient norms", "L2, log scale", _both("grad_norm", "‖∇‖"), {"log": True}),
     Chart("Loss variance", "of D over 100 epochs", _one("loss_variance"), {"log": True}),
