@@ -128,6 +128,19 @@ def test_the_word_is_the_judges_unless_over_two_indicators_fail() -> None:
     assert stability.overall("healthy", history(**three)) == "unstable"
 
 
+@pytest.mark.parametrize(("objective", "passed"), [("wgan_gp", False), ("nsgan", None)])
+def test_a_gap_of_scores_is_a_distance_for_wasserstein_losses_only(
+    objective: str, passed: bool | None
+) -> None:
+    """At log loss the scores of a game in balance have no gap."""
+    balanced = history(**FAULTS["Wasserstein distance"])
+    found = {i.name: i.passed for i in stability.indicators(balanced, objective)}
+    assert found["Wasserstein distance"] is passed
+    three = FAULTS["Monotonicity"] | FAULTS["Gradient signal"] | FAULTS["Wasserstein distance"]
+    word = "stable" if passed is None else "unstable"
+    assert stability.overall("healthy", history(**three), objective) == word
+
+
 def test_samples_that_are_alike_are_never_stable() -> None:
     alike = history(**FAULTS["Mode collapse"])
     assert stability.overall("healthy", alike) == "unstable"

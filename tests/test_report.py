@@ -23,6 +23,7 @@ from wgan_jax import report
 from wgan_jax.bands import BANDS, Band
 from wgan_jax.diagnosis import setup_of
 from wgan_jax.errors import UserError
+from wgan_jax.gan.objectives import OBJECTIVES
 from wgan_jax.health.judge import judge
 from wgan_jax.health.verdict import Finding, Verdict
 from wgan_jax.keys import BY_KEY, METRICS, ROUND_EXTRAS, ROUND_KEYS
@@ -103,6 +104,25 @@ def test_every_numeric_chart_key_is_drawn(tmp_path: Path) -> None:
     assert shown == {m.key for m in METRICS}
     titles = [chart["title"] for chart in curves.charts(run.history, "inception")["charts"]]
     assert titles == [chart.title for chart in curves.CHARTS if chart.title != "Accuracies"]
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_losses_are_defined_as_their_objective_has_them(run: Run, objective: str) -> None:
+    """The formulas of the report, computed, are what the game computes."""
+    scores = np.array([-1.5, 0.2, 0.7])
+    terms = {"d_loss_real": "real", "d_loss_fake": "fake", "g_loss": "generator"}
+    run.config["objective"] = objective
+    rows = table(run, "Protocol of each number").values()
+    defined = {row["Key"]: row["Definition"] for row in rows}
+    for key, term in terms.items():
+        formula = defined[key].partition(", ")[2].replace("f(G(z))", "f").replace("f(x)", "f")
+        formula = re.sub(r"^(-?)mean (.*)$", r"\1np.mean(\2)", formula)
+        known = {"np": np, "f": scores, "log": np.log, "exp": np.exp, "max": np.maximum}
+        game = getattr(OBJECTIVES[objective], term)(scores).mean()
+        assert eval(formula, known) == pytest.approx(float(game), rel=1e-6), key
+    wasserstein = objective in ("wgan", "wgan_gp")
+    assert ("the critic's estimate" in defined["wasserstein_distance"]) is wasserstein
+    assert any("critic's estimate" in note for note in report._notes(run)) is wasserstein
 
 
 def test_accuracies_are_told_of_the_last_epochs_not_of_one_batch(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from wgan_jax.bands import ALIKE, alike_below, band
+from wgan_jax.bands import ALIKE, WASSERSTEIN, alike_below, band
 from wgan_jax.diagnosis import setup_of
 from wgan_jax.files import replace_bytes
 from wgan_jax.health.judge import Verdict, judge
@@ -62,15 +62,16 @@ def report(workdir: Path, ending: Mapping[str, Any] | None = None) -> tuple[Path
 
 def build(run: Run) -> Page:
     """The report's content, with the judge's verdict on what was measured."""
-    verdict = judge(run.history, setup_of(run))
-    overall = stability.overall(verdict.word, run.history)
-    reason = _reason(overall, run.history)
+    setup = setup_of(run)
+    verdict, objective = judge(run.history, setup), setup.objective
+    overall = stability.overall(verdict.word, run.history, objective)
+    reason = _reason(overall, run.history, objective)
     if verdict.findings:
         reason += f" Foremost: {verdict.causes[0]}, since epoch {verdict.onset_epoch:,}."
     tables = [
         sections.summary(run),
         _findings(verdict),
-        sections.indicators(run.history),
+        sections.indicators(run.history, objective),
         sections.phases(run.history),
         _last_epochs(run),
         _quality(run),
@@ -84,9 +85,9 @@ def build(run: Run) -> Page:
     return Page(run.name, overall, reason, list(sections.facts(run)), kept, list(_notes(run)))
 
 
-def _reason(word: str, history: History) -> str:
+def _reason(word: str, history: History, objective: str | None) -> str:
     """What the word rests on; a run is said to learn where all that was measured passed."""
-    passed, measured = stability.score(stability.indicators(history))
+    passed, measured = stability.score(stability.indicators(history, objective))
     score = f"{passed} of {measured} stability indicators passed"
     if word == "stable" and passed < measured:
         return f"{score}."
@@ -162,4 +163,7 @@ def _notes(run: Run) -> Iterator[str]:
     if n and n < 2048 and "fid_score" in run.history and sections.encoder_of(run) == "inception":
         yield f"FID from {n:,} samples: below 2,048 the covariance is singular and FID biased up."
     yield f"D, G and W-dist at the top are medians over the last {stability.WINDOW} epochs."
-    yield "W-dist is the critic's estimate, up to its unknown slope."
+    if run.config.get("objective") in (None, *WASSERSTEIN):
+        yield "W-dist is the critic's estimate, up to its unknown slope."
+    else:
+        yield "W-dist is the gap of the critic's scores, a distance for Wasserstein losses only."

@@ -43,7 +43,7 @@ def charts(history: History, encoder: str, objective: str | None = None) -> dict
         ]
         if not series:
             continue
-        unit, style = chart.unit, chart.style
+        unit, style = loss_unit(chart.title, chart.unit, objective), chart.style
         if chart.only == INCEPTION and encoder_mark(encoder):
             unit = f"by {encoder}; {unit}"
         if not holds(chart.only, objective=objective, encoder=encoder):
@@ -52,6 +52,11 @@ def charts(history: History, encoder: str, objective: str | None = None) -> dict
             style = _without_marks(style) | variance_marks(history)
         found.append({"title": chart.title, "unit": unit, "series": series, **style})
     return {"x": [int(history.epochs[end - 1]) for end in edges[1:]], "charts": found}
+
+
+def loss_unit(title: str, unit: str, objective: str | None) -> str:
+    """The unit of a chart, which is that of Wasserstein losses, in a run of that objective."""
+    return _LOSS_UNITS.get((objective or "", title), unit)
 
 
 def _without_marks(style: dict[str, Any]) -> dict[str, Any]:
@@ -126,6 +131,14 @@ class Chart:
     series: tuple[tuple[str, str, str], ...]
     style: dict[str, Any] = field(default_factory=dict)
     only: str = ""
+
+
+# Of losses other than Wasserstein's, by (objective, title).
+_LOSS_UNITS = {
+    ("nsgan", "Generator loss"): "mean log(1 + exp(−f(G(z))))",
+    ("nsgan", "Wasserstein distance"): "gap of the critic's scores",
+    ("hinge", "Wasserstein distance"): "gap of the critic's scores",
+}
 
 
 def _one(key: str, colour: str = "critic") -> tuple[tuple[str, str, str], ...]:

@@ -88,7 +88,7 @@ def write_summary(
             **{column: settings.get(name) for column, name in SETTINGS.items()},
             **_measured(history),
             "verdict": verdict,
-            "stability": overall(verdict, history),
+            "stability": overall(verdict, history, settings.get("objective")),
             "encoder": encoder or before.get("encoder", ""),  # measured before the run was resumed
             "finding": finding,
             "notes": before.get("notes", ""),

@@ -36,11 +36,13 @@ def panels(encoder: str, objective: str | None = None) -> list[tuple[str, str, P
     inception, wasserstein = (
         holds(only, objective=objective, encoder=encoder) for only in (INCEPTION, "wgan")
     )
+    generator = curves.loss_unit("Generator loss", "−mean f(G(z))", objective)
+    distance = curves.loss_unit("Wasserstein distance", "the critic's estimate", objective)
     by = f"by {encoder}; " if encoder_mark(encoder) else ""
     return [
         ("Critic loss", "D = ½ (R + F)", _critic_loss),
-        ("Generator loss", "G = −mean f(G(z))", _generator_loss),
-        ("Wasserstein distance", "the critic's estimate", _wasserstein),
+        ("Generator loss", f"G = {generator}", _generator_loss),
+        ("Wasserstein distance", distance, _wasserstein),
         ("D/G ratio", "|D| / |G|, log scale", _ratio(wasserstein)),
         ("Clip%", "critic weights at ±clip", _clip),
         ("Gradient norms", "L2, log scale", _gradients),

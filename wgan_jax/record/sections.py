@@ -10,7 +10,7 @@ import numpy as np
 
 from wgan_jax.config import describe
 from wgan_jax.history import History
-from wgan_jax.keys import BY_KEY, METRICS, encoder_mark
+from wgan_jax.keys import BY_KEY, METRICS, encoder_mark, meaning
 from wgan_jax.record import stability
 from wgan_jax.record.ledger import SETTINGS, cell
 from wgan_jax.record.pages import Row, Section, show
@@ -45,10 +45,11 @@ def encoder_of(run: Run) -> str:
     return str(run.latest.get("encoder", ""))
 
 
-def indicators(history: History) -> Section:
+def indicators(history: History, objective: str | None = None) -> Section:
     words = {True: "passed", False: "failed", None: "not measured"}
     rows: list[Row] = [
-        (i.name, words[i.passed], i.value, i.rule, i.meaning) for i in stability.indicators(history)
+        (i.name, words[i.passed], i.value, i.rule, i.meaning)
+        for i in stability.indicators(history, objective)
     ]
     header = ("Indicator", "Result", "Value", "Rule", "What it means")
     return Section("Stability indicators", header, rows)
@@ -145,8 +146,9 @@ def protocol(run: Run) -> Section:
         "speed": "wall time of a chunk of epochs, over its epochs",
         "quality": _quality_protocol(run),
     }
+    objective, unmeasured = run.config.get("objective"), "not measured"
     rows: list[Row] = [
-        (metric.symbol, metric.key, metric.meaning, how[metric.group] or "not measured")
+        (metric.symbol, metric.key, meaning(metric.key, objective), how[metric.group] or unmeasured)
         for metric in METRICS
         if metric.key in run.history
     ]

@@ -7,12 +7,12 @@ not, the rule says what it asks, and the value is shown beside it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wgan_jax.bands import alike_below
+from wgan_jax.bands import WASSERSTEIN, alike_below
 from wgan_jax.history import Floats, History
 
 # Shares of a run at which its phases end: they scale with its length.
@@ -93,9 +93,16 @@ def _median(values: NDArray[np.floating] | NDArray[np.int64]) -> float:
     return float(np.median(known)) if len(known) else float("nan")
 
 
-def indicators(history: History) -> list[Indicator]:
-    """The five indicators, in the order of the report."""
-    return [rule(history) for rule in RULES]
+def indicators(history: History, objective: str | None = None) -> list[Indicator]:
+    """The five indicators, in the order of the report.
+
+    That of the Wasserstein distance is of Wasserstein losses, and where none is named: of log loss
+    the scores of a game in balance have no gap.
+    """
+    found = [rule(history) for rule in RULES]
+    if objective not in (None, *WASSERSTEIN):
+        found[-1] = replace(found[-1], value="of Wasserstein losses only", passed=None)
+    return found
 
 
 def score(found: list[Indicator]) -> tuple[int, int]:
@@ -232,17 +239,18 @@ def window_for(n: int, window: int = WINDOW) -> int:
     return min(window, max(1, (n // 5 - 1) | 1))
 
 
-def overall(verdict: str, history: History) -> str:
+def overall(verdict: str, history: History, objective: str | None = None) -> str:
     """The one word of the report and the log: stable, unstable, collapsed or not judged.
 
     Args:
       verdict: what the judge says: healthy, warning, failing or not judged.
       history: a run the judge calls healthy is unstable where over two indicators fail, or that of
         mode collapse alone.
+      objective: the run's loss, see `indicators`.
     """
     words = {"failing": "collapsed", "warning": "unstable", "not judged": "not judged"}
     if verdict in words:
         return words[verdict]
-    passed, measured = score(indicators(history))
+    passed, measured = score(indicators(history, objective))
     alike = _mode_collapse(history).passed is False
     return "unstable" if alike or measured - passed > 2 else "stable"
