@@ -125,6 +125,16 @@ def test_losses_are_defined_as_their_objective_has_them(run: Run, objective: str
     assert any("critic's estimate" in note for note in report._notes(run)) is wasserstein
 
 
+def test_the_docs_define_every_charted_metric_and_name_its_bands() -> None:
+    lines = (ROOT / "docs" / "seeing_a_run.md").read_text().splitlines()
+    for metric in METRICS:
+        meaning = metric.meaning.replace("|", r"\|")
+        begins = f"| `{metric.key}` | {metric.symbol} | {meaning} | {metric.summary} | "
+        (line,) = (line for line in lines if line.startswith(begins))
+        names = [band.name for band in BANDS if band.metric == metric.key]
+        assert all(name in line for name in names), line
+
+
 def test_accuracies_are_told_of_the_last_epochs_not_of_one_batch(tmp_path: Path) -> None:
     """The guide's signs of a collapse are accuracies that are stuck."""
     folder = make(tmp_path / "a", 400)
