@@ -725,3 +725,18 @@ def test_a_short_run_with_enough_values_of_fid_is_judged(tiny, tmp_path, monkeyp
     measured = {"quality_every": 1, "quality": {"n": 64, "batch_size": 64}}
     train(tiny | measured | {"epochs": 5}, tmp_path)
     assert "Finished 5 epochs: healthy." in capsys.readouterr().out
+
+
+def test_a_record_without_a_checkpoint_is_played_again_and_that_is_said(
+    finished, tiny, tmp_path, capsys
+):
+    place = tmp_path / "run"
+    shutil.copytree(finished.workdir, place)
+    shutil.rmtree(place / "checkpoints")
+    again = train(tiny, place)
+    said = f"{place} has no checkpoint: its 6 recorded epochs are played again."
+    assert said in capsys.readouterr().out.splitlines()
+    assert same_bits(again.state, finished.state)
+    assert len((place / "metrics.dropped.jsonl").read_text().splitlines()) == 6
+    train(tiny, place)
+    assert "played again" not in capsys.readouterr().out

@@ -12,7 +12,7 @@ from types import FrameType
 
 
 @dataclass
-class Watch:
+class Signals:
     """What was received so far.
 
     Attributes:
@@ -25,7 +25,7 @@ class Watch:
 
 
 @contextlib.contextmanager
-def watched() -> Iterator[Watch]:
+def watched() -> Iterator[Signals]:
     """Note SIGINT and SIGTERM instead of acting on them; a second one acts at once, as always.
 
     One that comes within a second of the first is the same one: a cluster sends it to a process and
@@ -33,18 +33,18 @@ def watched() -> Iterator[Watch]:
 
     Off the main thread, where Python allows no handlers, nothing is watched.
     """
-    watch = Watch()
+    signals = Signals()
     if threading.current_thread() is not threading.main_thread():
-        yield watch
+        yield signals
         return
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def note(signum: int, frame: FrameType | None) -> None:
         del frame
         now = time.monotonic()
-        if not watch.received:
-            watch.received, watch.since = signum, now
-        elif now - watch.since > 1:
+        if not signals.received:
+            signals.received, signals.since = signum, now
+        elif now - signals.since > 1:
             for number, handler in before.items():
                 signal.signal(number, handler)
             signal.raise_signal(signum)
@@ -52,7 +52,7 @@ def watched() -> Iterator[Watch]:
     for number in before:
         signal.signal(number, note)
     try:
-        yield watch
+        yield signals
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

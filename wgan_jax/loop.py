@@ -64,7 +64,7 @@ class Session:
         self.seconds_per_round = CHUNK_SECONDS  # until it is measured: chunks of one round
         self.sound = True  # the newest chunk is finite to its end
         self.left = False  # whether the newest measurement was left for a signal
-        self.signals = interruption.Watch()
+        self.signals = interruption.Signals()
 
     def run(self) -> None:
         """Play every epoch that is left, in this order.

@@ -86,11 +86,12 @@ class Recorder:
         self._waiting: Played | None = None
         self._drawn: tuple[NDArray[np.uint8], int] | None = None
         self._encoder = ""
+        self._set_aside = 0  # lines of the record that go on from no checkpoint
 
     def take_back_to(self, epoch: int) -> None:
         """Make history and files end where the state does, with `epoch` epochs played."""
         self._writer.flush()
-        hosts.by_first(lambda: self._lines.truncate_after(epoch - 1))
+        self._set_aside = hosts.by_first(lambda: self._lines.truncate_after(epoch - 1))
         self.history = History.read(self._lines.path) if epoch else History()
         s = self.settings
         self.judge = Judge(Setup(s.objective, encoder_of(s), s.clip, s.epochs))
@@ -108,6 +109,11 @@ class Recorder:
             )
         if epoch:
             self.say(f"Resuming {self.workdir} after {epoch} of {s.epochs} epochs.")
+        elif self._set_aside:
+            self.say(
+                f"{self.workdir} has no checkpoint: its {self._set_aside} recorded epochs are "
+                "played again."
+            )
         self._writer = MultiWriter([InBackground(lambda: self._lines), *self._mirrors()])
         self._writer.write_hparams(flat(s))
 
