@@ -378,6 +378,15 @@ def test_a_shell_takes_the_commands_as_they_are_printed(tmp_path: Path) -> None:
     assert shlex.split(plan.command("seed", "seed=3")) == [*words, "--workdir", workdir]
 
 
+def test_the_experiment_file_runs_once_for_all_cells(
+    plan: grid.Plan, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan.config.write_text(f"print('read')\n{EXPERIMENT}")
+    found = [plan.settings(*cell) for cell in plan.cells()]
+    assert [(settings.seed, settings.batch_size) for settings in found] == plan.cells()
+    assert capsys.readouterr().out == "read\n"
+
+
 @pytest.mark.parametrize(
     ("text", "numbers"), [("0:3", (0, 1, 2)), ("64,256", (64, 256)), ("7", (7,)), ("1,1", (1,))]
 )

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import shlex
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from wgan_jax import experiment
@@ -47,9 +48,13 @@ class Plan:
     def workdir(self, seed: int, size: int) -> Path:
         return self.out / f"batch_{size}_seed_{seed}"
 
+    @cached_property
+    def base(self) -> Settings:
+        """The experiment's own settings; its file is a program, and runs once."""
+        return experiment.read(self.config, self.overrides)
+
     def settings(self, seed: int, size: int) -> Settings:
-        base = experiment.read(self.config, self.overrides)
-        return resolve(dataclasses.replace(base, seed=seed, batch_size=size))
+        return resolve(dataclasses.replace(self.base, seed=seed, batch_size=size))
 
     def command(self, name: str, *changes: str) -> str:
         """The command line of a run `fix_<name>` with these settings changed, e.g. `seed=3`."""
