@@ -3,7 +3,7 @@
 import pytest
 
 from wgan_jax.config import resolve
-from wgan_jax.feeding import updates_in_block
+from wgan_jax.feeding import updates_at_once
 from wgan_jax.gan.rounds import CHUNK
 from wgan_jax.gan.state import new_game
 
@@ -18,5 +18,5 @@ from wgan_jax.gan.state import new_game
         ({"batch_size": 512, "n_critic_schedule": {"period": 500, "long": 100}}, 100),
     ],
 )
-def test_how_many_critic_updates_a_block_has_images_for(config, updates):
-    assert updates_in_block(new_game(resolve(config), 3)) == updates
+def test_for_how_many_critic_updates_batches_are_sent_at_once(config, updates):
+    assert updates_at_once(new_game(resolve(config), 3)) == updates

@@ -111,18 +111,18 @@ def test_the_authors_schedule_of_critic_updates(tiny):
     assert program._cache_size() == 1
 
 
-def test_blocks_of_batches_play_as_the_whole_dataset_does(tiny):
-    """Streamed: the same bits, though a block holds more batches than a chunk needs."""
+def test_batches_play_as_the_whole_dataset_does(tiny):
+    """Streamed: the same bits, though there are more batches than a chunk needs."""
     game, whole, rows, _ = play(tiny, 4)
-    program, state, blocks = rounds.chunk_program(game), new_state(game, KEY), []
+    program, state, taken = rounds.chunk_program(game), new_state(game, KEY), []
     order_key = np.asarray(jax.random.key_data(jax.random.fold_in(KEY, rounds.Stream.ORDER)))
     for update in range(10):
         place = np.arange(8 * update, 8 * update + 8, dtype=np.uint32)
-        blocks.append(np.asarray(images())[drawn(order_key, place // 20, place % 20, 20)])
+        taken.append(np.asarray(images())[drawn(order_key, place // 20, place % 20, 20)])
     for first, played in ((0, 1), (0, 2), (6, 1)):
-        batches = jnp.asarray(np.stack(blocks[first : first + 6] + blocks[:2]))[:6]
-        block = rounds.Block(batches, jnp.int32(first), 20)
-        state, chunk = program(state, block, KEY, jnp.int32(played))
+        images_of = jnp.asarray(np.stack(taken[first : first + 6] + taken[:2]))[:6]
+        batches = rounds.Batches(images_of, jnp.int32(first), 20)
+        state, chunk = program(state, batches, KEY, jnp.int32(played))
     assert same_bits(whole, state)
     np.testing.assert_array_equal(rows[3], np.asarray(chunk.metrics[0]))
 

@@ -1,4 +1,4 @@
-"""A run's images, and how the device is given them: all at once, or in blocks as it goes."""
+"""A run's images, and how the device is given them: all at once, or in batches as it goes."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from wgan_jax import devices
 from wgan_jax.data.dataset import Dataset, from_array, load
 from wgan_jax.errors import UserError
-from wgan_jax.gan.rounds import CHUNK, Block
+from wgan_jax.gan.rounds import CHUNK, Batches
 from wgan_jax.gan.state import Game, GanState, Stream
 from wgan_jax.settings import Settings, critic_updates
 
-BLOCK_BYTES = 128 * 2**20  # of images in a block; two of them lie on the devices at a time
+MOST_BYTES = 128 * 2**20  # of images in one `Batches`; two of them lie on the devices at a time
 
 
 def read_images(settings: Settings, images: NDArray[np.uint8] | None = None) -> Dataset:
@@ -48,7 +48,7 @@ class Feed(Protocol):
     def start(self, state: GanState) -> None:
         """Begin, or begin anew, with the images that this state draws next."""
 
-    def images(self, epoch: int) -> tuple[Array | Block, int]:
+    def images(self, epoch: int) -> tuple[Array | Batches, int]:
         """What the program is given to play from this epoch on, and how many rounds that lasts."""
 
     def close(self) -> None:
@@ -62,14 +62,14 @@ def feed(game: Game, dataset: Dataset, key: Array) -> Feed:
     return Resident(game, dataset)
 
 
-def updates_in_block(game: Game) -> int:
-    """How many critic updates a block has batches for: from one round's to `CHUNK`'s."""
+def updates_at_once(game: Game) -> int:
+    """How many critic updates one `Batches` is for: from one round's to `CHUNK`'s."""
     settings = game.settings
     longest = settings.n_critic
     if settings.n_critic_schedule.warm_epochs or settings.n_critic_schedule.period:
         longest = max(longest, settings.n_critic_schedule.long)
     batch_bytes = settings.batch_size * int(np.prod(game.image_shape))
-    return max(longest, min(longest * CHUNK, BLOCK_BYTES // batch_bytes))
+    return max(longest, min(longest * CHUNK, MOST_BYTES // batch_bytes))
 
 
 class Resident:
@@ -92,10 +92,10 @@ class Resident:
 
 
 class Streamed:
-    """Blocks of rounds, each built and sent to the devices while they work on the one before.
+    """Batches for some rounds at a time, sent to the devices while they work on those before.
 
-    The first is one round long and each next twice as long as the last, up to `BLOCK_BYTES`, so
-    that the device soon has something to do. All have the same shape, for the program's sake.
+    The first are for one round and each next for twice as many, up to `MOST_BYTES`, so that the
+    device soon has something to do. All have the same shape, for the program's sake.
     """
 
     def __init__(self, game: Game, dataset: Dataset, key: Array) -> None:
@@ -109,9 +109,9 @@ class Streamed:
         self._stream = BatchStream(
             dataset, np.asarray(order), settings.batch_size, rows, dataset.workers
         )
-        self._shape = (updates_in_block(game), rows.stop - rows.start, *game.image_shape)
+        self._shape = (updates_at_once(game), rows.stop - rows.start, *game.image_shape)
         self._pool = ThreadPoolExecutor(1, "stream")
-        self._coming: Future[Block] | None = None
+        self._coming: Future[Batches] | None = None
 
     def start(self, state: GanState) -> None:
         self._abandon()
@@ -119,28 +119,28 @@ class Streamed:
         self._epoch, self._rounds, self._update = int(state.epoch), 0, int(state.critic_updates)
         self._begin(1)
 
-    def images(self, epoch: int) -> tuple[Block, int]:
+    def images(self, epoch: int) -> tuple[Batches, int]:
         if epoch == self._epoch + self._rounds:
             clock = time.perf_counter()
             assert self._coming is not None, "start comes first"
-            self._block = self._coming.result()
+            self._batches = self._coming.result()
             self.waited += time.perf_counter() - clock
             self._epoch, self._rounds = epoch, self._begun
             self._begin(2 * self._rounds)
-        return self._block, self._epoch + self._rounds - epoch
+        return self._batches, self._epoch + self._rounds - epoch
 
     def close(self) -> None:
         self._abandon()
         self._pool.shutdown()
 
     def _abandon(self) -> None:
-        """Leave the block that is under way: after a rollback, or at the end, nobody wants it."""
+        """Leave what is under way: after a rollback, or at the end, nobody wants it."""
         self._stream.close()
         if self._coming is not None:
             self._coming.exception()
 
     def _begin(self, rounds: int) -> None:
-        """Begin to build the next block: so many rounds, or as many as it can hold."""
+        """Begin to build the next: for so many rounds, or as many as there is room for."""
         epoch = self._epoch + self._rounds
         while critic_updates(self._settings, epoch, rounds) > self._shape[0]:
             rounds -= 1
@@ -148,8 +148,8 @@ class Streamed:
         self._coming = self._pool.submit(self._build, self._update, updates)
         self._begun, self._update = rounds, self._update + updates
 
-    def _build(self, first: int, updates: int) -> Block:
+    def _build(self, first: int, updates: int) -> Batches:
         own = np.zeros(self._shape, np.uint8)
         own[:updates] = self._stream.take(updates)
         whole = devices.put(np.int32(first), devices.everywhere(self._game.mesh))
-        return Block(devices.join_rows(own, self._game.mesh), whole, self._size)
+        return Batches(devices.join_rows(own, self._game.mesh), whole, self._size)

@@ -12,8 +12,8 @@ from wgan_jax import devices
 from wgan_jax.backend import compiling, use_compilation_cache
 from wgan_jax.config import flat
 from wgan_jax.data.dataset import Dataset
-from wgan_jax.feeding import read_images, updates_in_block
-from wgan_jax.gan.rounds import Block, chunk_program
+from wgan_jax.feeding import read_images, updates_at_once
+from wgan_jax.gan.rounds import Batches, chunk_program
 from wgan_jax.gan.state import Game, GanState, new_game, root_key
 from wgan_jax.gan.steps import Metrics, critic_step, fakes_for_critic, generator_step
 from wgan_jax.settings import Settings, critic_updates
@@ -43,7 +43,7 @@ def preview(settings: Settings) -> None:
     print(
         f"\nOperations per epoch   {operations / 1e9:.2f} GFLOP "
         f"({settings.n_critic} critic updates, 1 generator update, batch {settings.batch_size})"
-        f"\nDevice memory          {_memory(memory, _next_block(game, images))} on "
+        f"\nDevice memory          {_memory(memory, _next_batches(game, images))} on "
         f"{jax.devices()[0].device_kind}"
         f"\nDataset                {dataset.words}"
         f"\nOn the device          {_place(dataset, images)}"
@@ -57,9 +57,9 @@ def _given(game: Game, dataset: Dataset) -> Any:
     if not dataset.streamed:
         whole = devices.everywhere(game.mesh)
         return jax.ShapeDtypeStruct(dataset.shape, jnp.uint8, sharding=whole)
-    shape = (updates_in_block(game), game.settings.batch_size, *game.image_shape)
+    shape = (updates_at_once(game), game.settings.batch_size, *game.image_shape)
     size = len(dataset)
-    return jax.eval_shape(lambda: Block(jnp.zeros(shape, jnp.uint8), jnp.int32(0), size))
+    return jax.eval_shape(lambda: Batches(jnp.zeros(shape, jnp.uint8), jnp.int32(0), size))
 
 
 def _place(dataset: Dataset, given: Any) -> str:
@@ -106,9 +106,9 @@ def _parameters(params: Any) -> str:
     return table
 
 
-def _next_block(game: Game, given: Any) -> int:
-    """Bytes on each device of the block that comes in while the program works on this one."""
-    return given.batches.size // game.mesh.size if isinstance(given, Block) else 0
+def _next_batches(game: Game, given: Any) -> int:
+    """Bytes on each device of the batches that come in while the program works on these."""
+    return given.batches.size // game.mesh.size if isinstance(given, Batches) else 0
 
 
 def _memory(memory: Any, beside: int) -> str:

@@ -50,7 +50,7 @@ class InTurn:
 
 
 @dataclass(frozen=True)
-class _Batches:
+class _BatchSource:
     """The batches of a plan, as a data source of Grain's."""
 
     source: Source
@@ -98,7 +98,7 @@ class Reader:
         ahead = max(1, min(_MOST_BATCHES, _room() // size))
         workers = 0 if isinstance(source, np.ndarray) else workers
         threads = 0 if workers else min(usable_cores(), ahead)
-        batches = grain.MapDataset.source(_Batches(source, plan)).to_iter_dataset(
+        batches = grain.MapDataset.source(_BatchSource(source, plan)).to_iter_dataset(
             grain.ReadOptions(num_threads=threads, prefetch_buffer_size=threads and ahead)
         )
         if workers:

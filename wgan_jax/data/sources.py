@@ -19,7 +19,7 @@ from wgan_jax.errors import UserError
 Images = NDArray[np.uint8]
 
 _PIECE = 2**23  # bytes
-_BLOCK = 4096  # items given to threads at a time: millions at once would fill the memory
+_MANY = 4096  # items given to threads at a time: millions at once would fill the memory
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -62,7 +62,7 @@ class ArrayFile:
         pixels = self._read(self.offset + index * length, length)
         return np.frombuffer(pixels, np.uint8).reshape(self.shape[1:])
 
-    def blocks(self) -> Iterator[bytes]:
+    def pieces(self) -> Iterator[bytes]:
         """All pixels, some megabytes at a time."""
         end = self.offset + int(np.prod(self.shape))
         for start in range(self.offset, end, _PIECE):
@@ -102,8 +102,8 @@ def in_threads(function: Callable[[_Item], _Result], items: Iterable[_Item]) -> 
     """`map`, by threads and in order, of any number of items in bounded memory."""
     remaining = iter(items)
     with ThreadPoolExecutor() as pool:
-        while block := list(islice(remaining, _BLOCK)):
-            yield from pool.map(function, block)
+        while some := list(islice(remaining, _MANY)):
+            yield from pool.map(function, some)
 
 
 def edges(path: Path | str, length: int) -> tuple[int, bytes, bytes]:
@@ -130,8 +130,8 @@ def fingerprint(images: Images | ArrayFile) -> str:
     """32 hex digits that change with any pixel, the shape, or the order."""
     found = hashlib.blake2b(repr(tuple(images.shape)).encode(), digest_size=16)
     if isinstance(images, ArrayFile):
-        for block in images.blocks():
-            found.update(block)
+        for piece in images.pieces():
+            found.update(piece)
     else:
         found.update(np.ascontiguousarray(images).data)
     return found.hexdigest()

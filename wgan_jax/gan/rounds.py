@@ -35,7 +35,7 @@ CHUNK = 1024  # rounds per chunk at most: the length of the buffer of metrics
 Draw = Callable[[GanState], tuple[GanState, Array]]
 
 
-class Block(flax.struct.PyTreeNode):
+class Batches(flax.struct.PyTreeNode):
     """Batches in the order of the critic's updates, for a dataset that is streamed.
 
     Attributes:
@@ -103,14 +103,14 @@ def chunk_program(game: Game) -> jax.stages.Wrapped:
     """The jitted program `(state, images, root key, rounds int32) -> (state, Chunk)`.
 
     images: the whole dataset, uint8 [n, h, w, c], on every device, n at least the batch size; or a
-    `Block` that holds all batches of the chunk. The state is donated.
+    `Batches` that hold all those of the chunk. The state is donated.
     """
 
     def play_chunk(
-        state: GanState, images: Array | Block, key: Array, rounds: Array
+        state: GanState, images: Array | Batches, key: Array, rounds: Array
     ) -> tuple[GanState, Chunk]:
         def draw(state: GanState) -> tuple[GanState, Array]:
-            if isinstance(images, Block):
+            if isinstance(images, Batches):
                 size, batch = images.size, images.batches[state.critic_updates - images.first]
             else:
                 size = len(images)
