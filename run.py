@@ -88,14 +88,14 @@ def train(argv: Sequence[str]) -> None:
         preview(settings)
         return
     workdir = options.workdir or Path("runs", options.config.stem)
-    place = supervision.place(options.coordinator, options.num_processes, options.process_id)
+    rank = supervision.rank(options.coordinator, options.num_processes, options.process_id)
     supervised = supervision.supervised()
-    if place is not None and not supervised:
+    if rank is not None and not supervised:
         sys.exit(supervision.supervise([sys.executable, __file__, *argv], workdir))
-    if place is not None:
+    if rank is not None:
         from wgan_jax import hosts
 
-        hosts.join(place.coordinator, place.processes, place.process)
+        hosts.join(rank.coordinator, rank.processes, rank.process)
     from wgan_jax.training import train
 
     train(settings, workdir, profile=options.profile)

@@ -86,7 +86,7 @@ def lsun(tmp_path_factory) -> Path:
 def test_a_batch_is_the_one_that_the_device_would_draw(size, batch, passes, place, number):
     batch = min(batch, size)
     first = passes * size + int(place * size)
-    plan = Draws((int(KEY[0]), int(KEY[1])), size, batch, (0, batch), first)
+    draws = Draws((int(KEY[0]), int(KEY[1])), size, batch, (0, batch), first)
     places = [first + number * batch + i for i in range(batch)]
     expected = drawn(
         KEY,
@@ -94,7 +94,7 @@ def test_a_batch_is_the_one_that_the_device_would_draw(size, batch, passes, plac
         np.array([at % size for at in places], np.uint32),
         size,
     )
-    np.testing.assert_array_equal(plan(number), expected)
+    np.testing.assert_array_equal(draws(number), expected)
 
 
 def test_the_order_is_the_resident_path_s_on_the_device():

@@ -22,7 +22,7 @@ from wgan_jax import hosts
 from wgan_jax.errors import Followed, Interrupted, RunFailed, UserError
 from wgan_jax.recording import Follower, Recorder
 from wgan_jax.settings import Settings
-from wgan_jax.supervision import Place, in_cluster, place, supervise
+from wgan_jax.supervision import Rank, in_cluster, rank, supervise
 
 ROOT = Path(__file__).parent.parent
 EXPERIMENT = """
@@ -153,11 +153,11 @@ def test_only_the_first_process_mends_the_record(recorder, writes, tmp_path, mon
 
 
 def test_flags_say_which_process_this_is():
-    assert place("a:1", 2, 1, {}) == Place("a:1", 2, 1)
-    assert place(None, None, None, {}) is None
-    assert place("a:1", 1, 0, {}) is None  # alone after all
-    assert place(None, None, None, {"SLURM_STEP_NUM_TASKS": "4"}) == Place()
-    assert place(None, 1, None, {"SLURM_STEP_NUM_TASKS": "4"}) is None  # four runs of one process
+    assert rank("a:1", 2, 1, {}) == Rank("a:1", 2, 1)
+    assert rank(None, None, None, {}) is None
+    assert rank("a:1", 1, 0, {}) is None  # alone after all
+    assert rank(None, None, None, {"SLURM_STEP_NUM_TASKS": "4"}) == Rank()
+    assert rank(None, 1, None, {"SLURM_STEP_NUM_TASKS": "4"}) is None  # four runs of one process
 
 
 def test_processes_that_were_given_different_things_are_told_both_remedies(monkeypatch):
@@ -201,7 +201,7 @@ def test_what_fails_on_another_process_ends_this_one_too(ask, monkeypatch):
 )
 def test_flags_that_cannot_be_meant(given, message):
     with pytest.raises(UserError, match=message):
-        place(*given, {})
+        rank(*given, {})
 
 
 @pytest.mark.parametrize(

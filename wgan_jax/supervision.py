@@ -37,7 +37,7 @@ _OWN_WORDS = (0, 1, 2, 128 + signal.SIGINT, 128 + signal.SIGTERM)  # exit codes 
 
 
 @dataclass(frozen=True)
-class Place:
+class Rank:
     """Which process of a run this is; all empty where the cluster says it.
 
     Attributes:
@@ -51,12 +51,12 @@ class Place:
     process: int = 0
 
 
-def place(
+def rank(
     coordinator: str | None,
     processes: int | None,
     process: int | None,
     environment: Mapping[str, str] = os.environ,
-) -> Place | None:
+) -> Rank | None:
     """From the flags, else from what started this process; None where it trains alone.
 
     `--num_processes=1` by itself says that it does, whatever started it: a grid of runs within one
@@ -66,7 +66,7 @@ def place(
       UserError: only some of the flags, or impossible ones.
     """
     if coordinator is None and processes is None and process is None:
-        return Place() if in_cluster(environment) else None
+        return Rank() if in_cluster(environment) else None
     if processes == 1 and coordinator is None and process is None:
         return None
     if coordinator is None or processes is None or process is None:
@@ -78,7 +78,7 @@ def place(
         raise UserError(
             f"--process_id={process} must be from 0 to --num_processes - 1 = {processes - 1}."
         )
-    return Place(coordinator, processes, process) if processes > 1 else None
+    return Rank(coordinator, processes, process) if processes > 1 else None
 
 
 def in_cluster(environment: Mapping[str, str]) -> bool:

@@ -23,7 +23,7 @@ _JPEG = b"\xff\xd8\xff"
 
 
 @dataclass(frozen=True)
-class Pictures:
+class PictureFiles:
     """Pictures of a folder, each decoded when it is asked for.
 
     Attributes:
@@ -62,7 +62,7 @@ class Found:
       clear: how many of those that can have an alpha channel.
     """
 
-    pictures: Pictures
+    pictures: PictureFiles
     digest: str
     broken: Mapping[str, str]
     others: tuple[str, ...]
@@ -114,7 +114,7 @@ def survey(root: Path, classes: tuple[str, ...], size: int) -> Found:
             clear += seen[1]
     _refuse_too_many(root, broken, len(names))
     content = digest(size, *(part for pair in zip(kept, marks, strict=True) for part in pair))
-    pictures = Pictures(root, tuple(kept), size)
+    pictures = PictureFiles(root, tuple(kept), size)
     return Found(pictures, content, broken, _not_read(files), clear)
 
 

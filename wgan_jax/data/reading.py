@@ -25,7 +25,7 @@ AHEAD = 64 * 2**20  # bytes of decoded images that may wait to be used
 _MOST_BATCHES = 256  # decoded ahead, however small they are
 
 
-class Plan(Protocol):
+class Batching(Protocol):
     """Which images are in which batch. Can be pickled."""
 
     def __len__(self) -> int:
@@ -51,20 +51,20 @@ class InTurn:
 
 @dataclass(frozen=True)
 class _BatchSource:
-    """The batches of a plan, as a data source of Grain's."""
+    """Batches of a source's images, as a data source of Grain's."""
 
     source: Source
-    plan: Plan
+    batching: Batching
 
     def __len__(self) -> int:
-        return len(self.plan)
+        return len(self.batching)
 
     def __getitem__(self, number: int) -> Images:
-        return np.stack([self.source[int(index)] for index in self.plan(number)])
+        return np.stack([self.source[int(index)] for index in self.batching(number)])
 
 
 class Reader:
-    """An iterator over a plan's batches, uint8 [m, h, w, c] each, in the plan's order.
+    """An iterator over a source's images in batches, uint8 [m, h, w, c] each, in order.
 
     Decoding starts at once, in the background. Close it after use.
 
@@ -73,12 +73,12 @@ class Reader:
       RunFailed: a decoding process came to an end.
     """
 
-    def __init__(self, source: Source, plan: Plan, workers: int) -> None:
+    def __init__(self, source: Source, batching: Batching, workers: int) -> None:
         """Begin to decode.
 
         Args:
           source: the images.
-          plan: their batches.
+          batching: which of them are in which batch.
           workers: processes that decode; 0: threads of this one. Images that lie in memory need
             no decoding, and are taken by threads.
         """
@@ -94,11 +94,11 @@ class Reader:
         if not flags.FLAGS.is_parsed():
             flags.FLAGS.mark_as_parsed()  # Grain reads flags of its own: at their defaults
 
-        size = max(1, len(plan(0)) * int(np.prod(source.shape[1:])))
+        size = max(1, len(batching(0)) * int(np.prod(source.shape[1:])))
         ahead = max(1, min(_MOST_BATCHES, _room() // size))
         workers = 0 if isinstance(source, np.ndarray) else workers
         threads = 0 if workers else min(usable_cores(), ahead)
-        batches = grain.MapDataset.source(_BatchSource(source, plan)).to_iter_dataset(
+        batches = grain.MapDataset.source(_BatchSource(source, batching)).to_iter_dataset(
             grain.ReadOptions(num_threads=threads, prefetch_buffer_size=threads and ahead)
         )
         if workers:
