@@ -6,7 +6,6 @@ import contextlib
 import math
 import os
 import re
-import sys
 import threading
 import warnings
 import zlib
@@ -17,7 +16,7 @@ from typing import Any
 
 import jax
 
-from wgan_jax.errors import UserError
+from wgan_jax.errors import UserError, to_stderr
 from wgan_jax.files import cache_dir
 
 # On the CPU, single products as library calls: faster rounds, three times faster Inception.
@@ -146,7 +145,7 @@ def _mend_cache() -> None:
     def show(message: Warning | str, *where: Any, **more: Any) -> None:
         found = _UNREADABLE.match(str(message))
         if found and _removed(found[1]):
-            print(f"{found[1]} was damaged in the cache: compiling it again.", file=sys.stderr)
+            to_stderr(f"{found[1]} was damaged in the cache: compiling it again.")
         else:
             others(message, *where, **more)
 

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import jax
@@ -22,7 +20,7 @@ from numpy.typing import NDArray
 
 from wgan_jax import devices
 from wgan_jax.backend import check_flags, compiler_options
-from wgan_jax.errors import UserError
+from wgan_jax.errors import UserError, to_stderr
 from wgan_jax.files import NOT_KEPT, cache_dir, if_writable, replace_bytes
 from wgan_jax.quality import classifier, inception
 from wgan_jax.quality.npz import digest_of, npz_bytes, read_npz
@@ -134,11 +132,11 @@ def _digits_weights(wanted: Wanted) -> dict[str, NDArray[np.float32]]:
             kept = read_npz(path)
         if kept and all(array.dtype == np.float32 for array in kept.values()):
             return kept
-        print(f"{path} is damaged: training the digits encoder again.", file=sys.stderr)
+        to_stderr(f"{path} is damaged: training the digits encoder again.")
     if wanted.digits is None:
         raise UserError("The digits encoder is not trained yet, and no digits were given.")
     trained = classifier.train(*wanted.digits())
-    with if_writable(partial(print, file=sys.stderr), f"the digits encoder is {NOT_KEPT}"):
+    with if_writable(to_stderr, f"the digits encoder is {NOT_KEPT}"):
         replace_bytes(path, npz_bytes(trained.weights))
     return trained.weights
 

@@ -26,7 +26,7 @@ from urllib.parse import urlparse
 import numpy as np
 from numpy.typing import NDArray
 
-from wgan_jax.errors import UserError, first_line
+from wgan_jax.errors import UserError, first_line, to_stderr
 from wgan_jax.files import read_object, replace_bytes
 from wgan_jax.keys import BY_KEY, METRICS
 from wgan_jax.record.background import InBackground
@@ -49,10 +49,6 @@ RUN_FILE = "wandb_run.json"  # id and address of the run, in its workdir, and wh
 Say = Callable[[str], None]
 
 
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
 def init_wandb(
     name: str,
     config: Mapping[str, Any] | None = None,
@@ -61,7 +57,7 @@ def init_wandb(
     entity: str = "",
     mode: str = "",
     workdir: Path | str | None = None,
-    say: Say = _say,
+    say: Say = to_stderr,
     beside: bool = False,
 ) -> Any:
     """Begin a W&B run, or go on with the one that a workdir began; returns the `wandb.Run`.
@@ -160,7 +156,7 @@ def define_wgan_charts(run: Any = None) -> None:
         run.define_metric(metric.key, step_metric="epoch", summary=metric.summary)
 
 
-def choose_mode(mode: str, say: Say = _say) -> str:
+def choose_mode(mode: str, say: Say = to_stderr) -> str:
     """The mode to log in: as given, else as in WANDB_MODE, else online where logged in.
 
     Where not logged in that is offline, and `say` is told so.
@@ -276,7 +272,7 @@ def wandb_mirror(
     project: str,
     entity: str,
     workdir: Path,
-    say: Say = _say,
+    say: Say = to_stderr,
     *,
     every: int = 1,
 ) -> InBackground | None:
