@@ -136,8 +136,8 @@ def pooled(stats: Any) -> Any:
     return jax.tree.map(together, stats, is_leaf=lambda node: "mean" in node)
 
 
-def _activation(name: str, leak: float) -> Callable[[Array], Array]:
-    return nn.relu if name == "relu" else lambda x: leaky_relu(x, leak)
+def _activation(s: CriticSettings | GeneratorSettings) -> Callable[[Array], Array]:
+    return nn.relu if s.activation == "relu" else lambda x: leaky_relu(x, s.leak)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(1,))
@@ -178,7 +178,7 @@ class Critic(nn.Module):
 
     def _scores(self, images: Array, train: bool) -> Array:
         s, dtype = self.settings, DTYPES[self.precision]
-        activate = _activation(s.activation, s.leak)
+        activate = _activation(s)
 
         def ready(x: Array) -> Array:
             if s.normalization == "layer":
@@ -239,7 +239,7 @@ class Generator(nn.Module):
 
     def _images(self, latents: Array, train: bool) -> Array:
         s, dtype = self.settings, DTYPES[self.precision]
-        activate = _activation(s.activation, s.leak)
+        activate = _activation(s)
         double = upconv2d if s.upsampling == "nearest" else conv_transpose2d
 
         def ready(x: Array) -> Array:

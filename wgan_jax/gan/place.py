@@ -9,12 +9,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-Pair = tuple[int, ...]  # along height and along width
-
 
 @dataclass(frozen=True)
 class Place:
-    """How a kernel is laid over an image.
+    """How a kernel is laid over an image; all but the stride along height and along width.
 
     Attributes:
       image: size of the image in pixels.
@@ -24,11 +22,11 @@ class Place:
       low: zeros before the first pixel.
     """
 
-    image: Pair
-    taps: Pair
-    result: Pair
+    image: tuple[int, ...]
+    taps: tuple[int, ...]
+    result: tuple[int, ...]
     stride: int
-    low: Pair
+    low: tuple[int, ...]
 
     @property
     def is_small(self) -> bool:

@@ -33,6 +33,8 @@ from wgan_jax.settings import Settings
 CHUNK = 1024  # rounds per chunk at most: the length of the buffer of metrics
 
 Draw = Callable[[GanState], tuple[GanState, Array]]
+# The state, metrics by rounds, rounds played, and whether all of the last round's are finite.
+Carry = tuple[GanState, Array, Array, Array]
 
 
 class Batches(flax.struct.PyTreeNode):
@@ -117,13 +119,11 @@ def chunk_program(game: Game) -> jax.stages.Wrapped:
                 batch = _drawn_resident(state, images, key, game.settings.batch_size)
             return _moved_on(state, size, game.settings.batch_size), game.spread(batch)
 
-        def unfinished(carry: tuple[GanState, Array, Array, Array]) -> Array:
+        def unfinished(carry: Carry) -> Array:
             _, _, played, sound = carry
             return (played < rounds) & sound
 
-        def play(
-            carry: tuple[GanState, Array, Array, Array],
-        ) -> tuple[GanState, Array, Array, Array]:
+        def play(carry: Carry) -> Carry:
             state, rows, played, _ = carry
             state, metrics = play_round(game, state, draw, key)
             row = jnp.stack([metrics[name].astype(jnp.float32) for name in game.metric_keys])

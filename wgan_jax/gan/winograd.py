@@ -103,13 +103,13 @@ def _once(form: _Form) -> _Form:
     return traced
 
 
-def pays(kernel: tuple[int, ...], place: Place, dtype: jnp.dtype) -> bool:
-    """Whether this form is to be used; `kernel` is the shape [k, k, in, out].
+def pays(shape: tuple[int, ...], place: Place, dtype: jnp.dtype) -> bool:
+    """Whether this form is to be used with a kernel of this shape, [k, k, in, out].
 
     Not with 16 bits, whose round-off it would multiply beyond use.
     """
-    channels = kernel[2:]
-    large = min(channels) >= _CHANNELS and math.prod((*kernel, *place.result)) >= _WORK
+    channels = shape[2:]
+    large = min(channels) >= _CHANNELS and math.prod((*shape, *place.result)) >= _WORK
     return large and dtype.itemsize >= 4 and all(_axis(place, i) for i in (0, 1))
 
 
