@@ -95,17 +95,17 @@ class Evaluator:
         self._real: Statistics | None = None
         self._batch_size = game.settings.quality.batch_size
         self._data_variance = _variance_of(dataset)
-        self._find_encoder(dataset, say, dtype)
+        self._find_encoder(dataset, dtype)
         self._key = np.asarray(jax.random.key_data(root_key(game.settings.seed)))
         self._sampler, self._program = self._programs()
 
-    def _find_encoder(self, dataset: Dataset, say: Callable[[str], None], dtype: str) -> None:
+    def _find_encoder(self, dataset: Dataset, dtype: str) -> None:
         """Build the encoder and its real statistics, or note why there is none."""
         settings = self.game.settings
         quality = settings.quality
         if self.encoder == "none":
             self.note = "FID and IS are off: config.quality.encoder is none"
-            say(self.note)
+            self._say(self.note)
             return
         try:
             wanted = Wanted(
@@ -114,13 +114,13 @@ class Evaluator:
             encoder = build(wanted)
         except WeightsAbsent as absent:
             self.encoder, self.note = "none", f"FID and IS are off: {absent}"
-            say(self.note)
+            self._say(self.note)
             hosts.check_same("The encoder's weights", self.encoder)
             return
         hosts.check_same("The encoder's weights", repr(encoder.protocol))
         encoding = Encoding(encoder, quality.batch_size, self.game.mesh)
         self._encoding, self._batch_size = encoding, encoding.batch_size
-        self._real = real_statistics(encoding, dataset, settings.data, say, self._between)
+        self._real = real_statistics(encoding, dataset, settings.data, self._say, self._between)
 
     def measure(
         self, state: GanState, epoch: int, *, n: int = 0, all_distances: bool = False

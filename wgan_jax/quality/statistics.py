@@ -68,11 +68,9 @@ class Protocol:
 
     def matches(self, other: Protocol) -> bool:
         """Whether numbers may be compared; an unknown digest is taken at its user's word."""
-        known = self.digest and other.digest
-        mine = replace(self, digest="", weights="")
-        return mine == replace(other, digest="", weights="") and (
-            self.digest == other.digest if known else True
-        )
+        unknown = not self.digest or not other.digest
+        mine, theirs = (replace(each, digest="", weights="") for each in (self, other))
+        return mine == theirs and (unknown or self.digest == other.digest)
 
 
 class Moments:
@@ -90,15 +88,11 @@ class Moments:
         """Take in a batch [n, dim]."""
         if not len(rows):
             return
+        n, total = len(rows), self.n + len(rows)
         wide = rows.astype(np.float64)
         mean = wide.mean(axis=0)
-        centred = wide - mean
-        self._merge(len(wide), mean, centred.T @ centred)
-
-    def _merge(self, n: int, mean: Floats, scatter: Floats) -> None:
-        total = self.n + n
-        delta = mean - self.mean
-        self._scatter += scatter
+        centred, delta = wide - mean, mean - self.mean
+        self._scatter += centred.T @ centred
         self._scatter += np.outer(delta, delta) * (self.n * n / total)
         self.mean = self.mean + delta * (n / total)
         self.n = total
