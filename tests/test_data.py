@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from tests.fabricated import cifar_download, cifar_records, lsun_prepared
-from wgan_jax.data import digits, folder, tfds_images
+from wgan_jax.data import digits, folder
 from wgan_jax.data.dataset import from_array, load
 from wgan_jax.data.sources import fingerprint
 from wgan_jax.errors import UserError
@@ -163,7 +163,7 @@ def test_pictures_of_tfds_are_cut_to_their_centre_squares():
     wide = np.zeros((10, 30, 3), np.uint8)
     wide[:, 10:20] = 255  # white in the middle third
     for image in (wide, wide[..., :1]):
-        found = tfds_images._fitted(image, 10)
+        found = folder.fitted(image, 10)
         assert found.shape == (10, 10, image.shape[2])
         assert found.min() == 255
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from wgan_jax.data import digits, folder, tfds_images
 from wgan_jax.data.sources import ArrayFile, Images, Source, fingerprint, read_all
@@ -127,8 +126,7 @@ def load(settings: DataSettings, image_size: int, room: int | None = None) -> Da
     kind, _, rest = settings.name.partition(":")
     classes = tuple(name.strip() for name in settings.classes.split(",") if name.strip())
     if settings.name == "digits":
-        images = digits.read(classes)
-        images = images if image_size == digits.SIZE else _resized(images, image_size)
+        images = np.stack([folder.fitted(image, image_size) for image in digits.read(classes)])
         found = Dataset(settings.name, images, fingerprint(images))
     elif kind == "tfds" and rest:
         cache = expanded(settings.cache_dir) if settings.cache_dir else None
@@ -284,12 +282,3 @@ def _file_behind(images: NDArray[Any]) -> ArrayFile | None:
     if images.offset + images.nbytes != path.stat().st_size:
         return None
     return ArrayFile(path, images.offset, images.shape)
-
-
-def _resized(images: Images, size: int) -> Images:
-    grey = images.shape[3] == 1
-    pictures: Sequence[Image.Image] = [
-        Image.fromarray(image[..., 0] if grey else image) for image in images
-    ]
-    out = np.stack([np.asarray(folder.squared(picture, size)) for picture in pictures])
-    return out[..., None] if grey else out

@@ -149,6 +149,14 @@ def squared(picture: Image.Image, size: int) -> Image.Image:
     return picture.resize((size, size), Image.Resampling.BICUBIC, box=box)
 
 
+def fitted(image: Images, size: int) -> Images:
+    """An image [h, w, 1 or 3] as an array, `squared`; one of that size as it is."""
+    if image.shape[:2] == (size, size):
+        return image
+    picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
+    return np.asarray(squared(picture, size)).reshape(size, size, -1)
+
+
 def _of_classes(root: Path, names: list[str], classes: tuple[str, ...]) -> list[str]:
     if not classes:
         return names

@@ -14,9 +14,8 @@ from urllib.parse import urlparse
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from wgan_jax.data.folder import squared
+from wgan_jax.data.folder import fitted
 from wgan_jax.data.sources import Images, digest, edges, unreadable
 from wgan_jax.errors import UserError, first_line, to_stderr
 from wgan_jax.files import NOT_KEPT, cache_dir, if_writable, replace_bytes
@@ -71,7 +70,7 @@ class Records:
     def __getitem__(self, index: int, /) -> Images:
         number = index if self._kept is None else int(self._kept[index])
         try:
-            return _fitted(self._records[number]["image"], self._size)
+            return fitted(self._records[number]["image"], self._size)
         except (OSError, ValueError, RuntimeError, IndexError) as error:
             place = self._records.dataset_info.data_dir
             raise unreadable(f"Record {number} of {place}", error) from error
@@ -208,11 +207,3 @@ def _labels(builder: Any, name: str, classes: tuple[str, ...]) -> set[int] | Non
                 + (f" (it has: {', '.join(known[:12])})." if known else ": it has no classes.")
             )
     return {known.index(wanted) for wanted in classes}
-
-
-def _fitted(image: Images, size: int) -> Images:
-    if image.shape[:2] == (size, size):
-        return image
-    picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
-    resized = np.asarray(squared(picture, size))
-    return resized[..., None] if resized.ndim == 2 else resized
