@@ -98,7 +98,7 @@ def replace_bytes(path: Path, data: bytes) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             beside.unlink()
-        raise no_room(path, error) from error
+        raise not_written(path, error) from error
 
 
 def check_writable(path: Path) -> None:
@@ -114,7 +114,7 @@ def check_writable(path: Path) -> None:
         with tempfile.TemporaryFile(dir=path.parent):
             pass
     except OSError as error:
-        raise no_room(path, error) from error
+        raise not_written(path, error) from error
 
 
 def make_folder(path: Path) -> None:
@@ -126,7 +126,7 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise no_room(path, error) from error
+        raise not_written(path, error) from error
 
 
 def append_line(path: Path, line: str) -> None:
@@ -141,7 +141,7 @@ def append_line(path: Path, line: str) -> None:
             torn = file.read() not in (b"", b"\n")
             file.write(b"\n" * torn + line.encode() + b"\n")
     except OSError as error:
-        raise no_room(path, error) from error
+        raise not_written(path, error) from error
 
 
 @contextlib.contextmanager
@@ -183,7 +183,7 @@ def has_locks(path: Path) -> bool:
         return True
 
 
-def no_room(path: Path, error: OSError) -> NotWritten:
+def not_written(path: Path, error: OSError) -> NotWritten:
     """What the user reads when a file cannot be written."""
     return NotWritten(f"{path} cannot be written ({error.strerror or error})")
 

@@ -18,7 +18,7 @@ from PIL import Image
 from wgan_jax import decoding, devices
 from wgan_jax.backend import enough_memory, use_compilation_cache
 from wgan_jax.errors import UserError, to_stderr
-from wgan_jax.files import no_room
+from wgan_jax.files import not_written
 from wgan_jax.gan.state import Game, GanState, Stream, root_key
 from wgan_jax.record.samples import save_grid
 from wgan_jax.starting import open_run
@@ -162,4 +162,4 @@ def _save_each(pictures: NDArray[np.uint8], folder: Path) -> None:
             grey = picture.shape[-1] == 1
             Image.fromarray(picture[..., 0] if grey else picture).save(folder / f"{i:06d}.png")
     except OSError as error:
-        raise no_room(folder, error) from error
+        raise not_written(folder, error) from error

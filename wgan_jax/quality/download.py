@@ -12,7 +12,7 @@ from typing import BinaryIO
 from tqdm import tqdm
 
 from wgan_jax.errors import UserError, kind_and_line
-from wgan_jax.files import no_room
+from wgan_jax.files import not_written
 
 TIMEOUT = 20.0  # seconds without a byte
 ATTEMPTS = 5  # times that a broken transfer is taken up again
@@ -96,7 +96,7 @@ def _attempt(url: str, part: Path, expected_bytes: int | None) -> None:
             with part.open("ab" if have else "wb") as file:
                 came = have + _copy(response, file, have, total)
         except OSError as error:  # of the disk: a transfer that breaks is `_Broken`
-            raise no_room(part, error) from error
+            raise not_written(part, error) from error
     if total is not None and came < total:
         raise _Broken
 

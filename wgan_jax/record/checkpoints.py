@@ -27,7 +27,7 @@ import numpy as np
 
 from wgan_jax import hosts
 from wgan_jax.errors import UserError, first_line, kind_and_line
-from wgan_jax.files import as_object, no_room, replace_bytes
+from wgan_jax.files import as_object, not_written, replace_bytes
 from wgan_jax.record import digests, marks
 
 Tree = Any
@@ -162,11 +162,11 @@ class Checkpoints:
         try:
             yield
         except OSError as error:
-            raise no_room(self._folder, error) from error
+            raise not_written(self._folder, error) from error
         except ValueError as error:  # tensorstore's word for a full disk
             full = "No space left" in str(error)
             reason = os.strerror(errno.ENOSPC) if full else first_line(error, 80)
-            raise no_room(self._folder, OSError(errno.ENOSPC, reason)) from error
+            raise not_written(self._folder, OSError(errno.ENOSPC, reason)) from error
 
     def _ask_for_room(self, arrays: Tree) -> None:
         """End all processes where the disk is too full, which orbax would find out noisily."""
@@ -176,7 +176,7 @@ class Checkpoints:
         def look() -> None:
             if shutil.disk_usage(self._folder).free < needed:
                 full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-                raise no_room(self._folder, full)
+                raise not_written(self._folder, full)
 
         hosts.by_first(look)
 

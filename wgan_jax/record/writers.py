@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from wgan_jax.files import no_room, replace_bytes
+from wgan_jax.files import not_written, replace_bytes
 from wgan_jax.history import epoch_of, parsed
 
 Columns = Mapping[str, NDArray[Any] | Sequence[object]]
@@ -191,7 +191,7 @@ def _append(path: Path, data: bytes) -> None:
     try:
         file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     except OSError as error:
-        raise no_room(path, error) from error
+        raise not_written(path, error) from error
     before = os.fstat(file).st_size
     try:
         rest = memoryview(data)
@@ -199,7 +199,7 @@ def _append(path: Path, data: bytes) -> None:
             rest = rest[os.write(file, rest) :]
     except OSError as error:
         os.ftruncate(file, before)
-        raise no_room(path, error) from error
+        raise not_written(path, error) from error
     finally:
         os.close(file)
 
