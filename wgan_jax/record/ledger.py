@@ -231,8 +231,14 @@ def _row(row: Mapping[str, Any]) -> pages.Row:
     )  # fmt: skip
 
 
-KEYS = {"d_loss": "d_loss", "g_loss": "g_loss", "fid": "fid_score", "best_fid": "fid_score"}
-KEYS["is"] = "inception_score_mean"
+# Column -> metric whose values it has.
+KEYS = {
+    "d_loss": "d_loss",
+    "g_loss": "g_loss",
+    "fid": "fid_score",
+    "best_fid": "fid_score",
+    "is": "inception_score_mean",
+}
 
 
 def cell(row: Mapping[str, Any], column: str) -> str:

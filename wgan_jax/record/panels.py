@@ -75,17 +75,7 @@ def dress(axis: Axes, title: str, unit: str, history: History) -> None:
 def finish(axis: Axes) -> None:
     """A legend where there are names, or a word where there is nothing to see."""
     if not axis.lines and not axis.collections:
-        axis.set_yticks([])
-        axis.grid(False)
-        axis.text(
-            0.5,
-            0.5,
-            "not measured",
-            transform=axis.transAxes,
-            ha="center",
-            color=QUIET,
-            fontsize=11,
-        )
+        _empty(axis, "not measured")
         return
     handles, _ = axis.get_legend_handles_labels()
     if handles:
@@ -93,6 +83,13 @@ def finish(axis: Axes) -> None:
             loc="lower right", bbox_to_anchor=(1.01, 1.0), ncols=3, frameon=False, fontsize=9,
             labelcolor=INK, borderaxespad=0.1, handlelength=1.2, columnspacing=1.0,
         )  # fmt: skip
+
+
+def _empty(axis: Axes, why: str) -> None:
+    """A panel without a curve says why."""
+    axis.set_yticks([])
+    axis.grid(False)
+    axis.text(0.5, 0.5, why, transform=axis.transAxes, ha="center", color=QUIET, fontsize=11)
 
 
 def curve(axis: Axes, epochs: NDArray[np.int64], values: Floats, **style: Any) -> None:
@@ -216,11 +213,9 @@ def _ratio(wasserstein: bool) -> Panel:
 def _clip(axis: Axes, history: History) -> None:
     _, values = history.measured("clip_ratio")
     if not np.any(values > 0):
-        note = "nothing was clipped" if len(values) else "not measured"
-        axis.set_yticks([])
-        axis.grid(False)
-        axis.text(0.5, 0.5, note, transform=axis.transAxes, ha="center", color=QUIET, fontsize=11)
-        axis.plot([], [])
+        if len(values):
+            _empty(axis, "nothing was clipped")
+            axis.plot([], [])  # else `finish` would say "not measured"
         return
     _line(axis, history, "clip_ratio", CRITIC)
     axis.set_ylim(0, max(0.25, float(np.nanpercentile(values, 99.9)) * 1.1))

@@ -130,8 +130,10 @@ def _after(history: History, key: str, phase: str) -> Floats:
 
 def _monotonicity(history: History) -> Indicator:
     values = _after(history, "d_loss", "early")
-    rule = "after the early phase, 20 block medians of D go one way (net change at least half of"
-    rule += " the path) or hold still (range at most half of their size)"
+    rule = (
+        "after the early phase, 20 block medians of D go one way (net change at least half of the "
+        "path) or hold still (range at most half of their size)"
+    )
     meaning = (
         "A critic loss that wanders back and forth at its own size means neither player gains."
     )
@@ -159,8 +161,10 @@ def _balance(history: History) -> Indicator:
 
 
 def _mode_collapse(history: History) -> Indicator:
-    rule = "the last PixVar is at least 0.1 (or half of the data's, where that is less), or the"
-    rule += " largest yet, and at least half of the run's median"
+    rule = (
+        "the last PixVar is at least 0.1 (or half of the data's, where that is less), or the "
+        "largest yet, and at least half of the run's median"
+    )
     meaning = (
         "PixVar falls to 0 as samples become alike (guide: 0.2-0.5 healthy, below 0.1 collapse)."
     )
@@ -176,8 +180,10 @@ def _mode_collapse(history: History) -> Indicator:
 
 
 def _gradient_signal(history: History) -> Indicator:
-    rule = "in the last fifth, the generator's gradient norm keeps at least 1 % of the run's median"
-    rule += " and is above 1e-8"
+    rule = (
+        "in the last fifth, the generator's gradient norm keeps at least 1 % of the run's median "
+        "and is above 1e-8"
+    )
     meaning = "A generator without gradient no longer learns: its critic is dead or saturated."
     late = _after(history, "generator_grad_norm", "late")
     if len(late) == 0 or not np.isfinite(late).all():
@@ -188,8 +194,10 @@ def _gradient_signal(history: History) -> Indicator:
 
 
 def _wasserstein(history: History) -> Indicator:
-    rule = "in the last fifth, the median-filtered W-dist is above 0 and its range (5-95 %) is at"
-    rule += " most half of its median"
+    rule = (
+        "in the last fifth, the median-filtered W-dist is above 0 and its range (5-95 %) is at "
+        "most half of its median"
+    )
     meaning = (
         "It rises while the critic learns and then settles; at or below 0 the critic is blind."
     )
@@ -220,13 +228,13 @@ RULES: tuple[Callable[[History], Indicator], ...] = (
 )
 
 
-def median_filter(values: Floats, window: int = WINDOW) -> Floats:
+def median_filter(values: Floats) -> Floats:
     """Median over a centred window, as the WGAN authors plot W-dist (window 101); [n] -> [n].
 
     Windows at the ends are filled up with their mirror image. A window of more than a fifth of
     the values is shortened to that, an odd number: see `window_for`.
     """
-    window = window_for(len(values), window)
+    window = window_for(len(values))
     if len(values) == 0 or window == 1:
         return values
     from scipy import ndimage  # not at the start of a run, which has no use for it
@@ -234,9 +242,9 @@ def median_filter(values: Floats, window: int = WINDOW) -> Floats:
     return np.asarray(ndimage.median_filter(values, window, mode="mirror"))
 
 
-def window_for(n: int, window: int = WINDOW) -> int:
-    """The window used for `n` values: odd, at most a fifth of them."""
-    return min(window, max(1, (n // 5 - 1) | 1))
+def window_for(n: int) -> int:
+    """The window used for `n` values: `WINDOW`, or an odd number, at most a fifth of them."""
+    return min(WINDOW, max(1, (n // 5 - 1) | 1))
 
 
 def overall(verdict: str, history: History, objective: str | None = None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -42,11 +43,7 @@ def webpage(page: Page, charts: dict[str, Any], grids: Sequence[Path]) -> str:
         "script": _part("report.js"),
         "data": _json({"charts": charts, "grids": pictures}),
     }
-    text = _part("report.html")
-    pieces = text.split("{{")
-    return pieces[0] + "".join(
-        values[name.strip()] + rest for name, rest in (piece.split("}}", 1) for piece in pieces[1:])
-    )
+    return re.sub("{{(.+?)}}", lambda name: values[name[1].strip()], _part("report.html"))
 
 
 def choose(grids: Sequence[Path]) -> list[Path]:
