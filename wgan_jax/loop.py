@@ -282,14 +282,13 @@ class Session:
         self.epoch, state = first_state(self.game, self.checkpoints, self.key, "healthy")
         self.state = self._at_rates(state, factor)
         # The event first: where the process ends after it, the next start does what is left.
-        rates = {"rate_factor": float(factor)}
-        self.record.event("rollback", left, reason=reason, to_epoch=self.epoch, **rates)
+        rate = float(factor)
+        self.record.event("rollback", left, reason=reason, to_epoch=self.epoch, rate_factor=rate)
         self.checkpoints.drop_after(self.epoch)
         self.record.take_back_to(self.epoch)
         self.feed.start(self.state)
         self.say(
-            f"Rolled back from epoch {left} to {self.epoch}, learning rates x {float(factor):g}: "
-            f"{reason}"
+            f"Rolled back from epoch {left} to {self.epoch}, learning rates x {rate:g}: {reason}"
         )
 
     def _end_rollback(self) -> None:
