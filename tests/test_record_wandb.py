@@ -363,6 +363,7 @@ def upload(command: list[str], server: Any, home: Path) -> None:
     subprocess.run(
         [sys.executable, "-m", *command],
         check=True,
+        cwd=home,  # it writes a log there
         env=environment(**address(server), HOME=str(home)),
         stdout=subprocess.PIPE,
         timeout=100,

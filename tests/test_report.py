@@ -32,7 +32,7 @@ from wgan_jax.record.pages import Page, Section, markdown, show
 from wgan_jax.record.samples import grid_paths
 from wgan_jax.record.sections import duration
 from wgan_jax.record.webpage import MAX_GRIDS, choose, webpage
-from wgan_jax.record.workdir import Run, read
+from wgan_jax.record.workdir import RunFolder, read
 
 ROOT = Path(__file__).parent.parent
 
@@ -107,7 +107,7 @@ def test_every_numeric_chart_key_is_drawn(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
-def test_losses_are_defined_as_their_objective_has_them(run: Run, objective: str) -> None:
+def test_losses_are_defined_as_their_objective_has_them(run: RunFolder, objective: str) -> None:
     """The formulas of the report, computed, are what the game computes."""
     scores = np.array([-1.5, 0.2, 0.7])
     terms = {"d_loss_real": "real", "d_loss_fake": "fake", "g_loss": "generator"}
@@ -270,24 +270,24 @@ def test_the_reason_says_since_when_as_the_verdict_does(
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
+def run(tmp_path: Path) -> RunFolder:
     return read(make(tmp_path / "a", 400, grids=3))
 
 
-def section(run: Run, title: str) -> Section:
+def section(run: RunFolder, title: str) -> Section:
     """One of its report's."""
     page = report.build(run)
     (found,) = (section for section in page.sections if section.title == title)
     return found
 
 
-def table(run: Run, title: str) -> dict[str, dict[str, str]]:
+def table(run: RunFolder, title: str) -> dict[str, dict[str, str]]:
     """The rows of one of its report's sections by their first cell, with the header's names."""
     found = section(run, title)
     return {row[0]: dict(zip(found.header, row, strict=True)) for row in found.rows}
 
 
-def test_the_top_says_how_far_the_run_came_and_its_best_fid(run: Run) -> None:
+def test_the_top_says_how_far_the_run_came_and_its_best_fid(run: RunFolder) -> None:
     run.config["epochs"] = 1000
     run.history["fid_score"][-1] = 99.0
     facts = dict(sections.facts(run))
@@ -295,7 +295,7 @@ def test_the_top_says_how_far_the_run_came_and_its_best_fid(run: Run) -> None:
     assert facts["Best FID"] == f"{np.nanmin(run.history['fid_score']):.1f}"
 
 
-def test_of_a_metric_the_last_and_the_best_are_said_with_their_epochs(run: Run) -> None:
+def test_of_a_metric_the_last_and_the_best_are_said_with_their_epochs(run: RunFolder) -> None:
     fid, score = run.history["fid_score"], run.history["inception_score_mean"]
     fid[99], score[199] = 33.0, 8.0
     rows = table(run, "Final quality")
@@ -304,7 +304,7 @@ def test_of_a_metric_the_last_and_the_best_are_said_with_their_epochs(run: Run) 
     assert rows["FID"]["Last"] == f"{fid[399]:.1f}"
 
 
-def test_scores_of_another_encoder_have_no_band_and_a_caveat(run: Run) -> None:
+def test_scores_of_another_encoder_have_no_band_and_a_caveat(run: RunFolder) -> None:
     for encoder, banded in (("inception", True), ("digits", False)):
         run.latest["encoder"] = encoder
         rows = table(run, "Final quality")
@@ -312,7 +312,7 @@ def test_scores_of_another_encoder_have_no_band_and_a_caveat(run: Run) -> None:
         assert ("not with published numbers" in section(run, "Final quality").note) is not banded
 
 
-def test_the_band_of_pixel_variance_is_that_of_natural_images(run: Run) -> None:
+def test_the_band_of_pixel_variance_is_that_of_natural_images(run: RunFolder) -> None:
     for real, name in ((0.25, "healthy"), (0.15, "–")):
         measured = {"pixel_variance": np.array([0.3]), "real_pixel_variance": np.array([real])}
         run.history.extend(np.array([run.history.epochs[-1] + 1]), measured)
@@ -320,7 +320,7 @@ def test_the_band_of_pixel_variance_is_that_of_natural_images(run: Run) -> None:
 
 
 @pytest.mark.parametrize("band", BANDS, ids=lambda band: f"{band.metric} {band.name}")
-def test_every_band_is_named_where_its_value_comes_last(run: Run, band: Band) -> None:
+def test_every_band_is_named_where_its_value_comes_last(run: RunFolder, band: Band) -> None:
     run.config["objective"] = band.only if band.only == "nsgan" else "wgan"
     value = band.low + 0.1 if np.isinf(band.high) else (band.low + band.high) / 2
     at = run.history.epochs[-1] + np.arange(1, stability.WINDOW + 1)
@@ -331,7 +331,7 @@ def test_every_band_is_named_where_its_value_comes_last(run: Run, band: Band) ->
     assert rows[symbol]["Band"] == band.name
 
 
-def test_the_last_epochs_are_medians_and_nothing_is_clipped_but_by_wgan(run: Run) -> None:
+def test_the_last_epochs_are_medians_and_nothing_is_clipped_but_by_wgan(run: RunFolder) -> None:
     window = stability.WINDOW
     run.history["clip_ratio"][-window:] = np.linspace(0.1, 0.3, window)
     rows = table(run, "The last epochs")
@@ -341,7 +341,7 @@ def test_the_last_epochs_are_medians_and_nothing_is_clipped_but_by_wgan(run: Run
     assert "Clip%" not in table(run, "The last epochs")
 
 
-def test_the_judge_is_told_what_the_loop_knows(run: Run) -> None:
+def test_the_judge_is_told_what_the_loop_knows(run: RunFolder) -> None:
     run.history["critic_weight_std"][:] = 0.02
     assert "clipping broken" in judge(run.history, setup_of(run)).causes  # clip 0.01
     run.config["objective"] = "wgan_gp"
@@ -352,7 +352,7 @@ def test_the_judge_is_told_what_the_loop_knows(run: Run) -> None:
     assert judge(run.history, setup_of(run)).findings == ()
 
 
-def test_a_poor_fid_is_inceptions(run: Run) -> None:
+def test_a_poor_fid_is_inceptions(run: RunFolder) -> None:
     run.history["fid_score"][:] = np.where(np.arange(400) % 20, np.nan, 400.0)
     assert "never trained" in judge(run.history, setup_of(run)).causes
     run.latest["encoder"] = "digits"
@@ -360,7 +360,7 @@ def test_a_poor_fid_is_inceptions(run: Run) -> None:
 
 
 @pytest.mark.parametrize(("n", "few"), [(2047, True), (2048, False)])
-def test_notes_say_what_to_mistrust(run: Run, n: int, few: bool) -> None:
+def test_notes_say_what_to_mistrust(run: RunFolder, n: int, few: bool) -> None:
     run.config["quality.n"] = n
     run.environment["earlier"] = [{}, {}]
     notes = "\n".join(report.build(run).notes)
@@ -368,7 +368,7 @@ def test_notes_say_what_to_mistrust(run: Run, n: int, few: bool) -> None:
     assert (f"FID from {n:,} samples: below 2,048" in notes) is few
 
 
-def test_settings_that_were_changed_come_first_with_their_default(run: Run) -> None:
+def test_settings_that_were_changed_come_first_with_their_default(run: RunFolder) -> None:
     run.config["n_critic"] = 7
     rows = list(table(run, "Configuration").values())
     defaults = {row["Setting"]: row["Default, where another"] for row in rows}
@@ -377,7 +377,7 @@ def test_settings_that_were_changed_come_first_with_their_default(run: Run) -> N
     assert unchanged == sorted(unchanged)
 
 
-def test_phases_tell_of_both_players(run: Run) -> None:
+def test_phases_tell_of_both_players(run: RunFolder) -> None:
     run.history["d_loss"][:] = np.arange(400) / 100
     run.history["g_loss"][:] = -np.arange(400.0)
     last = table(run, "Phases")["final"]
@@ -385,14 +385,14 @@ def test_phases_tell_of_both_players(run: Run) -> None:
     assert (last["G end"], last["G per epoch"]) == ("-397.500", "-1.00e+00")
 
 
-def test_the_summary_says_how_long_it_trained_and_an_event_what_it_rests_on(run: Run) -> None:
+def test_the_summary_says_how_long_it_trained_and_an_event_what_it_rests_on(run: RunFolder) -> None:
     run.history["epoch_time"][:] = 0.5
     assert table(run, "Run summary")["Training time"]["Value"] == "3 min 20 s"
     run.events.append({"event": "verdict", "epoch": 9, "causes": ["dead critic", "collapse"]})
     assert table(run, "Events")["verdict"]["Evidence"] == "causes: dead critic, collapse"
 
 
-def test_an_indicator_that_failed_is_said_so(run: Run) -> None:
+def test_an_indicator_that_failed_is_said_so(run: RunFolder) -> None:
     run.history["wasserstein_distance"][320:] *= -1
     rows = table(run, "Stability indicators")
     assert rows["Wasserstein distance"]["Result"] == "failed"

@@ -99,7 +99,7 @@ def read_log(
     )
 
 
-def setup_of(run: workdir.Run) -> Setup:
+def setup_of(run: workdir.RunFolder) -> Setup:
     """What a run's folder tells the judge."""
     config = run.config
     return Setup(

@@ -27,7 +27,7 @@ from wgan_jax.record.figures import dashboard
 from wgan_jax.record.pages import Page, Row, Section, markdown, show
 from wgan_jax.record.samples import grid_paths
 from wgan_jax.record.webpage import webpage
-from wgan_jax.record.workdir import Run, read
+from wgan_jax.record.workdir import RunFolder, read
 
 MEANINGS = {
     "stable": "{} behave as those of a run that learns",
@@ -60,7 +60,7 @@ def report(workdir: Path, ending: Mapping[str, Any] | None = None) -> tuple[Path
     return paths
 
 
-def build(run: Run) -> Page:
+def build(run: RunFolder) -> Page:
     """The report's content, with the judge's verdict on what was measured."""
     setup = setup_of(run)
     verdict, objective = judge(run.history, setup), setup.objective
@@ -105,7 +105,7 @@ def _findings(verdict: Verdict) -> Section:
     return Section("Findings", header, rows, early=True)
 
 
-def _last_epochs(run: Run) -> Section:
+def _last_epochs(run: RunFolder) -> Section:
     objective = run.config.get("objective")
     rows: list[Row] = []
     for key in (*ROUND_KEYS, *ROUND_EXTRAS):
@@ -124,7 +124,7 @@ def _last_epochs(run: Run) -> Section:
     return Section("The last epochs", ("Metric", "Median", "Last", "Band"), rows, note)
 
 
-def _quality(run: Run) -> Section:
+def _quality(run: RunFolder) -> Section:
     objective, encoder = run.config.get("objective"), sections.encoder_of(run)
     rows: list[Row] = []
     real = run.history.measured("real_pixel_variance")[1].tolist()
@@ -155,7 +155,7 @@ def _symbol(key: str) -> str:
     return BY_KEY[key].symbol if key in BY_KEY else key
 
 
-def _notes(run: Run) -> Iterator[str]:
+def _notes(run: RunFolder) -> Iterator[str]:
     yield from run.faults
     if run.environment.get("earlier"):
         yield f"The run was started {len(run.environment['earlier']) + 1} times; the last is shown."

@@ -14,12 +14,12 @@ from wgan_jax.keys import BY_KEY, METRICS, encoder_mark, meaning
 from wgan_jax.record import stability
 from wgan_jax.record.ledger import SETTINGS, cell
 from wgan_jax.record.pages import Row, Section, show
-from wgan_jax.record.workdir import Run
+from wgan_jax.record.workdir import RunFolder
 
 EVENT_KEYS = ("time", "epoch", "event", "findings")  # shown apart, or in a section of their own
 
 
-def facts(run: Run) -> Iterator[tuple[str, str]]:
+def facts(run: RunFolder) -> Iterator[tuple[str, str]]:
     """The few numbers at the top of the page."""
     history, total = run.history, run.config.get("epochs")
     done = int(history.epochs[-1]) + 1
@@ -40,7 +40,7 @@ def facts(run: Run) -> Iterator[tuple[str, str]]:
         yield "s/epoch", f"{np.median(times):.3g}"
 
 
-def encoder_of(run: Run) -> str:
+def encoder_of(run: RunFolder) -> str:
     """What the samples were last measured with; empty: they were not."""
     return str(run.latest.get("encoder", ""))
 
@@ -81,7 +81,7 @@ def phases(history: History) -> Section:
     return Section("Phases", header, rows, note)
 
 
-def classes(run: Run) -> Section:
+def classes(run: RunFolder) -> Section:
     """How the samples spread over the classes that the encoder knows."""
     found = run.latest.get("class_shares", {})
     row = tuple(f"{share:.1%}" for share in found.values())
@@ -89,7 +89,7 @@ def classes(run: Run) -> Section:
     return Section("Classes", tuple(found), [row] if row else [], note)
 
 
-def summary(run: Run) -> Section:
+def summary(run: RunFolder) -> Section:
     names = {
         "date": "Date", "status": "Status", "objective": "Objective", "data": "Data",
         "batch": "Batch", "critic_lr": "Learning rate, critic",
@@ -118,7 +118,7 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest:02d} s" if minutes else f"{seconds:.1f} s"
 
 
-def settings(run: Run) -> Section:
+def settings(run: RunFolder) -> Section:
     """Every setting; those that differ from the defaults first."""
     known = {name: (default, meaning) for name, default, meaning in describe()}
     rows: list[Row] = []
@@ -137,7 +137,7 @@ def _text(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def protocol(run: Run) -> Section:
+def protocol(run: RunFolder) -> Section:
     """How each number came about."""
     how = {
         "losses": "every epoch, on the last critic batch (G: on the generator's batch)",
@@ -156,7 +156,7 @@ def protocol(run: Run) -> Section:
     return Section("Protocol of each number", header, rows, long=True)
 
 
-def _quality_protocol(run: Run) -> str:
+def _quality_protocol(run: RunFolder) -> str:
     """The protocol of the last measurement in words."""
     parts = run.latest.get("protocol", "")
     words = ", ".join(f"{k} {v}" for k, v in parts.items()) if isinstance(parts, dict) else parts
@@ -165,7 +165,7 @@ def _quality_protocol(run: Run) -> str:
     return "; ".join(filter(None, (when, words)))
 
 
-def environment(run: Run) -> Section:
+def environment(run: RunFolder) -> Section:
     plain = (
         *("started", "seed", "device", "commit", "uncommitted", "python"),
         *("platform", "processor", "cpus"),
@@ -181,7 +181,7 @@ def environment(run: Run) -> Section:
     return Section("Environment", ("What", "Value"), rows, long=True)
 
 
-def events(run: Run) -> Section:
+def events(run: RunFolder) -> Section:
     rows: list[Row] = []
     for event in run.events:
         rest = {k: v for k, v in event.items() if k not in EVENT_KEYS}

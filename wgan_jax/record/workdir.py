@@ -23,7 +23,7 @@ _ENVIRONMENT = {
 
 
 @dataclass(frozen=True)
-class Run:
+class RunFolder:
     """A run folder's contents.
 
     Attributes:
@@ -52,7 +52,7 @@ class Run:
         return absolute(self.workdir).name
 
 
-def read(workdir: Path) -> Run:
+def read(workdir: Path) -> RunFolder:
     """Read a run folder. Damage costs what is damaged and is listed in `faults`.
 
     Raises:
@@ -69,7 +69,7 @@ def read(workdir: Path) -> Run:
     shares = latest.get("class_shares", {})
     if not isinstance(shares, dict) or not all(type(x) in (int, float) for x in shares.values()):
         latest = _without(["class_shares"], latest, "metrics.jsonl", faults)
-    return Run(
+    return RunFolder(
         workdir=workdir,
         config=_settings(workdir / "config.json", faults),
         environment=_environment(workdir / "environment.json", faults),
