@@ -213,12 +213,13 @@ def weights(argv: Sequence[str]) -> None:
     args.add_argument("--sha256", default="", metavar="DIGEST", help="what the file must have")
     args.add_argument("--name", default="", help="what other weights than the public are called")
     options = args.parse_args(argv)
+    from wgan_jax.keys import PUBLIC_WEIGHTS
     from wgan_jax.quality import weights as kept
 
     if options.from_file:
         record = kept.take(options.from_file, options.name, options.sha256)
     else:
-        record = kept.fetch(options.url, options.name or kept.PUBLIC_NAME, options.sha256)
+        record = kept.fetch(options.url, options.name or PUBLIC_WEIGHTS, options.sha256)
     print(f"{record.name}: {kept.paths(record.name)[0]}\nSHA-256 {record.sha256}")
 
 

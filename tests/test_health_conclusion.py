@@ -14,7 +14,7 @@ from wgan_jax.health.conclusion import (
     batch_effect,
     conclude,
     interval,
-    scaled_rate,
+    rate_factor,
     seed_effect,
 )
 
@@ -159,4 +159,4 @@ def test_any_grid_has_a_conclusion_that_agrees_with_its_rows(worked: list[bool])
 
 
 def test_a_learning_rate_grows_with_the_root_of_the_batch() -> None:
-    assert scaled_rate(5e-5, 1024, 256) == pytest.approx(1e-4)
+    assert rate_factor(1024, 256) == 2

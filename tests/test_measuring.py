@@ -353,9 +353,11 @@ def test_named_weights_are_taken_kept_and_used(ask: Ask, tmp_path: Path, cache: 
     assert found["fid"] > 0
     assert found["protocol"]["weights"] == "standin"
     assert found["protocol"]["weights_sha256"] == digest
+    assert found["encoder"] == "inception:standin"  # not to be taken for a published FID
     code, out, _ = ask(*common, "--weights", "standin", "--batch-size", 6, "--dtype", "bfloat16")
     assert code == 0
     assert "dtype bfloat16" in out
+    assert "FID[inception:standin]" in out
     effect = re.search(r"bfloat16: FID (\S+) between it and float32 on the same 6 images", out)
     assert effect is not None
     assert 0 < float(effect[1]) < 0.1 * found["fid"]

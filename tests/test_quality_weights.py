@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from tests import torch_files
 from wgan_jax.errors import UserError
+from wgan_jax.keys import PUBLIC_WEIGHTS
 from wgan_jax.quality import download, weights
 
 TENSORS: dict[str, NDArray[Any]] = {
@@ -130,7 +131,7 @@ def test_fetches_once_from_a_mirror_and_records_the_digest(
     assert record.sha256 == digest_of(public)
     assert record == weights.fetch(url)
     assert len(server.asked) == 1
-    kept = weights.load_weights(weights.PUBLIC_NAME)
+    kept = weights.load_weights(PUBLIC_WEIGHTS)
     assert set(kept.tensors) == set(TENSORS)  # without the counter
     np.testing.assert_array_equal(kept.tensors["conv.weight"], TENSORS["conv.weight"])
     assert sorted(path.suffix for path in (cache / "weights").iterdir()) == [".json", ".npz"]
@@ -168,7 +169,7 @@ def test_starts_again_where_the_old_beginning_is_of_another_file(
     old: bytes, public: Path, serve: Callable[[Path], Server], cache: Path
 ) -> None:
     (cache / "weights").mkdir(parents=True)
-    (cache / "weights" / f"{weights.PUBLIC_NAME}.part").write_bytes(old)
+    (cache / "weights" / f"{PUBLIC_WEIGHTS}.part").write_bytes(old)
     assert weights.fetch(serve(public).url).sha256 == digest_of(public)
 
 
@@ -254,7 +255,7 @@ def test_takes_a_file_under_a_name_of_its_own(layout: str, tmp_path: Path) -> No
 
 def test_the_public_file_needs_no_name_nor_digest(public: Path) -> None:
     renamed = public.rename(public.with_name("renamed.pth"))
-    assert weights.take(renamed).name == weights.PUBLIC_NAME
+    assert weights.take(renamed).name == PUBLIC_WEIGHTS
 
 
 def test_what_a_file_must_say(tmp_path: Path) -> None:
@@ -264,7 +265,7 @@ def test_what_a_file_must_say(tmp_path: Path) -> None:
     assert "--name" in refusal(weights.take, other, "", digest)
     assert "64" in refusal(weights.take, other, "other", digest[:12])
     assert "not the right file" in refusal(weights.take, other, "other", "0" * 64)
-    assert "public file's" in refusal(weights.take, other, weights.PUBLIC_NAME, digest)
+    assert "public file's" in refusal(weights.take, other, PUBLIC_WEIGHTS, digest)
     assert "no name" in refusal(weights.take, other, "../other", digest)
     assert "not a file" in refusal(weights.take, tmp_path / "absent.pth")
     assert "--sha256" in refusal(weights.fetch, "", "other")
@@ -281,21 +282,21 @@ def test_other_weights_under_a_name_in_use_are_refused(tmp_path: Path) -> None:
 
 def test_a_later_change_is_refused(public: Path) -> None:
     weights.take(public)
-    npz, record = weights.paths(weights.PUBLIC_NAME)
+    npz, record = weights.paths(PUBLIC_WEIGHTS)
     whole = npz.read_bytes()
     npz.write_bytes(whole[:-1])
-    assert "was changed" in refusal(weights.load_weights, weights.PUBLIC_NAME)
+    assert "was changed" in refusal(weights.load_weights, PUBLIC_WEIGHTS)
     assert "was changed" in refusal(weights.take, public)
     npz.write_bytes(whole)
-    weights.load_weights(weights.PUBLIC_NAME)
+    weights.load_weights(PUBLIC_WEIGHTS)
     for damaged in ("{", "[]", "[" * 100_000):
         record.write_text(damaged)
-        assert "damaged" in refusal(weights.load_weights, weights.PUBLIC_NAME)
+        assert "damaged" in refusal(weights.load_weights, PUBLIC_WEIGHTS)
 
 
 def test_absent_weights_name_the_command(tmp_path: Path) -> None:
     with pytest.raises(weights.WeightsAbsent, match=r"python run.py weights"):
-        weights.load_weights(weights.PUBLIC_NAME)
+        weights.load_weights(PUBLIC_WEIGHTS)
     with pytest.raises(weights.WeightsAbsent, match="--name mine"):
         weights.load_weights("mine")
     assert not list(tmp_path.iterdir())

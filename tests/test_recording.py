@@ -67,8 +67,17 @@ def test_what_a_mirror_is_told(tmp_path, monkeypatch):
     ]
 
 
-@pytest.mark.parametrize("objective", ["wgan", "hinge"])
-def test_the_judge_knows_the_runs_settings(objective, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("objective", "quality", "encoder"),
+    [
+        ("wgan", {}, "digits"),
+        ("hinge", {}, "digits"),
+        ("wgan", {"encoder": "inception"}, "inception"),
+        ("wgan", {"encoder": "inception", "weights": "inception-2015-12-05"}, "inception"),
+        ("wgan", {"encoder": "inception", "weights": "mine"}, "inception:mine"),
+    ],
+)
+def test_the_judge_knows_the_runs_settings(objective, quality, encoder, tmp_path, monkeypatch):
     told: list[Setup] = []
 
     def new(setup: Setup) -> Judge:
@@ -77,5 +86,6 @@ def test_the_judge_knows_the_runs_settings(objective, tmp_path, monkeypatch):
 
     monkeypatch.setattr(recording, "Judge", new)
     config = {"objective": objective, "clip": 0.03, "epochs": 700, "data": {"name": "digits"}}
+    config["quality"] = quality
     Recorder(resolve(config), tmp_path, quiet=True).take_back_to(0)
-    assert told == [Setup(objective, encoder="digits", clip=0.03, total_epochs=700)]
+    assert told == [Setup(objective, encoder=encoder, clip=0.03, total_epochs=700)]

@@ -16,6 +16,7 @@ from wgan_jax.data.digits import read_labelled
 from wgan_jax.errors import UserError, to_stderr
 from wgan_jax.evaluation import Quality, real_statistics, with_progress
 from wgan_jax.files import check_writable, expanded
+from wgan_jax.keys import measured_by
 from wgan_jax.measuring import Options, load_images
 from wgan_jax.quality import inception, statistics
 from wgan_jax.quality.compare import compare, refuse_other_protocol
@@ -114,7 +115,7 @@ def evaluate_sets(
     sources = {"images": names[0], "reference": names[1], "n_fake": judged.n, "n_real": real.n}
     return Quality(
         values=comparison.values,
-        encoder=judged.protocol.encoder,
+        encoder=measured_by(judged.protocol.encoder, judged.protocol.weights),
         protocol=judged.protocol.described() | sources,
         caveats=tuple(dict.fromkeys((*notes, *comparison.caveats))),
         real=real.scores(),

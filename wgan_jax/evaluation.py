@@ -26,6 +26,7 @@ from wgan_jax.data.digits import read_labelled
 from wgan_jax.errors import UserError
 from wgan_jax.files import NOT_KEPT, cache_dir, if_writable
 from wgan_jax.gan.state import Game, GanState, Stream, Tree, root_key, to_uint8
+from wgan_jax.keys import measured_by
 from wgan_jax.quality.compare import compare
 from wgan_jax.quality.encoders import Encoding, Wanted, build
 from wgan_jax.quality.pixels import PixelMoments, batch_moments, pixel_variance
@@ -46,7 +47,8 @@ class Quality:
     Attributes:
       values: numbers by key, of `keys.QUALITY_KEYS` and, where asked for, `kid_*`, `precision`,
         `recall`. What could not be had is absent.
-      encoder: whose features they are: `inception`, `digits`, or `none` (pixels only).
+      encoder: whose features they are: `inception`, `digits`, or `none` (pixels only); Inception
+        with other weights than the public is `inception:NAME`.
       protocol: how they were made, for the record.
       caveats: what a reader must know, one line each.
       real: `inception_score_*` of the real images by the same encoder: the ceiling.
@@ -68,7 +70,7 @@ class Evaluator:
     directory, where they are kept by the images' fingerprint and the protocol.
 
     Attributes:
-      encoder: `inception`, `digits`, or `none`.
+      encoder: whose features they are, as in `Quality`.
       note: one line that says why FID is off and which command turns it on; "" where it is on.
         It is said at once, and is a caveat of every measurement.
     """
@@ -117,7 +119,9 @@ class Evaluator:
             self._say(self.note)
             hosts.check_same("The encoder's weights", self.encoder)
             return
-        hosts.check_same("The encoder's weights", repr(encoder.protocol))
+        protocol = encoder.protocol
+        hosts.check_same("The encoder's weights", repr(protocol))
+        self.encoder = measured_by(protocol.encoder, protocol.weights)
         encoding = Encoding(encoder, quality.batch_size, self.game.mesh)
         self._encoding, self._batch_size = encoding, encoding.batch_size
         self._real = real_statistics(encoding, dataset, settings.data, self._say, self._between)

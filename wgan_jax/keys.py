@@ -101,8 +101,26 @@ def shown(key: str, value: float) -> str:
     return format(value, BY_KEY[key].format)
 
 
+# What run.py weights calls the one file with which published figures are measured.
+PUBLIC_WEIGHTS = "inception-2015-12-05"
+
+
+def measured_by(encoder: str, weights: str) -> str:
+    """What figures are by: the encoder, and of Inception with other weights than the public, whose.
+
+    Args:
+      weights: their name; "" for those that the encoder has by default.
+    """
+    usual = encoder != "inception" or weights in ("", PUBLIC_WEIGHTS)
+    return encoder if usual else f"{encoder}:{weights}"
+
+
 def encoder_mark(encoder: str | None) -> str:
-    """What follows the names of FID, IS and KID: `[digits]`; nothing for Inception's, the usual."""
+    """What follows the names of FID, IS and KID: `[digits]`; nothing for Inception's, the usual.
+
+    Args:
+      encoder: as `measured_by` has it.
+    """
     return f"[{encoder}]" if encoder not in ("inception", "none", "", None) else ""
 
 

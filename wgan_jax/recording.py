@@ -16,7 +16,7 @@ from wgan_jax.config import flat
 from wgan_jax.errors import UserError, kind_and_line
 from wgan_jax.health.judge import Judge, Setup
 from wgan_jax.history import History
-from wgan_jax.keys import encoder_mark
+from wgan_jax.keys import encoder_mark, measured_by
 from wgan_jax.record import claim, environment, ledger, samples
 from wgan_jax.record.background import InBackground
 from wgan_jax.record.console import Console, classes_line, epoch_block, quality_line
@@ -94,7 +94,8 @@ class Recorder:
         self._set_aside = hosts.by_first(lambda: self._lines.truncate_after(epoch - 1))
         self.history = History.read(self._lines.path) if epoch else History()
         s = self.settings
-        self.judge = Judge(Setup(s.objective, encoder_of(s), s.clip, s.epochs))
+        encoder = measured_by(encoder_of(s), s.quality.weights)
+        self.judge = Judge(Setup(s.objective, encoder, s.clip, s.epochs))
         self.verdict = self.judge.update(self.history)
 
     def open(self, epoch: int) -> None:

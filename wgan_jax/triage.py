@@ -18,10 +18,10 @@ from wgan_jax.diagnosis import read_log
 from wgan_jax.errors import Interrupted, RunFailed, UserError, to_stderr
 from wgan_jax.files import make_folder, replace_bytes
 from wgan_jax.grid import Cell, Plan
-from wgan_jax.health.conclusion import Conclusion, Outcome, conclude, scaled_rate
+from wgan_jax.health.conclusion import Conclusion, Outcome, conclude, rate_factor
 from wgan_jax.health.judge import NOT_JUDGED, judge
 from wgan_jax.health.windows import LEAST
-from wgan_jax.keys import encoder_mark
+from wgan_jax.keys import encoder_mark, measured_by
 from wgan_jax.record import claim, ledger
 from wgan_jax.settings import Settings, encoder_of
 from wgan_jax.side_by_side import log_of, side_by_side
@@ -107,7 +107,8 @@ def _prepared(plan: Plan) -> int:
 
 def _title(settings: Settings) -> str:
     """The heading of the best FIDs."""
-    return f"best FID{encoder_mark(encoder_of(settings))}"
+    encoder = measured_by(encoder_of(settings), settings.quality.weights)
+    return f"best FID{encoder_mark(encoder)}"
 
 
 def _ended(workdir: Path, epochs: int) -> bool:
@@ -238,7 +239,7 @@ def fixes(plan: Plan, conclusion: Conclusion, outcomes: Sequence[Outcome]) -> li
         command = plan.command("working_batch", seed, f"batch_size={works}")
         found.insert(0, (f"a batch that works: {works}", command))
     if conclusion.good_batch:
-        factor = scaled_rate(1.0, worst.batch_size, conclusion.good_batch)
+        factor = rate_factor(worst.batch_size, conclusion.good_batch)
         what = f"learning rates scaled to the batch, x {factor:.3g}"
         found.append((what, plan.command("scaled_rate", seed, size, *at(factor))))
     found.append(("lower learning rates: a half", plan.command("lower_rate", seed, size, *at(0.5))))

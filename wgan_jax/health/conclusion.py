@@ -214,10 +214,10 @@ def seed_effect(outcomes: Sequence[Outcome]) -> float:
     return (as_many + 1) / (_SHUFFLES + 1)
 
 
-def scaled_rate(rate: float, batch_size: int, good_batch: int) -> float:
-    """Learning rate for a batch, from one that works at `good_batch`.
+def rate_factor(batch_size: int, good_batch: int) -> float:
+    """By what to multiply a learning rate that works at `good_batch`, for another batch.
 
     Square root of the ratio for optimisers that normalise the gradient, RMSProp and Adam (Malladi
     et al. 2022, section 1).
     """
-    return rate * math.sqrt(batch_size / good_batch)
+    return math.sqrt(batch_size / good_batch)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wgan_jax.health.series import Floats, Ints, Track
+from wgan_jax.health.series import Ints, Track
 from wgan_jax.health.windows import FEW, FEWEST, LEAST_SCORES, Windows, cut
-from wgan_jax.history import History
+from wgan_jax.history import Floats, History
 
 # What the rules read; other columns of a history are left alone.
 KEYS: tuple[str, ...] = (

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from wgan_jax.health.names import COARSE, unit_of
 from wgan_jax.health.past import LOSSES
 from wgan_jax.health.restarts import standing, start_anew
-from wgan_jax.health.series import Floats, Ints
+from wgan_jax.health.series import Ints
 from wgan_jax.health.tables import Table
+from wgan_jax.history import Floats
 
 ROW = "row"  # what is counted where no column does
 _MOST_EPOCHS = 2**53  # above it, floats skip whole numbers

@@ -21,11 +21,10 @@ from wgan_jax.health.names import COARSE, OF_SAMPLES, have_gradient_penalty, tea
 from wgan_jax.health.opening import opening
 from wgan_jax.health.past import LOSSES, Setup
 from wgan_jax.health.rows import differs, in_order, joins
-from wgan_jax.health.series import Floats
 from wgan_jax.health.signs import number
 from wgan_jax.health.tables import Table
 from wgan_jax.health.windows import LEAST
-from wgan_jax.history import History
+from wgan_jax.history import Floats, History
 
 _MOST_SHARE = 1.5  # a share above it is a percentage
 _MOST_GUESSING = 2.5  # above what both terms cost a critic that guesses: log loss 1.4, hinge 2

@@ -6,9 +6,9 @@ import numpy as np
 
 from wgan_jax.bands import alike_below
 from wgan_jax.health.past import Past
-from wgan_jax.health.series import Floats
 from wgan_jax.health.signs import Sign, number
 from wgan_jax.health.windows import LEAST_SCORES, since
+from wgan_jax.history import Floats
 
 DEPARTED = 1.5  # FID over its best at which samples count as collapsed
 SMALLEST = 1e-3  # a FID below it is none: the rest is rounding

@@ -13,7 +13,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from wgan_jax.history import Floats
+
 Ints = NDArray[np.int64]
 
 LARGEST = 1e100  # beyond it a value counts as infinite: float32 ends at 3e38, and squares must do

@@ -25,7 +25,7 @@ from wgan_jax.health import jsonrows, printed
 from wgan_jax.health.cells import Column, number, numbers
 from wgan_jax.health.labels import Texts, is_label, texts
 from wgan_jax.health.names import columns_of, measures, of_networks
-from wgan_jax.health.series import Floats
+from wgan_jax.history import Floats
 
 _BLOCK = 1 << 23  # characters parsed at a time: bounds the memory that text takes
 _ROWS = 1 << 16  # rows split at a time, for the same reason

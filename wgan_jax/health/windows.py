@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from wgan_jax.health.series import Floats, Ints
+from wgan_jax.health.series import Ints
+from wgan_jax.history import Floats
 
 COUNT = 20  # windows of 5 % of the run so far
 SMALLEST = 5  # values in a window: fewer have no median worth the name

@@ -22,10 +22,11 @@ from wgan_jax import devices
 from wgan_jax.backend import check_flags, compiler_options
 from wgan_jax.errors import UserError, to_stderr
 from wgan_jax.files import NOT_KEPT, cache_dir, if_writable, replace_bytes
+from wgan_jax.keys import PUBLIC_WEIGHTS
 from wgan_jax.quality import classifier, inception
 from wgan_jax.quality.npz import digest_of, npz_bytes, read_npz
 from wgan_jax.quality.statistics import Collector, Protocol, Statistics
-from wgan_jax.quality.weights import PUBLIC_NAME, load_weights
+from wgan_jax.quality.weights import load_weights
 
 Labelled = tuple[NDArray[np.uint8], NDArray[np.int64]]
 Batch = tuple[NDArray[np.float32], NDArray[np.float32]]
@@ -86,7 +87,7 @@ def build(wanted: Wanted) -> Encoder:
 
 
 def _inception(wanted: Wanted) -> Encoder:
-    weights = load_weights(wanted.weights or PUBLIC_NAME)
+    weights = load_weights(wanted.weights or PUBLIC_WEIGHTS)
     protocol = Protocol("inception", weights.name, weights.digest, wanted.resize, wanted.dtype)
     return inception_encoder(protocol, weights.tensors)
 

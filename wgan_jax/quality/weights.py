@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from wgan_jax.errors import UserError
 from wgan_jax.files import as_object, cache_dir, replace_bytes
+from wgan_jax.keys import PUBLIC_WEIGHTS
 from wgan_jax.quality.download import download
 from wgan_jax.quality.inception import IGNORED, tensor_shapes
 from wgan_jax.quality.npz import npz_bytes, read_npz
@@ -30,7 +31,6 @@ from wgan_jax.quality.torchfile import read_tensors
 
 # The public port of the 2015-12-05 graph, in the releases of pytorch-fid. Its name promises the
 # first 8 digits of its SHA-256; the whole and the size are as several public projects state them.
-PUBLIC_NAME = "inception-2015-12-05"
 PUBLIC_URL = (
     "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/"
     "pt_inception-2015-12-05-6726825d.pth"
@@ -95,7 +95,7 @@ def load_weights(name: str) -> Weights:
     """
     record = find(name)
     if record is None:
-        how = "" if name == PUBLIC_NAME else f" --from-file FILE --sha256 DIGEST --name {name}"
+        how = "" if name == PUBLIC_WEIGHTS else f" --from-file FILE --sha256 DIGEST --name {name}"
         raise WeightsAbsent(f"no Inception weights {name!r} here: python run.py weights{how}")
     npz, _ = paths(name)
     if _digest(npz) != record.npz_sha256:
@@ -117,7 +117,7 @@ def find(name: str) -> Record | None:
         raise UserError(f"{record} is damaged: delete it and run python run.py weights.") from None
 
 
-def fetch(url: str = "", name: str = PUBLIC_NAME, sha256: str = "") -> Record:
+def fetch(url: str = "", name: str = PUBLIC_WEIGHTS, sha256: str = "") -> Record:
     """Download weights, unless they are here already.
 
     Args:
@@ -126,7 +126,7 @@ def fetch(url: str = "", name: str = PUBLIC_NAME, sha256: str = "") -> Record:
       name: what to keep them under.
       sha256: the digest that the file must have; empty only for the public file.
     """
-    wanted = _whole(sha256) or (PUBLIC_SHA256 if name == PUBLIC_NAME else "")
+    wanted = _whole(sha256) or (PUBLIC_SHA256 if name == PUBLIC_WEIGHTS else "")
     if not wanted:
         raise UserError(f"Weights called {name!r} need their digest: --sha256 DIGEST.")
     there = find(name)
@@ -166,7 +166,7 @@ def take(path: Path, name: str = "", sha256: str = "") -> Record:
     wanted = _whole(sha256) or (promise[1] if promise else "")
     if not wanted and actual == PUBLIC_SHA256:
         wanted = actual
-    name = name or (PUBLIC_NAME if wanted and PUBLIC_SHA256.startswith(wanted) else "")
+    name = name or (PUBLIC_WEIGHTS if wanted and PUBLIC_SHA256.startswith(wanted) else "")
     if not name:
         raise UserError(f"{path.name} is not the public file: give it a name, --name NAME.")
     if not wanted:
@@ -207,8 +207,8 @@ def _keep(path: Path, origin: str, name: str, wanted: str) -> Record:
     actual = _digest(path)
     label = origin.rpartition("/")[2]
     _check_digest(actual, wanted, label)
-    if name == PUBLIC_NAME and actual != PUBLIC_SHA256:
-        raise UserError(f"{PUBLIC_NAME!r} is the public file's name: give another, --name NAME.")
+    if name == PUBLIC_WEIGHTS and actual != PUBLIC_SHA256:
+        raise UserError(f"{PUBLIC_WEIGHTS!r} is the public file's name: give another, --name NAME.")
     tensors = check_tensors(_read(path), label)
     npz, record_path = paths(name)
     content = npz_bytes(tensors)
