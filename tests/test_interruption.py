@@ -1,5 +1,6 @@
 """Signals, noticed between chunks."""
 
+import gc
 import signal
 import subprocess
 import sys
@@ -7,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from wgan_jax.interruption import watched
+from wgan_jax.interruption import Signals, remembered, watched
 
 
 @pytest.fixture(autouse=True)
@@ -19,16 +20,16 @@ def as_in_a_terminal() -> Iterator[None]:
 
 
 def test_a_signal_is_noted_once_however_often_it_is_passed_on():
-    with watched() as watch:
+    with watched(signals := Signals()):
         signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGTERM)
-        assert watch.received == signal.SIGTERM
+        assert signals.received == signal.SIGTERM
 
 
 def test_a_later_one_acts_at_once():
-    with watched() as watch:
+    with watched(signals := Signals()):
         signal.raise_signal(signal.SIGINT)
-        watch.since -= 2
+        signals.since -= 2
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):  # and afterwards all is as it was
@@ -37,9 +38,42 @@ def test_a_later_one_acts_at_once():
 
 def test_the_default_of_sigterm_comes_back():
     text = (
-        "import signal\nfrom wgan_jax.interruption import watched\n"
-        "with watched() as w:\n  signal.raise_signal(15)\n  print('noted', flush=True)\n"
+        "import signal\nfrom wgan_jax.interruption import Signals, watched\nw = Signals()\n"
+        "with watched(w):\n  signal.raise_signal(15)\n  print('noted', flush=True)\n"
         "  w.since -= 2\n  signal.raise_signal(15)\n"
     )
     done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (-signal.SIGTERM, "noted\n")
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_one_that_python_drops_is_remembered():
+    """An exception in a callback of the garbage collector goes nowhere; jax has such a callback."""
+
+    def callback(*_: object) -> None:
+        gc.callbacks.remove(callback)
+        signal.raise_signal(signal.SIGINT)
+
+    with remembered() as signals:
+        gc.callbacks.append(callback)
+        gc.collect()
+        assert signals.received == signal.SIGINT
+        with watched(signals):
+            assert signals.received == signal.SIGINT
+            signals.since -= 2
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+
+
+def test_until_it_is_watched_ctrl_c_acts_at_once():
+    with remembered() as signals, pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+    assert signals.received == signal.SIGINT
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_one_that_is_ignored_stays_so():
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with remembered() as signals:
+        signal.raise_signal(signal.SIGINT)
+    assert not signals.received

@@ -97,6 +97,28 @@ def test_stopped_and_resumed_is_the_same_run(finished, tiny, tmp_path, monkeypat
     assert happened == ["started", "stopped"] + ["resumed", "stopped"] * 2 + ["resumed", "finished"]
 
 
+def test_a_ctrl_c_that_is_lost_while_a_run_is_prepared_stops_it(
+    finished, tiny, tmp_path, monkeypatch
+):
+    """As Python loses one in a callback of its garbage collector."""
+    feed, before = loop.feed, signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def feed_and_lose(*arguments: Any) -> Any:
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        return feed(*arguments)
+
+    try:
+        monkeypatch.setattr(loop, "feed", feed_and_lose)
+        with pytest.raises(Interrupted, match="after 0 of 6"):
+            train(tiny, tmp_path / "run", quiet=True)
+    finally:
+        monkeypatch.setattr(loop, "feed", feed)
+        signal.signal(signal.SIGINT, before)
+    assert status(tmp_path / "run") == "stopped"
+    assert same_bits(train(tiny, tmp_path / "run", quiet=True).state, finished.state)
+
+
 def status(workdir: Path) -> str:
     """What the experiment log says of a run."""
     return str(json.loads((workdir / "summary.json").read_text())["status"])

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, noticed between two chunks instead of anywhere."""
+"""Ctrl-C and SIGTERM: noticed between two chunks instead of anywhere, and never lost."""
 
 from __future__ import annotations
 
@@ -25,7 +25,30 @@ class Signals:
 
 
 @contextlib.contextmanager
-def watched() -> Iterator[Signals]:
+def remembered() -> Iterator[Signals]:
+    """Let Ctrl-C act at once, as always, and remember it.
+
+    Python drops an exception that is raised while it collects garbage, where jax has a callback: a
+    run that is being prepared would go on as if nothing had been asked.
+    """
+    signals, act = Signals(), signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(act):
+        yield signals
+        return
+
+    def note(signum: int, frame: FrameType | None) -> None:
+        signals.received, signals.since = signum, time.monotonic()
+        act(signum, frame)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield signals
+    finally:
+        signal.signal(signal.SIGINT, act)
+
+
+@contextlib.contextmanager
+def watched(signals: Signals) -> Iterator[None]:
     """Note SIGINT and SIGTERM instead of acting on them; a second one acts at once, as always.
 
     One that comes within a second of the first is the same one: a cluster sends it to a process and
@@ -33,9 +56,8 @@ def watched() -> Iterator[Signals]:
 
     Off the main thread, where Python allows no handlers, nothing is watched.
     """
-    signals = Signals()
     if threading.current_thread() is not threading.main_thread():
-        yield signals
+        yield
         return
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
@@ -52,7 +74,7 @@ def watched() -> Iterator[Signals]:
     for number in before:
         signal.signal(number, note)
     try:
-        yield signals
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from jax import Array
 
-from wgan_jax import devices, hosts, interruption
+from wgan_jax import devices, hosts
 from wgan_jax.backend import compiling, quick_options, use_compilation_cache
 from wgan_jax.data.dataset import Dataset
 from wgan_jax.errors import Interrupted, RunFailed
@@ -20,6 +20,7 @@ from wgan_jax.feeding import feed
 from wgan_jax.gan.rounds import CHUNK, Chunk, chunk_program
 from wgan_jax.gan.state import GanState, new_game, root_key
 from wgan_jax.health.windows import LEAST
+from wgan_jax.interruption import Signals, watched
 from wgan_jax.record import claim
 from wgan_jax.record.checkpoints import Checkpoints
 from wgan_jax.recording import Follower, Played, Recorder
@@ -42,7 +43,14 @@ class Session:
     """One process's part of a run. `run` has the order; the rest are its steps."""
 
     def __init__(
-        self, settings: Settings, workdir: Path, dataset: Dataset, quiet: bool, profile: bool
+        self,
+        settings: Settings,
+        workdir: Path,
+        dataset: Dataset,
+        signals: Signals,
+        *,
+        quiet: bool,
+        profile: bool,
     ) -> None:
         use_compilation_cache()
         self.profile = profile
@@ -64,7 +72,7 @@ class Session:
         self.seconds_per_round = CHUNK_SECONDS  # until it is measured: chunks of one round
         self.sound = True  # the newest chunk is finite to its end
         self.left = False  # whether the newest measurement was left for a signal
-        self.signals = interruption.Signals()
+        self.signals = signals
 
     def run(self) -> None:
         """Play every epoch that is left, in this order.
@@ -85,7 +93,7 @@ class Session:
         if not trained:
             self._open()
         signum = 0
-        with interruption.watched() as self.signals:
+        with watched(self.signals):
             if trained:
                 self._measure_the_last()
             while self.epoch < self.settings.epochs:

@@ -10,9 +10,10 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from wgan_jax import interruption, supervision
+from wgan_jax import supervision
 from wgan_jax.errors import Interrupted
 from wgan_jax.grid import Cell, Plan
+from wgan_jax.interruption import Signals, watched
 
 _RUN = Path(__file__).resolve().parent.parent / "run.py"
 _LOOK = 0.2  # seconds between two looks at which runs have ended
@@ -27,7 +28,7 @@ def side_by_side(plan: Plan, cells: Sequence[Cell], devices: int) -> Iterator[tu
       Interrupted: Ctrl-C or SIGTERM came.
     """
     waiting, running = deque(cells), dict[int, tuple[Cell, subprocess.Popen[bytes]]]()
-    with interruption.watched() as signals:
+    with watched(signals := Signals()):
         try:
             while waiting or running:
                 for device in range(devices):

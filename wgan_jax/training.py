@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wgan_jax import devices, hosts
+from wgan_jax import devices, hosts, interruption
 from wgan_jax.backend import check_flags, enough_memory
 from wgan_jax.config import resolve
 from wgan_jax.errors import Interrupted, RunFailed, UserError
@@ -75,7 +75,9 @@ def train(
         hosts.together(lambda: claim.check_seen(folder))
         held.enter_context(enough_memory("lower config.batch_size, or the networks' filters"))
         try:
-            with contextlib.closing(Session(settings, folder, dataset, quiet, profile)) as session:
+            signals = held.enter_context(interruption.remembered())
+            session = Session(settings, folder, dataset, signals, quiet=quiet, profile=profile)
+            with contextlib.closing(session):
                 session.run()
         except KeyboardInterrupt:
             raise Interrupted(
