@@ -181,3 +181,11 @@ def test_a_stretch_is_its_median_and_a_score_has_its_spread(tmp_path: Path) -> N
     score = found["Inception Score"][0]
     np.testing.assert_allclose(np.subtract(score["hi"], score["y"]), 0.1, rtol=1e-2)
     np.testing.assert_allclose(np.subtract(score["y"], score["lo"]), 0.1, rtol=1e-2)
+
+
+def test_a_name_that_the_font_lacks_is_boxes_without_a_word(
+    history: History, tmp_path: Path
+) -> None:
+    """Where matplotlib would warn of each sign, and a warning is an error here."""
+    figures.dashboard(history, tmp_path / "x.png", "実験 émoji $a_1$", "stable")
+    assert figures._plain("実験 émoji $a_1$") == r"□□ émoji \$a_1\$"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.ticker import PercentFormatter
 
 from wgan_jax.errors import printable
@@ -91,9 +92,11 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def _plain(name: str) -> str:
-    """A run's name as it is: neither a formula, which matplotlib sees between dollars, nor signs
-    that no font has."""
-    return printable(name).replace("$", r"\$")
+    """A run's name as it is: no formula, which matplotlib sees between dollars, and a box for what
+    its font has no sign for, as it draws itself with a warning for each."""
+    font = get_font(findfont(FontProperties()))
+    signs = (sign if font.get_char_index(ord(sign)) else "□" for sign in printable(name))
+    return "".join(signs).replace("$", r"\$")
 
 
 def overlay(histories: Sequence[tuple[str, History]], path: Path, keys: Sequence[str]) -> None:
