@@ -2,7 +2,8 @@
 
 All of them read quantiles of windows of a twentieth of the run (`windows`), so that neither the
 scale of a loss nor the length of a run matters, and a burst counts for nothing. What is plain in a
-short run too is read from tenths of it.
+short run too is read from tenths of it. Thresholds are arguments, which `benchmarks/diagnosis.py`
+moves.
 """
 
 from __future__ import annotations
