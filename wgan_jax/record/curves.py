@@ -25,13 +25,16 @@ Limits = tuple[tuple[float, str, str], ...]  # (value, name, colour), shown by t
 def charts(history: History, encoder: str, objective: str | None = None) -> dict[str, Any]:
     """What the page's script draws: plain values, ready for JSON.
 
-    `encoder` is what FID and IS were measured with; their bands hold for Inception only, and those
-    of the D/G ratio for Wasserstein losses.
+    Args:
+      history: what was measured.
+      encoder: what FID and IS were measured with; their limits hold for Inception only.
+      objective: the run's loss; the limits of the D/G ratio hold for Wasserstein's only.
 
-    `x` holds the last epoch of each stretch. A chart has `title`, `unit`, `log`, `percent`,
-    `limits` [[value, name, colour]], `band` [low, high, name], `show` [low, high] that the axis
-    reaches in any case, and `series` of `name`, `colour`, `last` and `y`, with `lo` and `hi` where
-    a point is a stretch, and its own `x` where it is sparse.
+    Returns:
+      `x`, the last epoch of each stretch, and `charts`. A chart has `title`, `unit`, `log`,
+      `percent`, `limits` [[value, name, colour]], `band` [low, high, name], `show` [low, high] that
+      the axis reaches in any case, and `series` of `name`, `colour`, `last` and `y`, with `lo` and
+      `hi` where a point is a stretch, and its own `x` where it is sparse.
     """
     edges = stretches(len(history))
     found = []
@@ -43,9 +46,7 @@ def charts(history: History, encoder: str, objective: str | None = None) -> dict
         ]
         if not series:
             continue
-        unit, style = loss_unit(chart.title, chart.unit, objective), chart.style
-        if chart.only == INCEPTION and encoder_mark(encoder):
-            unit = f"by {encoder}; {unit}"
+        unit, style = unit_of(chart.title, encoder, objective), chart.style
         if not holds(chart.only, objective=objective, encoder=encoder):
             style = _without_marks(style)
         if chart.series[0][0] == "pixel_variance":
@@ -54,9 +55,11 @@ def charts(history: History, encoder: str, objective: str | None = None) -> dict
     return {"x": [int(history.epochs[end - 1]) for end in edges[1:]], "charts": found}
 
 
-def loss_unit(title: str, unit: str, objective: str | None) -> str:
-    """The unit of a chart, which is that of Wasserstein losses, in a run of that objective."""
-    return _LOSS_UNITS.get((objective or "", title), unit)
+def unit_of(title: str, encoder: str, objective: str | None) -> str:
+    """What is on the y axis of a chart, in a run of that objective, measured by that encoder."""
+    (chart,) = (chart for chart in CHARTS if chart.title == title)
+    unit = _LOSS_UNITS.get((objective or "", title), chart.unit)
+    return f"by {encoder}; {unit}" if chart.only == INCEPTION and encoder_mark(encoder) else unit
 
 
 def _without_marks(style: dict[str, Any]) -> dict[str, Any]:
@@ -135,7 +138,7 @@ class Chart:
 
 # Of losses other than Wasserstein's, by (objective, title).
 _LOSS_UNITS = {
-    ("nsgan", "Generator loss"): "mean log(1 + exp(−f(G(z))))",
+    ("nsgan", "Generator loss"): "G = mean log(1 + exp(−f(G(z))))",
     ("nsgan", "Wasserstein distance"): "gap of the critic's scores",
     ("hinge", "Wasserstein distance"): "gap of the critic's scores",
 }
@@ -163,9 +166,11 @@ FID_LIMITS: Limits = (
     (400, "poor above 400", "bad"),
 )
 IS_LIMITS: Limits = ((2, "limited below 2", "warn"), (4, "good above 4", "good"))
-VARIANCE_LIMITS: Limits = ((ALIKE, f"mode collapse below {ALIKE}", "bad"),)
-VARIANCE_BAND = (0.2, 0.5, "healthy")
-VARIANCE_MARKS = {"show": [0, 0.5], "band": VARIANCE_BAND, "limits": VARIANCE_LIMITS}
+VARIANCE_MARKS = {
+    "show": [0, 0.5],
+    "band": (0.2, 0.5, "healthy"),
+    "limits": ((ALIKE, f"mode collapse below {ALIKE}", "bad"),),
+}
 MARKS = ("limits", "band")  # of a style, what goes where they do not hold
 RATIO_LIMITS: Limits = (
     (1, "above 1: critic strong", "warn"),
@@ -179,7 +184,7 @@ CLIP_LIMITS: Limits = (
 CHARTS = (
     Chart("Wasserstein distance", "the critic's estimate", _one("wasserstein_distance")),
     Chart("Critic loss", "D = ½ (R + F)", LOSSES),
-    Chart("Generator loss", "−mean f(G(z))", _one("g_loss", "generator")),
+    Chart("Generator loss", "G = −mean f(G(z))", _one("g_loss", "generator")),
     Chart(
         "FID", "lower is better", _one("fid_score"), {"zero": True, "limits": FID_LIMITS}, INCEPTION
     ),

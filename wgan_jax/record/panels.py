@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from wgan_jax.bands import INCEPTION, holds
 from wgan_jax.history import Floats, History
-from wgan_jax.keys import BY_KEY, encoder_mark
+from wgan_jax.keys import BY_KEY
 from wgan_jax.record import curves
 from wgan_jax.record.stability import median_filter, window_for
 
@@ -36,22 +36,23 @@ def panels(encoder: str, objective: str | None = None) -> list[tuple[str, str, P
     inception, wasserstein = (
         holds(only, objective=objective, encoder=encoder) for only in (INCEPTION, "wgan")
     )
-    generator = curves.loss_unit("Generator loss", "−mean f(G(z))", objective)
-    distance = curves.loss_unit("Wasserstein distance", "the critic's estimate", objective)
-    by = f"by {encoder}; " if encoder_mark(encoder) else ""
+
+    def chart(title: str, draw: Panel) -> tuple[str, str, Panel]:
+        return title, curves.unit_of(title, encoder, objective), draw
+
     return [
-        ("Critic loss", "D = ½ (R + F)", _critic_loss),
-        ("Generator loss", f"G = {generator}", _generator_loss),
-        ("Wasserstein distance", distance, _wasserstein),
-        ("D/G ratio", "|D| / |G|, log scale", _ratio(wasserstein)),
-        ("Clip%", "critic weights at ±clip", _clip),
-        ("Gradient norms", "L2, log scale", _gradients),
+        chart("Critic loss", _critic_loss),
+        chart("Generator loss", _generator_loss),
+        chart("Wasserstein distance", _wasserstein),
+        chart("D/G ratio", _ratio(wasserstein)),
+        chart("Clip%", _clip),
+        chart("Gradient norms", _gradients),
         ("Critic weights", "mean ± std", _weights("critic", CRITIC)),
         ("Generator weights", "mean ± std", _weights("generator", GENERATOR)),
-        ("Time per epoch", "seconds", _epoch_time),
-        ("FID", f"{by}lower is better", _fid(inception)),
-        ("Inception Score", f"{by}higher is better", _inception_score(inception)),
-        ("Pixel variance", "diversity of samples", _pixel_variance),
+        chart("Time per epoch", _epoch_time),
+        chart("FID", _fid(inception)),
+        chart("Inception Score", _inception_score(inception)),
+        chart("Pixel variance", _pixel_variance),
     ]
 
 
