@@ -30,6 +30,7 @@ from wgan_jax.record.background import InBackground
 from wgan_jax.record.tensorboard import TensorBoardWriter
 from wgan_jax.record.wandb import wandb_mirror
 from wgan_jax.record.writers import JsonLinesWriter, MultiWriter, Writer
+from wgan_jax.settings import WandbSettings
 
 EPOCHS, CHUNK = 12_000, 20
 SAMPLES_EVERY = 500
@@ -40,7 +41,7 @@ def lines(place: Path) -> Writer:
 
 
 def wandb(place: Path) -> Writer:
-    mirror = wandb_mirror("offline", "benchmark", "wgan-jax", "", place)
+    mirror = wandb_mirror(WandbSettings("offline"), place)
     assert mirror
     return mirror
 

@@ -45,7 +45,7 @@ def begun():
         time.sleep(0.01)
 
 start = time.monotonic()
-mirror = ours.wandb_mirror(MODE, "digits", "wgan-jax", "", Path("run"))
+mirror = ours.wandb_mirror(ours.WandbSettings(MODE), Path("run"))
 """
 FOOTER = """
 written = time.monotonic() - start
@@ -192,7 +192,7 @@ ours.INIT_SECONDS, ours.FINISH_SECONDS, ours.SPARE_SECONDS = 3, 3, 3
 Path("own").mkdir()
 silent = wandb.Settings(silent=True, console="off")
 own = wandb.init(project="own", dir="own", mode="offline", settings=silent)
-mirror = ours.wandb_mirror({mode!r}, "digits", "wgan-jax", "", Path("run"))
+mirror = ours.wandb_mirror(ours.WandbSettings({mode!r}), Path("run"))
 mirror.write_chunk(np.arange(3), {{"d_loss": np.arange(3.0)}}, {{}})
 mirror.close()
 assert wandb.run is own
@@ -523,7 +523,8 @@ import sys
 from pathlib import Path
 from wgan_jax import define_wgan_charts, init_wandb
 from wgan_jax.record.wandb import wandb_mirror
-assert wandb_mirror("disabled", "n", "p", "", Path("run")) is None
+from wgan_jax.settings import WandbSettings
+assert wandb_mirror(WandbSettings("disabled"), Path("run")) is None
 assert not {"wandb", "tensorflow", "jax"} & set(sys.modules)
 """
     env = {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -245,16 +245,7 @@ class Recorder:
         if s.wandb.mode != "disabled":
             from wgan_jax.record.wandb import wandb_mirror
 
-            w = s.wandb
-            mirror = wandb_mirror(
-                w.mode,
-                self.workdir.name,
-                w.project,
-                w.entity,
-                self.workdir,
-                self.say,
-                every=s.mirror_every,
-            )
+            mirror = wandb_mirror(s.wandb, self.workdir, self.say, every=s.mirror_every)
             found += [mirror] if mirror else []
         if s.tensorboard:
             from wgan_jax.record.tensorboard import tensorboard_mirror

@@ -31,6 +31,7 @@ from wgan_jax.files import read_object, replace_bytes
 from wgan_jax.keys import BY_KEY, METRICS
 from wgan_jax.record.background import InBackground
 from wgan_jax.record.writers import Columns, Extras, rows
+from wgan_jax.settings import WandbSettings
 
 MODES = ("disabled", "offline", "online")
 PREFIX = "extra/"  # what is logged beside the 23 charts
@@ -267,20 +268,13 @@ def _has_own_run() -> bool:
 
 
 def wandb_mirror(
-    mode: str,
-    name: str,
-    project: str,
-    entity: str,
-    workdir: Path,
-    say: Say = to_stderr,
-    *,
-    every: int = 1,
+    settings: WandbSettings, workdir: Path, say: Say = to_stderr, *, every: int = 1
 ) -> InBackground | None:
     """The W&B mirror of a run, on its own thread; None where the mode is disabled.
 
     Never raises for W&B's sake and never waits longer than a minute, which only `close` may do.
     """
-    mode = choose_mode(mode, say)
+    mode = choose_mode(settings.mode, say)
     if mode == "disabled":
         return None
 
@@ -296,8 +290,16 @@ def wandb_mirror(
     beside = _has_own_run()
 
     def make() -> WandbWriter:
-        where: dict[str, Any] = {"entity": entity, "mode": mode, "workdir": workdir}
-        return WandbWriter(init_wandb(name, None, project, **where, say=say, beside=beside), every)
+        run = init_wandb(
+            workdir.name,
+            project=settings.project,
+            entity=settings.entity,
+            mode=mode,
+            workdir=workdir,
+            say=say,
+            beside=beside,
+        )
+        return WandbWriter(run, every)
 
     patience = INIT_SECONDS + FINISH_SECONDS + SPARE_SECONDS
     return InBackground(make, on_error=tell, patience=patience)
