@@ -9,7 +9,7 @@ import os
 import secrets
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -99,6 +99,16 @@ def replace_bytes(path: Path, data: bytes) -> None:
         with contextlib.suppress(OSError):
             beside.unlink()
         raise not_written(path, error) from error
+
+
+def replace_text(path: Path, text: str) -> None:
+    """`replace_bytes` of a text in UTF-8."""
+    replace_bytes(path, text.encode())
+
+
+def replace_object(path: Path, found: Mapping[str, Any]) -> None:
+    """`replace_bytes` of a JSON object, as `read_object` reads it."""
+    replace_text(path, json.dumps(found, indent=2, ensure_ascii=False) + "\n")
 
 
 def check_writable(path: Path) -> None:

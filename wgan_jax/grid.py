@@ -12,7 +12,7 @@ from pathlib import Path
 from wgan_jax import experiment
 from wgan_jax.config import resolve
 from wgan_jax.errors import UserError
-from wgan_jax.files import replace_bytes
+from wgan_jax.files import replace_text
 from wgan_jax.settings import Settings
 
 Cell = tuple[int, int]  # seed, batch size
@@ -120,5 +120,5 @@ def write_sweep(plan: Plan, path: Path) -> str:
         batch_sizes=sizes,
         flags="".join(f"  - {json.dumps(flag)}\n" for flag in files),
     )
-    replace_bytes(path, content.encode())
+    replace_text(path, content)
     return f"Written: {path}. Start it with: wandb sweep {shlex.quote(str(path))}"

@@ -17,7 +17,7 @@ from wgan_jax.backend import use_compilation_cache
 from wgan_jax.data.dataset import Dataset, load
 from wgan_jax.errors import UserError, to_stderr
 from wgan_jax.evaluation import Evaluator, Quality
-from wgan_jax.files import append_line, if_writable, replace_bytes
+from wgan_jax.files import append_line, if_writable, replace_object
 from wgan_jax.gan.state import root_key
 from wgan_jax.keys import encoder_mark
 from wgan_jax.quality.encoders import ENCODERS
@@ -124,8 +124,7 @@ def evaluate_run(
     row = as_json(found)
     with if_writable(to_stderr, "the measurement is printed alone"):
         append_line(workdir / "quality.jsonl", json.dumps(row, ensure_ascii=False))
-        content = json.dumps(row, indent=2, ensure_ascii=False) + "\n"
-        replace_bytes(workdir / "quality.json", content.encode())
+        replace_object(workdir / "quality.json", row)
     key = root_key(game.settings.seed)
     sampler, latents = jax.jit(game.sampler)(state, key), game.grid_latents(key)
     pictures = np.asarray(jax.jit(game.pictures)(sampler, latents))

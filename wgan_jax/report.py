@@ -10,7 +10,7 @@ import numpy as np
 
 from wgan_jax.bands import ALIKE, WASSERSTEIN, alike_below, band
 from wgan_jax.diagnosis import setup_of
-from wgan_jax.files import replace_bytes
+from wgan_jax.files import replace_text
 from wgan_jax.health.judge import Verdict, judge
 from wgan_jax.health.windows import LEAST, LEAST_SCORES
 from wgan_jax.history import History
@@ -54,8 +54,8 @@ def report(workdir: Path, ending: Mapping[str, Any] | None = None) -> tuple[Path
     paths = tuple(workdir / name for name in ("report.html", "report.md", "dashboard.png"))
     charts = curves.charts(run.history, encoder, objective)
     html = webpage(page, charts, grid_paths(workdir / "samples"))
-    replace_bytes(paths[0], html.encode())
-    replace_bytes(paths[1], markdown(page).encode())
+    replace_text(paths[0], html)
+    replace_text(paths[1], markdown(page))
     dashboard(run.history, paths[2], run.name, page.verdict, page.reason, encoder, objective)
     return paths
 

@@ -7,7 +7,6 @@ it was, and the experiment log in the grid's folder has a row for each.
 from __future__ import annotations
 
 import dataclasses
-import json
 import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +15,7 @@ from pathlib import Path
 from wgan_jax.config import difference, flat
 from wgan_jax.diagnosis import read_log
 from wgan_jax.errors import Interrupted, RunFailed, UserError, to_stderr
-from wgan_jax.files import make_folder, replace_bytes
+from wgan_jax.files import make_folder, replace_object, replace_text
 from wgan_jax.grid import Cell, Plan
 from wgan_jax.health.conclusion import Conclusion, Outcome, conclude, rate_factor
 from wgan_jax.health.judge import NOT_JUDGED, judge
@@ -58,9 +57,8 @@ def triage(
     conclusion = conclude(outcomes)
     text = as_text(plan, conclusion, outcomes)
     say(text)
-    said = json.dumps(dataclasses.asdict(conclusion), indent=1)
-    replace_bytes(plan.out / "triage.txt", f"{text}\n".encode())
-    replace_bytes(plan.out / ledger.CONCLUSION, f"{said}\n".encode())
+    replace_text(plan.out / "triage.txt", f"{text}\n")
+    replace_object(plan.out / ledger.CONCLUSION, dataclasses.asdict(conclusion))
     if missing:
         raise UserError(
             f"{missing} of {len(outcomes)} runs did not come to their end: their lines say why. "

@@ -8,7 +8,6 @@ original file and the `.npz`. Weights that no longer agree with their record are
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import zipfile
@@ -22,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wgan_jax.errors import UserError
-from wgan_jax.files import as_object, cache_dir, replace_bytes
+from wgan_jax.files import as_object, cache_dir, replace_bytes, replace_object
 from wgan_jax.keys import PUBLIC_WEIGHTS
 from wgan_jax.quality.download import download
 from wgan_jax.quality.inception import IGNORED, tensor_shapes
@@ -221,7 +220,7 @@ def _keep(path: Path, origin: str, name: str, wanted: str) -> Record:
         date=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     replace_bytes(npz, content)
-    replace_bytes(record_path, (json.dumps(asdict(record), indent=2) + "\n").encode())
+    replace_object(record_path, asdict(record))
     return record
 
 

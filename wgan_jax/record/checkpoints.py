@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import logging
 import os
 import shutil
@@ -27,7 +26,7 @@ import numpy as np
 
 from wgan_jax import hosts
 from wgan_jax.errors import UserError, first_line, kind_and_line
-from wgan_jax.files import as_object, not_written, replace_bytes
+from wgan_jax.files import as_object, not_written, replace_object
 from wgan_jax.record import digests, marks
 
 Tree = Any
@@ -280,7 +279,7 @@ class Checkpoints:
         for epoch in self._begun - {but}:
             place = self._folder / str(epoch)
             if place.is_dir() and not (place / digests.SEAL).exists():
-                replace_bytes(place / digests.SEAL, json.dumps(digests.of_files(place)).encode())
+                replace_object(place / digests.SEAL, digests.of_files(place))
 
     def _broken_seal(self, epoch: int) -> str:
         """The first file of a sealed checkpoint that is not as it was; "" if there is none."""
@@ -340,8 +339,7 @@ class Checkpoints:
     def _keep_marks(self, marked: marks.Marks) -> None:
         self.marks = marked
         if hosts.first():
-            text = json.dumps(self.marks, indent=2)
-            replace_bytes(self._folder / "marks.json", text.encode())
+            replace_object(self._folder / "marks.json", self.marks)
 
     def _read_marks(self) -> marks.Marks:
         path, known = self._folder / "marks.json", self.epochs()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import re
 import shutil
 import time
@@ -15,7 +14,7 @@ from typing import Any
 
 from wgan_jax.config import difference, resolve, to_dict
 from wgan_jax.errors import UserError
-from wgan_jax.files import absolute, append_line, as_object, has_locks, locked, replace_bytes
+from wgan_jax.files import absolute, append_line, as_object, has_locks, locked, replace_object
 from wgan_jax.history import parsed
 from wgan_jax.record.writers import to_json
 from wgan_jax.settings import Settings
@@ -122,8 +121,8 @@ def settle(workdir: Path, settings: Settings, dataset: Mapping[str, Any]) -> Non
             settings = dataclasses.replace(old, data=settings.data)
     if data_path.exists() and _begun(workdir):
         refuse_other_images(workdir, dataset)
-    replace_bytes(path, (json.dumps(to_dict(settings), indent=2) + "\n").encode())
-    replace_bytes(data_path, (json.dumps(dict(dataset), indent=2) + "\n").encode())
+    replace_object(path, to_dict(settings))
+    replace_object(data_path, dataset)
 
 
 def check_seen(workdir: Path) -> None:

@@ -15,7 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from wgan_jax.files import as_object, replace_bytes
+from wgan_jax.files import as_object, replace_bytes, replace_object
 from wgan_jax.record.redaction import redacted, redacted_words
 from wgan_jax.record.writers import to_json
 
@@ -88,7 +88,7 @@ def save(workdir: Path, seed: int, device: str = "") -> dict[str, Any]:
     found["earlier"] = _earlier(path)
     if code.diff:
         replace_bytes(workdir / found["uncommitted"], code.diff)
-    replace_bytes(path, (json.dumps(json.loads(to_json(found)), indent=2) + "\n").encode())
+    replace_object(path, json.loads(to_json(found)))
     return found
 
 

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from wgan_jax.errors import UserError
-from wgan_jax.files import absolute, locked, read_object, replace_bytes
+from wgan_jax.files import absolute, locked, read_object, replace_object, replace_text
 from wgan_jax.history import History
 from wgan_jax.keys import encoder_mark
 from wgan_jax.record import pages
@@ -153,8 +153,7 @@ def _in_turn(workdir: Path) -> Iterator[None]:
 
 
 def _write(workdir: Path, summary: Mapping[str, Any]) -> None:
-    text = json.dumps(json.loads(to_json(summary)), indent=2, ensure_ascii=False)
-    replace_bytes(workdir / SUMMARY, (text + "\n").encode())
+    replace_object(workdir / SUMMARY, json.loads(to_json(summary)))
 
 
 def _last(history: History, key: str) -> float | None:
@@ -187,8 +186,8 @@ def render(folder: Path) -> None:
     try:
         with locked(lock, patience=PATIENCE):
             rows, damaged = summaries(folder)
-            replace_bytes(folder / PAGE, _page(rows, damaged).encode())
-            replace_bytes(folder / TABLE, _csv(rows).encode())
+            replace_text(folder / PAGE, _page(rows, damaged))
+            replace_text(folder / TABLE, _csv(rows))
     except BlockingIOError:
         raise UserError(
             f"another process, perhaps a suspended one, holds {lock}. A run's next checkpoint or "

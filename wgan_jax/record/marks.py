@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from wgan_jax.files import read_object, replace_bytes
+from wgan_jax.files import read_object, replace_object
 from wgan_jax.history import epoch_of, parsed
 
 Marks = dict[str, dict[str, Any]]
@@ -52,7 +51,7 @@ def set_aside(folder: Path, best: dict[str, Any]) -> str:
         return ""
     free = (folder / f"{_ASIDE}{number}" for number in itertools.count(1))
     place = next(path for path in free if not path.exists())
-    replace_bytes(place / "marks.json", json.dumps({"best": best}).encode())
+    replace_object(place / "marks.json", {"best": best})
     checkpoint.rename(place / checkpoint.name)
     return place.name
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import logging
 import netrc
 import os
@@ -27,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wgan_jax.errors import UserError, first_line, to_stderr
-from wgan_jax.files import read_object, replace_bytes
+from wgan_jax.files import read_object, replace_object
 from wgan_jax.keys import BY_KEY, METRICS
 from wgan_jax.record.background import InBackground
 from wgan_jax.record.writers import Columns, Extras, rows
@@ -98,7 +97,7 @@ def init_wandb(
         url = run.url if mode == "online" else known.get("url")
         found = {"id": run.id, "url": url or "", "folder": str(Path(run.dir).parent)}
         found["workdir"] = str(workdir.resolve())
-        replace_bytes(workdir / RUN_FILE, (json.dumps(found) + "\n").encode())
+        replace_object(workdir / RUN_FILE, found)
     if mode == "online":
         say(f"W&B: {run.url}")
     return run
