@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 
 from wgan_jax.errors import UserError
-from wgan_jax.files import replace_bytes
+from wgan_jax.files import append_line, read_object, replace_bytes, replace_object
 from wgan_jax.history import History
 from wgan_jax.record.background import InBackground
-from wgan_jax.record.writers import JsonLinesWriter, MultiWriter, rows
+from wgan_jax.record.writers import JsonLinesWriter, MultiWriter, rows, to_json
 
 
 def write(writer: Any, first: int, last: int, **columns: Any) -> None:
@@ -54,6 +54,18 @@ def test_mirrors_may_get_the_last_of_each_few_epochs_and_those_with_more_to_say(
     found = rows(epochs, columns, {7: {"fid": 3.0}}, every=5)
     assert found == [{"epoch": 7, "d_loss": 2.0, "fid": 3.0}, {"epoch": 9, "d_loss": 4.0}]
     assert len(rows(epochs, columns, {})) == 8
+
+
+def test_a_name_that_is_not_utf8_is_read_back_as_it_was(tmp_path: Path) -> None:
+    """Of the folder that the images are in, say: it stands in the protocol of each measurement."""
+    path, name = tmp_path / "metrics.jsonl", os.fsdecode(b"folder:caf\xe9")
+    extras = {0: {"fid_score": 9.0, "protocol": {"real": name}}}
+    JsonLinesWriter(path).write_chunk(np.array([0]), {"d_loss": np.ones(1)}, extras)
+    assert lines(path)[0]["protocol"] == {"real": name}
+    append_line(tmp_path / "quality.jsonl", to_json({"real": name}))
+    assert lines(tmp_path / "quality.jsonl") == [{"real": name}]
+    replace_object(tmp_path / "config.json", {"name": name, "note": "é"})
+    assert read_object(tmp_path / "config.json") == {"name": name, "note": "é"}
 
 
 def test_the_history_reads_back_the_very_floats(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 import resource
 import shlex
@@ -27,7 +28,7 @@ from wgan_jax.gan.objectives import OBJECTIVES
 from wgan_jax.health.judge import judge
 from wgan_jax.health.verdict import Finding, Verdict
 from wgan_jax.keys import BY_KEY, METRICS, ROUND_EXTRAS, ROUND_KEYS
-from wgan_jax.record import curves, panels, sections, stability
+from wgan_jax.record import curves, ledger, panels, sections, stability
 from wgan_jax.record.pages import Page, Section, markdown, show
 from wgan_jax.record.samples import grid_paths
 from wgan_jax.record.sections import duration
@@ -94,6 +95,16 @@ def test_the_page_is_one_file_that_loads_nothing(tmp_path: Path) -> None:
     data = data_of(html)
     assert len(data["grids"]) == 6
     assert "prefers-color-scheme: dark" in html
+
+
+def test_names_and_notes_that_are_not_utf8_are_shown_escaped(tmp_path: Path) -> None:
+    folder, name = make(tmp_path / "a", 20, grids=0), os.fsdecode(b"caf\xe9")
+    config = json.loads((folder / "config.json").read_text())
+    config["data"]["name"] = f"folder:{name}"
+    (folder / "config.json").write_text(json.dumps(config))
+    ledger.write_note(folder, name)
+    for path in (*report.report(folder)[:2], tmp_path / ledger.PAGE, tmp_path / ledger.TABLE):
+        assert re.search(r"caf\\{1,2}udce9", path.read_text()), path
 
 
 def test_every_numeric_chart_key_is_drawn(tmp_path: Path) -> None:

@@ -101,9 +101,14 @@ def replace_bytes(path: Path, data: bytes) -> None:
         raise not_written(path, error) from error
 
 
+def utf8(text: str) -> bytes:
+    """Text for a file; bytes of a name that are not UTF-8 are escaped, as JSON escapes them."""
+    return text.encode(errors="backslashreplace")
+
+
 def replace_text(path: Path, text: str) -> None:
     """`replace_bytes` of a text in UTF-8."""
-    replace_bytes(path, text.encode())
+    replace_bytes(path, utf8(text))
 
 
 def replace_object(path: Path, found: Mapping[str, Any]) -> None:
@@ -149,7 +154,7 @@ def append_line(path: Path, line: str) -> None:
         with path.open("ab+") as file:
             file.seek(max(file.tell() - 1, 0))
             torn = file.read() not in (b"", b"\n")
-            file.write(b"\n" * torn + line.encode() + b"\n")
+            file.write(b"\n" * torn + utf8(line) + b"\n")
     except OSError as error:
         raise not_written(path, error) from error
 

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from wgan_jax.files import not_written, replace_bytes
+from wgan_jax.files import not_written, replace_bytes, utf8
 from wgan_jax.history import epoch_of, parsed
 
 Columns = Mapping[str, NDArray[Any] | Sequence[object]]
@@ -152,7 +152,7 @@ class JsonLinesWriter:
         if epochs[0] <= self._last or np.any(np.diff(epochs) <= 0):
             raise ValueError(f"epochs must increase strictly, and begin above {self._last}")
         lines = "".join(to_json(row) + "\n" for row in rows(epochs, columns, extras))
-        _append(self.path, lines.encode())
+        _append(self.path, utf8(lines))
         self._last = int(epochs[-1])
 
     def write_images(self, step: int, images: Mapping[str, NDArray[np.uint8]]) -> None:
