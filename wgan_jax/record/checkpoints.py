@@ -18,6 +18,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -368,19 +369,18 @@ def _patience() -> int:
     return 30 * 86_400 if jax.process_count() == 1 else 1200
 
 
+@cache
 def _hush() -> None:
     """Keep orbax from telling at length, on the terminal, of errors that it raises as well."""
     for name in ("absl", "asyncio"):
         logging.getLogger(name).addFilter(_is_news)
-    if sys.excepthook is not _tell:
-        _tell.others = sys.excepthook  # type: ignore[attr-defined]
-        sys.excepthook = _tell
+    others = sys.excepthook
 
+    def tell(kind: type[BaseException], error: BaseException, trace: Any) -> None:
+        if str(error) != "Event loop is closed":  # tensorstore's, after a save that has failed
+            others(kind, error, trace)
 
-def _tell(kind: type[BaseException], error: BaseException, trace: Any) -> None:
-    """Print an uncaught error, but not tensorstore's after a save that has failed."""
-    if str(error) != "Event loop is closed":
-        _tell.others(kind, error, trace)  # type: ignore[attr-defined]
+    sys.excepthook = tell
 
 
 def _is_news(record: logging.LogRecord) -> bool:
