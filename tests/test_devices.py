@@ -40,7 +40,7 @@ for count in (1, 2, 4, 8):
     def drawn(state, images, key):
         batch = rounds._drawn_resident(state, images, key, 8)
         mask = jax.random.bernoulli(key, 0.3, (8, 8, 8, 4))
-        return [game.spread(x) for x in (batch, game.latents(key, 8), mask)]
+        return [game.sharded(x) for x in (batch, game.latents(key, 8), mask)]
 
     inputs = [np.asarray(x).tolist() for x in jax.jit(drawn)(state, images, key)]
     program = rounds.chunk_program(game).lower(state, images, key, np.int32(20)).compile()

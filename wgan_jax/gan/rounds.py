@@ -117,7 +117,7 @@ def chunk_program(game: Game) -> jax.stages.Wrapped:
             else:
                 size = len(images)
                 batch = _drawn_resident(state, images, key, game.settings.batch_size)
-            return _moved_on(state, size, game.settings.batch_size), game.spread(batch)
+            return _moved_on(state, size, game.settings.batch_size), game.sharded(batch)
 
         def unfinished(carry: Carry) -> Array:
             _, _, played, sound = carry

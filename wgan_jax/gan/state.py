@@ -143,7 +143,7 @@ class Game:
             rate_factor=jnp.float32(1),
         )
 
-    def spread(self, rows: Array) -> Array:
+    def sharded(self, rows: Array) -> Array:
         """The same rows [n, ...], each device with its share; n a multiple of the mesh's size."""
         shares: Array = lax.with_sharding_constraint(rows, devices.by_batch(self.mesh))
         return shares

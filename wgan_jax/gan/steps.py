@@ -24,7 +24,7 @@ def fakes_for_critic(game: Game, state: GanState, update: Array, key: Array) -> 
     averages move in the generator's own update only, so that those of a round may be made at once.
     """
     latent_key, *_ = _critic_keys(key, update)
-    latents = game.spread(game.latents(latent_key, game.settings.batch_size))
+    latents = game.sharded(game.latents(latent_key, game.settings.batch_size))
     params, stats = state.generator.params, state.generator.stats
     if game.settings.generator.fakes_statistics == "batch":
         return _generate(game, params, stats, latents)[0]
@@ -95,7 +95,7 @@ def generator_step(game: Game, state: GanState, key: Array) -> tuple[GanState, M
     step_key = jax.random.fold_in(jax.random.fold_in(key, Stream.GENERATOR), state.epoch)
     latent_key, dropout_key = jax.random.split(step_key)
     size = game.settings.generator_batches * game.settings.batch_size
-    latents = game.spread(game.latents(latent_key, size))
+    latents = game.sharded(game.latents(latent_key, size))
 
     def loss(params: Tree) -> tuple[Array, tuple[Tree, Metrics]]:
         fakes, stats = _generate(game, params, state.generator.stats, latents)
