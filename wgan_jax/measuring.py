@@ -10,9 +10,6 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-import jax
-import numpy as np
-
 from wgan_jax.backend import use_compilation_cache
 from wgan_jax.data.dataset import Dataset, load
 from wgan_jax.errors import UserError, to_stderr
@@ -23,6 +20,7 @@ from wgan_jax.keys import encoder_mark
 from wgan_jax.quality.encoders import ENCODERS
 from wgan_jax.record import claim
 from wgan_jax.record.samples import save_grid
+from wgan_jax.sampling import draw
 from wgan_jax.settings import DataSettings
 from wgan_jax.starting import open_run
 
@@ -125,9 +123,7 @@ def evaluate_run(
     with if_writable(to_stderr, "the measurement is printed alone"):
         append_line(workdir / "quality.jsonl", json.dumps(row, ensure_ascii=False))
         replace_object(workdir / "quality.json", row)
-    key = root_key(game.settings.seed)
-    sampler, latents = jax.jit(game.sampler)(state, key), game.grid_latents(key)
-    pictures = np.asarray(jax.jit(game.pictures)(sampler, latents))
+    pictures = draw(game, state, game.grid_latents(root_key(game.settings.seed)))
     with if_writable(to_stderr, "the samples are not shown"):
         save_grid(pictures, workdir / "quality.png", columns=8)
     return found
