@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from wgan_jax import decoding
-from wgan_jax.data.sources import Images, digest, edges, in_threads
+from wgan_jax.data.sources import Images, digest, edges, in_threads, unreadable
 from wgan_jax.errors import LIMIT, UserError, first_line, shorten
 
 _NOT_READ = (".gif", ".tif", ".tiff", ".avif", ".heic")  # many pictures in one, other depths
@@ -41,12 +41,10 @@ class PictureFiles:
         return (len(self.names), self.size, self.size, 3)
 
     def __getitem__(self, index: int, /) -> Images:
-        image = _decode(self.root / self.names[index], self.size)
+        path = self.root / self.names[index]
+        image = _decode(path, self.size)
         if isinstance(image, str):
-            raise UserError(
-                f"{self.root / self.names[index]} ({image}) cannot be read: restore it, then run "
-                "the command again."
-            )
+            raise unreadable(path, image)
         return image
 
 
