@@ -185,6 +185,15 @@ def test_good_samples_overrule_a_loss_at_rest() -> None:
     assert judge(history(**columns), Setup("nsgan")).verdict == "warning"
 
 
+def test_good_samples_overrule_a_critic_near_chance() -> None:
+    """On the digits a hinge critic teaches so: D from 0.98 to 1 while FID falls from 19 to 5."""
+    d = 0.99 + 0.003 * noise(ROWS)
+    judged = judge(history(d_loss=d), Setup("hinge"))
+    assert (judged.verdict, judged.causes) == ("failing", ("dead critic",))
+    fid = sparse(ROWS, 20, np.linspace(19, 5, 50))
+    assert judge(history(d_loss=d, fid_score=fid), Setup("hinge")).verdict == "warning"
+
+
 @pytest.mark.parametrize("objective", ["hinge", "nsgan"])
 def test_a_critic_that_rests_at_its_floor_is_overpowered_and_not_dead(objective: str) -> None:
     columns = healthy_hinge()

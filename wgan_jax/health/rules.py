@@ -137,6 +137,7 @@ RULES: tuple[Rule, ...] = (
         "dead critic", "failing",
         "Stop: the critic learns nothing. Check its gradients, its learning rate, its data.",
         "Lim and Ye 2017, section 3: the hinge loss at scores of 0", losses.critic_at_chance,
+        yields=0.75,
     ),
     Rule(
         "critic_at_rest", "d_loss",
