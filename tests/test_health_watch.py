@@ -90,3 +90,10 @@ def test_a_mistyped_key_is_named_and_nothing_kept() -> None:
 def test_the_page_names_every_key() -> None:
     page = Path("docs/python.md").read_text()
     assert all(f"`{key}`" in page for key in KEYS)
+
+
+@pytest.mark.parametrize("odd", ["NSGAN", "wgan-gp", ""])
+def test_a_mistyped_objective_is_named(odd: str) -> None:
+    """It would be judged as one that is not known: a lost nsgan is healthy then."""
+    with pytest.raises(UserError, match=rf"'{odd}' is none of wgan, wgan_gp, .*, lsgan"):
+        Setup(odd)

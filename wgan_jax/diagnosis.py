@@ -17,8 +17,8 @@ from wgan_jax.files import expanded
 from wgan_jax.health import runlog
 from wgan_jax.health.judge import NOT_JUDGED, Setup, Verdict, judge
 from wgan_jax.health.names import KNOWN, OF_SAMPLES
+from wgan_jax.health.past import OBJECTIVES
 from wgan_jax.health.runlog import (
-    OBJECTIVES,
     SUFFIXES,
     TEXTS,
     RunLog,
@@ -102,8 +102,12 @@ def read_log(
 def setup_of(run: workdir.RunFolder) -> Setup:
     """What a run's folder tells the judge."""
     config = run.config
+    objective = config.get("objective")
     return Setup(
-        config.get("objective"), run.latest.get("encoder"), config.get("clip"), config.get("epochs")
+        objective if objective in OBJECTIVES else None,
+        run.latest.get("encoder"),
+        config.get("clip"),
+        config.get("epochs"),
     )
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from wgan_jax import limits
+from wgan_jax.errors import UserError
 from wgan_jax.health.series import Ints, Track
 from wgan_jax.health.windows import FEW, FEWEST, LEAST_SCORES, Windows, cut
 from wgan_jax.history import Floats, History
@@ -29,6 +31,7 @@ KEYS: tuple[str, ...] = (
     "recall",
 )
 LOSSES = ("d_loss", "g_loss")
+OBJECTIVES = (*limits.OBJECTIVES, "lsgan")  # least squares: others train with it
 # Measured in every epoch, and a number even where the losses are none.
 WITNESSES = ("epoch_time", "clip_ratio")
 
@@ -45,6 +48,9 @@ class Setup:
       total_epochs: how long the run is meant to be; None if not known.
       opening: how many epochs its opening takes, in which the losses of a sound game may look like
         a lost one's; 0 if not known.
+
+    Raises:
+      UserError: an objective that is none of these: it would be judged as one that is not known.
     """
 
     objective: str | None = None
@@ -52,6 +58,13 @@ class Setup:
     clip: float | None = None
     total_epochs: int | None = None
     opening: int = 0
+
+    def __post_init__(self) -> None:
+        if self.objective is not None and self.objective not in OBJECTIVES:
+            raise UserError(
+                f"objective {self.objective!r} is none of {', '.join(OBJECTIVES)}: leave it out "
+                "where it is not known."
+            )
 
 
 class Past:

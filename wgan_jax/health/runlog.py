@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 
-from wgan_jax import limits
 from wgan_jax.errors import UserError, shorten
 from wgan_jax.health import events, tables
 from wgan_jax.health.labels import of_one_run
@@ -31,7 +30,6 @@ _MOST_GUESSING = 2.5  # above what both terms cost a critic that guesses: log lo
 _NEAR_ONE = 0.02  # of losses that are written as 1 - loss: how far they are from 1
 TEXTS = (".log", ".txt")  # may hold anything
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", *TEXTS)
-OBJECTIVES = (*limits.OBJECTIVES, "lsgan")  # least squares: others train with it
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,7 @@ def read(
 
     Args:
       columns: key -> column, where names cannot be guessed.
-      objective: one of `OBJECTIVES`; None: as the log says, or guessed from the losses.
+      objective: one of `past.OBJECTIVES`; None: as the log says, or guessed from the losses.
 
     Raises:
       UserError: no such file, no text, no rows, several runs, or no column of a GAN's run.
