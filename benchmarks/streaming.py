@@ -49,7 +49,7 @@ def speed(root: Path, workers: int, seconds: float) -> dict[str, Any]:
     from wgan_jax.data.stream import BatchStream
 
     dataset = opened(root, True, workers)
-    stream = BatchStream(dataset, np.zeros(2, np.uint32), BATCH, slice(0, BATCH), workers)
+    stream = BatchStream(dataset, np.zeros(2, np.uint32), BATCH, slice(0, BATCH))
     clock = time.perf_counter()
     stream.start(0, 0)
     stream.take(1)

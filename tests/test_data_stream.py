@@ -45,7 +45,8 @@ def numbers_of(batches: np.ndarray) -> np.ndarray:
 
 
 def taken(dataset, batch, start, updates, rows=None, workers=0) -> np.ndarray:
-    stream = BatchStream(dataset, KEY, batch, rows or slice(0, batch), workers)
+    dataset = dataclasses.replace(dataset, workers=workers)
+    stream = BatchStream(dataset, KEY, batch, rows or slice(0, batch))
     try:
         stream.start(*start)
         return stream.take(updates)
@@ -125,7 +126,7 @@ def test_it_goes_on_from_any_place(size, batch, before):
 
 
 def test_a_stream_can_be_begun_anew_elsewhere():
-    stream = BatchStream(numbered(50), KEY, 8, slice(0, 8), 0)
+    stream = BatchStream(numbered(50), KEY, 8, slice(0, 8))
     stream.start(0, 0)
     first = stream.take(3)
     later = stream.take(5)
@@ -141,7 +142,7 @@ def test_the_hosts_shares_make_up_the_batch():
     found = [taken(numbered(20), 9, (1, 7), 6, rows) for rows in parts]
     np.testing.assert_array_equal(np.concatenate(found, axis=1), taken(numbered(20), 9, (1, 7), 6))
     with pytest.raises(ValueError, match="no run of rows"):
-        BatchStream(numbered(20), KEY, 9, slice(4, 4), 0)
+        BatchStream(numbered(20), KEY, 9, slice(4, 4))
 
 
 @pytest.mark.parametrize("kind", ["folder", "tfds", "file"])
@@ -172,7 +173,7 @@ def test_a_streamed_dataset_holds_the_pixels_of_the_resident(kind, pictures, lsu
 def test_processes_decode_the_same_and_end_with_the_stream(pictures):
     """Also a file that vanishes, an error raised in a process, and a take that is given up."""
     dataset = load(DataSettings(name=f"folder:{pictures}", stream=True, classes="class0"), 16)
-    stream = BatchStream(dataset, KEY, 8, slice(2, 8), workers=2)
+    stream = BatchStream(dataset, KEY, 8, slice(2, 8))
     stream.start(3, 16)
     np.testing.assert_array_equal(stream.take(7), taken(dataset, 8, (3, 16), 7, slice(2, 8)))
     victim = pictures / dataset.source.names[0]
@@ -208,7 +209,7 @@ def test_a_take_that_is_given_up_ends_at_once():
             time.sleep(0.05)
             return np.zeros((2, 2, 1), np.uint8)
 
-    stream = BatchStream(Dataset("slow", Slow(), ""), KEY, 4, slice(0, 4), 0)
+    stream = BatchStream(Dataset("slow", Slow(), ""), KEY, 4, slice(0, 4))
     stream.start(0, 0)
     seen = []
 
@@ -243,7 +244,7 @@ if __name__ == "__main__":
     settings = DataSettings(stream=True, workers=2)
     images = np.load(sys.argv[1], mmap_mode="r")
     dataset = from_array(images, images.shape[1], settings)
-    stream = BatchStream(dataset, KEY, 64, slice(0, 64), settings.workers)
+    stream = BatchStream(dataset, KEY, 64, slice(0, 64))
 """
 
 
@@ -329,7 +330,8 @@ def test_a_dataset_larger_than_the_memory_is_streamed(tmp_path):
         np.array(images)
     except MemoryError:
         print("too large")
-    stream = BatchStream(dataset, KEY, 64, slice(0, 64), 0)
+    threads = DataSettings(stream=True, workers=0)
+    stream = BatchStream(from_array(images, images.shape[1], threads), KEY, 64, slice(0, 64))
     stream.start(0, 0)
     total = sum(int(stream.take(5)[..., 0, 0, 0].sum(dtype=np.int64)) for _ in range(100))
     stream.close()

@@ -106,9 +106,7 @@ class Streamed:
         self._game, self._settings, self._size = game, settings, len(dataset)
         rows = devices.own_rows(game.mesh, settings.batch_size)
         order = jax.random.key_data(jax.random.fold_in(key, Stream.ORDER))
-        self._stream = BatchStream(
-            dataset, np.asarray(order), settings.batch_size, rows, dataset.workers
-        )
+        self._stream = BatchStream(dataset, np.asarray(order), settings.batch_size, rows)
         self._shape = (updates_at_once(game), rows.stop - rows.start, *game.image_shape)
         self._pool = ThreadPoolExecutor(1, "stream")
         self._coming: Future[Batches] | None = None

@@ -54,12 +54,7 @@ class BatchStream:
     """
 
     def __init__(
-        self,
-        dataset: Dataset,
-        key_words: NDArray[np.uint32],
-        batch_size: int,
-        rows: slice,
-        workers: int,
+        self, dataset: Dataset, key_words: NDArray[np.uint32], batch_size: int, rows: slice
     ) -> None:
         """Nothing is read before `start`.
 
@@ -68,12 +63,11 @@ class BatchStream:
           key_words: uint32 [2], the key of the run's order.
           batch_size: images of a critic update, over all hosts.
           rows: which of them this host needs.
-          workers: processes that decode; 0: threads.
         """
         start, stop, step = rows.indices(batch_size)
         if step != 1 or stop <= start:
             raise ValueError(f"rows = {rows} are no run of rows of a batch of {batch_size}")
-        self._dataset, self._workers = dataset, workers
+        self._dataset = dataset
         self._key_words = (int(key_words[0]), int(key_words[1]))
         self._batch_size, self._rows = batch_size, (start, stop)
         self._reader: Reader | None = None
@@ -86,7 +80,7 @@ class BatchStream:
         size = len(self._dataset)
         first = passes * size + position
         draws = Draws(self._key_words, size, self._batch_size, self._rows, first)
-        self._reader = Reader(self._dataset.source, draws, self._workers)
+        self._reader = Reader(self._dataset.source, draws, self._dataset.workers)
         self._abandoned.clear()
 
     def take(self, updates: int) -> Images:
