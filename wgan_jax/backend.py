@@ -74,7 +74,7 @@ def _known(option: str, value: str) -> dict[str, str]:
 
 @contextlib.contextmanager
 def compiling(say: Callable[[str], None], patience: float = 10.0) -> Iterator[None]:
-    """Say what is waited for, should it take more than `patience` seconds."""
+    """Say that the rounds are being compiled, if that takes more than `patience` seconds."""
     promise = "; the next start on this machine finds it cached" if _kept() else ""
     with waiting(say, f"Compiling the program of the rounds{promise}.", patience):
         yield
@@ -82,7 +82,7 @@ def compiling(say: Callable[[str], None], patience: float = 10.0) -> Iterator[No
 
 @contextlib.contextmanager
 def waiting(say: Callable[[str], None], line: str, patience: float) -> Iterator[None]:
-    """Say the line once, should what is done meanwhile take more than `patience` seconds."""
+    """Say the line once, if the body of the `with` takes more than `patience` seconds."""
     timer = threading.Timer(patience, say, (line,))
     timer.daemon = True
     timer.start()

@@ -79,7 +79,7 @@ def alike_below(real: Sequence[float]) -> float:
 
 
 def holds(only: str, *, objective: str | None, encoder: str | None) -> bool:
-    """Whether what holds for `only`, as `Band` has it, holds for this loss and this encoder."""
+    """Whether a band with this `only` (see `Band`) holds for this loss and this encoder."""
     kind = "wgan" if objective in (None, *WASSERSTEIN) else objective
     return only in ("", encoder if only == INCEPTION else kind)
 

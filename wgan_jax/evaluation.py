@@ -84,12 +84,14 @@ class Evaluator:
         dtype: str = "float32",
         between: Callable[[], None] = lambda: None,
     ) -> None:
-        """Args:
-        game: whose samples are measured; its settings say how.
-        dataset: the real images.
-        say: is told of what takes long.
-        dtype: of the encoder's arithmetic, float32 or bfloat16.
-        between: called before each batch, also of the real images; what it raises ends the work.
+        """Build the encoder, and compute or read the real images' statistics.
+
+        Args:
+          game: whose samples are measured; its settings say how.
+          dataset: the real images.
+          say: is told of what takes long.
+          dtype: of the encoder's arithmetic, float32 or bfloat16.
+          between: called before each batch, also of the real images; what it raises ends the work.
         """
         self.game, self._say, self._between = game, say, between
         self.encoder, self.note = encoder_of(game.settings), ""
@@ -231,11 +233,11 @@ class Evaluator:
                 yield running[0], *running[1]
 
     def _programs(self) -> tuple[Callable[..., Tree], Callable[..., Any]]:
-        """Two jitted functions; keys are words, which several processes can share.
+        """Two jitted functions; keys are words, uint32 [2], which several processes can share.
 
-        (state, root key) -> sampler; (sampler, encoder's params, root key, start, n) -> pixels'
-        moments and encoding of a batch. Sample i is drawn from the key's i-th child, so that it
-        does not depend on the batch.
+        The first maps (state, root key) to the sampler, the second (sampler, encoder's params, root
+        key, start, n) to the pixels' moments and the encoding of samples `start` and following.
+        Sample i is drawn from the key's i-th child, so that it does not depend on the batch.
         """
         encoding, game, size = self._encoding, self.game, self._batch_size
 

@@ -145,7 +145,7 @@ def make_folder(path: Path) -> None:
 
 
 def append_line(path: Path, line: str) -> None:
-    """Add a line to a file, which begins one even where a crash cut the last line short.
+    """Add a line to a file; where a crash cut the last line short, it begins a new one.
 
     Raises:
       NotWritten: it cannot be.
@@ -161,10 +161,10 @@ def append_line(path: Path, line: str) -> None:
 
 @contextlib.contextmanager
 def locked(path: Path, *, patience: float = 0.0) -> Iterator[bool]:
-    """Hold a file, made where it is not there, against other processes that ask for it so.
+    """Lock a file, made if it is not there, against other processes that lock it so.
 
-    It is let go at the end, and when the process dies. Yields whether it is held: where the system,
-    or the file system, has no locks, nothing is.
+    The lock ends with the `with`, or with the process. Yields whether it is held: where the system,
+    or the file system, has no locks, it is not.
 
     Raises:
       BlockingIOError: another process holds it, still after `patience` seconds.

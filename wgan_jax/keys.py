@@ -106,10 +106,11 @@ PUBLIC_WEIGHTS = "inception-2015-12-05"
 
 
 def measured_by(encoder: str, weights: str) -> str:
-    """What figures are by: the encoder, and of Inception with other weights than the public, whose.
+    """The name that figures go by: the encoder's; `inception:NAME` where not the public weights'.
 
     Args:
-      weights: their name; "" for those that the encoder has by default.
+      encoder: `inception`, `digits` or `none`.
+      weights: name of its weights; "" for those that it has by default.
     """
     usual = encoder != "inception" or weights in ("", PUBLIC_WEIGHTS)
     return encoder if usual else f"{encoder}:{weights}"

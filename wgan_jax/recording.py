@@ -73,7 +73,7 @@ class Recorder:
       history: everything measured.
       verdict: the judge's word on it.
       say: prints a line or block for the person at the terminal.
-      told: what is said once in a run, and was: caveats of measurements, a log that is not written.
+      told: lines that were said and are not said again, e.g. caveats of measurements.
     """
 
     def __init__(self, settings: Settings, workdir: Path, *, quiet: bool) -> None:

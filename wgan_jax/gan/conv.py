@@ -146,17 +146,18 @@ def _at_stride_1(x: Array, kernel: Array, place: Place) -> Array:
 def _dilated(x: Array, kernel: Array, before: int) -> Array:
     """A convolution of the image with zeros between its pixels: [n, h, w, i] -> [n, 2h, 2w, o].
 
-    So many zeros come before the first; as many in all as the kernel has taps.
+    Args:
+      before: zeros before the first pixel; `len(kernel) - before` follow the last.
     """
     pad = (before, len(kernel) - before)
     return lax.conv_general_dilated(x, kernel, (1, 1), (pad, pad), (2, 2), None, LAYOUT)
 
 
 def _finished(y: Array, bias: Array | None, block: int, platform: str) -> Array:
-    """[n, h, w, b b o] in blocks, and plus the bias [o].
+    """Blocks of b x b pixels [n, h, w, b b o], plus bias [o]; on the CPU in rows of pixels.
 
-    GPUs' library adds it to its own result, so it comes first there; on the CPU, where it is one
-    pass with the rest and with putting the pixels in rows, last.
+    GPUs' library adds the bias to its own result, so it comes first there. On the CPU it comes
+    last, in one pass with putting the pixels in rows.
     """
     if platform == "cpu":
         y = pixels(as_blocks(y, block))
@@ -167,10 +168,10 @@ def _finished(y: Array, bias: Array | None, block: int, platform: str) -> Array:
 
 
 def _block(place: Place, kernel: Array, platform: str) -> int:
-    """Side of the block of results that is made at once, where channels are few.
+    """Side of the block of pixels that each place of the kernel makes; 1 where channels are many.
 
-    The library is made for many: of 3, it makes 3 at the price of 16 or 32. GPUs gain with few
-    channels of the image, too.
+    The library makes 16 or 32 channels at a time, so that 3 cost as much. GPUs also gain where the
+    image has few.
     """
     inputs, outputs = kernel.shape[2:]
     if place.stride == 1 and outputs <= _FEW and platform != "tpu":

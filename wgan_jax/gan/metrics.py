@@ -35,10 +35,10 @@ def share_at_boundary(params: optax.Params, c: float) -> Array:
 
 
 def _as_one(weights: optax.Params) -> Array:
-    """All weights in a row: a few kernels on a GPU, where one by one they are a few each.
+    """All weights in a row [weights], which a GPU reads in a few kernels, not a few for each array.
 
-    XLA takes sums of it apart again, and makes each one with what else is done to its part. Of the
-    optimiser's update that makes a slow kernel on a GPU, so there it is kept from seeing through.
+    XLA would split a sum over the row into sums over its parts, and fuse each with the optimiser's
+    update of that part: a slow kernel on a GPU, where a barrier prevents it.
     """
     row = jnp.concatenate([leaf.ravel() for leaf in jax.tree.leaves(weights)])
     if jax.default_backend() == "cpu":

@@ -159,7 +159,7 @@ leaky_relu.defvjp(
 def _initializer(
     s: CriticSettings | GeneratorSettings, scale: float = 1.0
 ) -> nn.initializers.Initializer:
-    """Of kernels; `scale` multiplies the variance of Glorot's (Glorot and Bengio 2010)."""
+    """What kernels begin with; `scale` multiplies Glorot's variance (Glorot and Bengio 2010)."""
     if s.init == "normal":
         return nn.initializers.normal(s.init_std)
     return nn.initializers.variance_scaling(scale, "fan_avg", "uniform")

@@ -94,6 +94,9 @@ class Game:
       settings: resolved settings.
       image_shape: (height, width, channels).
       mesh: the devices that share every batch.
+      critic, generator: the networks.
+      objective: what both minimise.
+      critic_optimizer, generator_optimizer: optax transforms; the critic's clips where it must.
     """
 
     settings: Settings

@@ -116,7 +116,7 @@ def generator_step(game: Game, state: GanState, key: Array) -> tuple[GanState, M
 
 
 def _critic_keys(key: Array, update: Array) -> Array:
-    """Of the critic's update of that number: latents, flips, dropout on reals and fakes, mixing."""
+    """Keys [5] of a critic update: latents, flips, dropout on reals, dropout on fakes, mixing."""
     step_key = jax.random.fold_in(jax.random.fold_in(key, Stream.CRITIC), update)
     return jax.random.split(step_key, 5)
 

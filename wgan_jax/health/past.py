@@ -74,6 +74,7 @@ class Past:
       setup: what is known of the run besides.
       epoch: the newest epoch; -1 before the first.
       rows: how many rows of its history were taken in.
+      nonfinite: loss -> epoch from which it is not a number; `lost` has the infinite ones too.
     """
 
     def __init__(self, setup: Setup) -> None:

@@ -50,17 +50,15 @@ class Watch:
         row = {key: float(value) for key, value in values.items()}
         for key in filter(row.__contains__, LOSSES):
             if math.isfinite(row[key]):
-                self._recovered(key)
+                self._take_back(key)
             else:  # a NaN, which in a history is a gap
                 row[key] = math.inf
                 self._lost.add(key)
         columns = {key: np.array([value]) for key, value in row.items()}
         self._history.extend(np.array([epoch]), columns)
 
-    def _recovered(self, key: str) -> None:
-        """A loss that is lost stays so: where a number follows, a step was skipped, by loss
-        scaling say.
-        """
+    def _take_back(self, key: str) -> None:
+        """A loss is not lost after all: a number follows, so a step was skipped (loss scaling)."""
         if key in self._lost:
             self._lost.remove(key)
             column = self._history[key]

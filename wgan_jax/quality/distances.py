@@ -209,6 +209,6 @@ class InceptionScore:
         return float(scores.mean()), float(scores.std())
 
     def class_shares(self) -> Floats:
-        """Share of the images taken in whose likeliest class is each, [classes]."""
+        """For each class, the share of the images so far of which it is the likeliest [classes]."""
         shares: Floats = self._counts / max(self._seen, 1)
         return shares

@@ -46,11 +46,13 @@ class Checkpoints:
         *,
         read_only: bool = False,
     ) -> None:
-        """Args:
-        folder: where they lie; made when the first is saved.
-        keep: how many of the newest to keep.
-        say: is told of damaged checkpoints and lost marks.
-        read_only: the run is another's, which may be training: nothing in the folder is touched.
+        """Read the marks; orbax is opened when it is first needed.
+
+        Args:
+          folder: where they lie; made when the first is saved.
+          keep: how many of the newest to keep.
+          say: is told of damaged checkpoints and lost marks.
+          read_only: the run is another's, which may be training: nothing in the folder is touched.
         """
         self._folder = folder
         self._keep = keep
