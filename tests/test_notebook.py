@@ -98,8 +98,16 @@ def test_two_arrays_are_compared(finished: Run, tmp_path: Path) -> None:
     assert found.protocol["images"] == found.protocol["reference"] == "array"
     same = evaluate(fakes, fakes, encoder="digits")
     assert same.values["fid_score"] == pytest.approx(0, abs=1e-6)
-    with pytest.raises(UserError, match="the array has float64 pixels"):
-        evaluate(fakes / 255, reals, encoder="digits")
+    for pair, said in (
+        ((fakes / 255, reals), r"images \(array\) has float64 pixels"),
+        ((fakes, reals / 255), r"reference \(array\) has float64 pixels"),
+        ((fakes, (reals > 127).astype(np.uint8)), r"reference \(array\) has images of 0 and 1"),
+        ((fakes[0], reals), r"images \(array\) has shape \[8, 8, 1\]"),
+        ((np.repeat(fakes[0], 3, axis=2), reals), r"shape \[8, 8, 3\]: images must be \[n"),
+        (([fakes[0], fakes[0, :4]], reals), r"images \(array\) has images of different shapes"),
+    ):
+        with pytest.raises(UserError, match=said):
+            evaluate(*pair, encoder="digits")
     with pytest.raises(UserError, match="nothing is not one of inception, digits"):
         evaluate(fakes, reals, encoder="nothing")
 

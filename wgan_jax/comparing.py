@@ -89,7 +89,10 @@ def evaluate_sets(
         _refuse_loss(save_reference, dict(zip(("--images", "--reference"), names, strict=True)))
         check_writable(save_reference)
     use_compilation_cache()
-    first, second = open_side(images, options), open_side(reference, options)
+    first, second = (
+        open_side(given, options, name)
+        for given, name in ((images, "images"), (reference, "reference"))
+    )
     sides = (first, second)
     refuse_contradiction(options, dict(zip(names, sides, strict=True)))
     wanted = wanted_encoder(options, sides)
@@ -144,10 +147,15 @@ def _notes(sides: tuple[Side, Side], shapes: list[Shape]) -> list[str]:
     return notes
 
 
-def open_side(given: Given, options: Options) -> Side:
-    """What a side is or names, opened as far as it goes without an encoder."""
+def open_side(given: Given, options: Options, side: str = "images") -> Side:
+    """What `images` or `reference` is or names, opened as far as it goes without an encoder."""
     if not isinstance(given, str | os.PathLike):
-        return from_array(np.asarray(given), "the array")  # of jax or torch as well
+        source = f"{side} (array)"
+        try:
+            array = np.asarray(given)  # of jax or torch as well
+        except ValueError:
+            raise UserError(f"{source} has images of different shapes: resize them.") from None
+        return from_array(array, source)
     text = str(given)
     if text == "digits" or text.startswith("tfds:"):
         name, _, split = text.rpartition("/") if "/" in text else (text, "", "train")

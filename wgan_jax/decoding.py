@@ -6,7 +6,9 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".jfif")
@@ -79,6 +81,11 @@ def decode(path: Path) -> Image.Image:
         clear = upright.convert("RGBA")
         # Their colours are no part of the picture: programs leave anything there.
         return Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert("RGB")
+
+
+def zeros_and_ones(images: NDArray[Any]) -> bool:
+    """Whether images [n, ...] hold 0 and 1 alone, as the first show: in 8 bits both are black."""
+    return max((int(images[i].max()) for i in range(min(images.shape[0], 16))), default=0) == 1
 
 
 def _is_meant(name: str) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wgan_jax import decoding
 from wgan_jax.data import digits, folder, tfds_images
 from wgan_jax.data.sources import ArrayFile, Images, Source, fingerprint, read_all
 from wgan_jax.errors import UserError, printable
@@ -159,8 +160,8 @@ def load(settings: DataSettings, image_size: int, room: int | None = None) -> Da
 
 
 def _refuse_zeros_and_ones(name: str, images: NDArray[Any]) -> None:
-    """Refuse what was written as 0 and 1, as the first images show: in 8 bits both are black."""
-    if max((int(images[i].max()) for i in range(min(images.shape[0], 16))), default=0) == 1:
+    """Refuse what was written as 0 and 1: in 8 bits both are black."""
+    if decoding.zeros_and_ones(images):
         raise UserError(
             f"{name} has images of 0 and 1, which both are black in 8 bits: write them as 0 and "
             "255, and train from a folder or an array."

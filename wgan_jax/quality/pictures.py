@@ -93,12 +93,16 @@ def from_array(images: NDArray[Any], source: str) -> Pictures:
         broken = np.issubdtype(images.dtype, np.floating) and not np.isfinite(images).all()
         what = "NaN or infinite pixels" if broken else f"{images.dtype} pixels"
         raise UserError(f"{source} has {what}: images must be uint8, 0 to 255.")
-    if images.ndim == 3:
+    if images.ndim == 3 and images.shape[2] not in (1, 3, 4):  # or it is a single picture
         images = images[..., None]
     if images.ndim != 4 or images.shape[3] not in (1, 3) or not images.size:
         raise UserError(
             f"{source} has shape {list(images.shape)}: images must be [n, height, width, 1 or 3]"
             + (", without an alpha channel." if images.shape[-1:] == (4,) else ".")
+        )
+    if decoding.zeros_and_ones(images):
+        raise UserError(
+            f"{source} has images of 0 and 1, which both are black in 8 bits: give 0 and 255."
         )
 
     def batches(most: int) -> Iterator[Images]:
