@@ -6,6 +6,7 @@ import re
 import shutil
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
@@ -52,6 +53,16 @@ def test_latents_of_ones_own_give_their_pictures(finished: Run) -> None:
     for odd in (latents[0], latents[:, :-1], latents[:0], np.full_like(latents, np.nan)):
         with pytest.raises(UserError, match=r"latents must be finite numbers \[n, "):
             finished.generate(odd)
+
+
+def test_asking_again_compiles_nothing(finished: Run, caplog: pytest.LogCaptureFixture) -> None:
+    latents = np.zeros((2, finished.settings.latent_dim))
+    for again in (False, True):
+        caplog.clear()
+        with jax.log_compiles(), caplog.at_level("WARNING"):
+            finished.generate(latents)
+            finished.scores(finished.sample(2))
+        assert ("Compiling" in caplog.text) is not again
 
 
 def plain_scores(game: Game, state: GanState, images: np.ndarray) -> np.ndarray:

@@ -28,6 +28,11 @@ STEPS = 8  # pictures in a row of an interpolation
 NEARLY_LINE = 0.01  # sine of the angle of latents whose arc float32 cannot tell
 MOST, MOST_IN_A_GRID = 1_000_000, 10_000  # pictures, or rows, at a time
 
+# Compiled once a game: a bound method would be another function, and compiled, at every call.
+_sampler = jax.jit(Game.sampler, static_argnums=0)
+_pictures = jax.jit(Game.pictures, static_argnums=0)
+_scores = jax.jit(Game.scores, static_argnums=0)
+
 
 def sample(
     workdir: Path,
@@ -111,14 +116,14 @@ def sample_latents(game: Game, seed: int, n: int) -> Array:
 def draw(game: Game, state: GanState, latents: ArrayLike) -> NDArray[np.uint8]:
     """Pictures uint8 [n, h, w, c] from latents [n, d], in batches sharded over the devices."""
     state = jax.device_put(state, devices.everywhere(devices.mesh()))
-    sampler = jax.jit(game.sampler)(state, root_key(game.settings.seed))
-    return _by_batches(partial(jax.jit(game.pictures), sampler), np.asarray(latents))
+    sampler = _sampler(game, state, root_key(game.settings.seed))
+    return _by_batches(partial(_pictures, game, sampler), np.asarray(latents))
 
 
 def score(game: Game, state: GanState, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """The critic's scores [n] of images uint8 [n, h, w, c], in batches like `draw`'s."""
     state = jax.device_put(state, devices.everywhere(devices.mesh()))
-    return _by_batches(partial(jax.jit(game.scores), state), images)
+    return _by_batches(partial(_scores, game, state), images)
 
 
 def _by_batches(program: Callable[[Array], Array], rows: NDArray[Any]) -> NDArray[Any]:
