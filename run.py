@@ -132,7 +132,7 @@ def diagnose(argv: Sequence[str]) -> None:
     args.add_argument("--json", action="store_true", help="one JSON object a line")
     options = args.parse_args(argv)
     from wgan_jax import diagnosis
-    from wgan_jax.health.names import parse_map
+    from wgan_jax.health.logs.names import parse_map
 
     diagnosis.diagnose(
         options.path,

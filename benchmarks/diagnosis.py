@@ -21,8 +21,9 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.labelled_runs import Run, count, load
-from wgan_jax.health import losses, runlog
+from wgan_jax.health import losses
 from wgan_jax.health.judge import Judge, Setup, judge
+from wgan_jax.health.logs import runlog
 from wgan_jax.health.past import LOSSES, Past
 from wgan_jax.health.rules import RULES
 from wgan_jax.health.windows import PLAIN

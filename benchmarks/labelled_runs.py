@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wgan_jax.health import runlog
+from wgan_jax.health.logs import runlog
 from wgan_jax.health.past import LOSSES
 from wgan_jax.history import History
 

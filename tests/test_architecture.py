@@ -58,10 +58,15 @@ def test_imports_point_downhill(path):
         assert rooms <= WORDS, f"the wing {here} knows {rooms - WORDS}"
 
 
+def test_the_judge_needs_no_reader_of_logs():
+    for path in (PACKAGE / "health").glob("*.py"):
+        assert not any(name.startswith("wgan_jax.health.logs") for name in imported(path)), path
+
+
 def test_the_command_line_calls_verbs():
     """And two rooms of wings, to which a verb would only pass on."""
     wings = {name for name in imported(Path("run.py")) if room(name) in WINGS}
-    assert wings == {"wgan_jax.health.names.parse_map", "wgan_jax.quality.weights"}
+    assert wings == {"wgan_jax.health.logs.names.parse_map", "wgan_jax.quality.weights"}
 
 
 def test_the_game_knows_no_path_clock_or_flag():

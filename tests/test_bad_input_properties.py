@@ -16,8 +16,8 @@ from wgan_jax import experiment
 from wgan_jax.config import describe, resolve, to_dict
 from wgan_jax.diagnosis import as_text
 from wgan_jax.errors import LIMIT, UserError
-from wgan_jax.health import runlog
 from wgan_jax.health.judge import judge
+from wgan_jax.health.logs import runlog
 from wgan_jax.settings import Settings
 
 FIELDS = [name for name, _, _ in describe()]

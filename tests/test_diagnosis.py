@@ -16,8 +16,8 @@ from tests import made_up_run
 from tests.made_up_losses import healthy_hinge, history, noise, sparse
 from wgan_jax import diagnosis
 from wgan_jax.health.judge import Setup, judge
+from wgan_jax.health.logs.runlog import RunLog
 from wgan_jax.health.rules import RULES
-from wgan_jax.health.runlog import RunLog
 from wgan_jax.health.verdict import Finding, Verdict
 from wgan_jax.history import History
 from wgan_jax.record.writers import JsonLinesWriter
@@ -412,7 +412,7 @@ def test_an_empty_folder_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 def test_a_log_of_several_megabytes_is_read_block_by_block(tmp_path: Path) -> None:
-    from wgan_jax.health import runlog, tables
+    from wgan_jax.health.logs import runlog, tables
 
     columns = healthy_hinge(20_000)
     log = write_csv(tmp_path / "mine.csv", columns, every=1)

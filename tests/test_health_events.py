@@ -15,8 +15,8 @@ from tensorboard.util.tensor_util import make_tensor_proto
 
 import run
 from wgan_jax.errors import UserError
-from wgan_jax.health import events
-from wgan_jax.health.runlog import read
+from wgan_jax.health.logs import events
+from wgan_jax.health.logs.runlog import read
 
 NAME = "events.out.tfevents.1700000000.host.1.0"
 VERSION = event_pb2.Event(wall_time=1.7e9, file_version="brain.Event:2")

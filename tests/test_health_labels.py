@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from wgan_jax.errors import UserError
-from wgan_jax.health.runlog import read
+from wgan_jax.health.logs.runlog import read
 
 
 def write(path: Path, rows: list[dict[str, object]], kind: str) -> Path:

@@ -12,7 +12,7 @@ import run
 from tests.made_up_losses import Floats, history, noise
 from tests.test_health_thresholds import CASES, ROWS, WAIT, Columns, loud
 from wgan_jax.health.judge import Setup, judge
-from wgan_jax.health.runlog import RunLog, read
+from wgan_jax.health.logs.runlog import RunLog, read
 
 OPENS = WAIT | {"critic_saturated", "critic_on_floor", "critic_dead", "regime_change"}
 

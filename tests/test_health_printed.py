@@ -11,8 +11,8 @@ import pytest
 
 import run
 from wgan_jax.errors import UserError
-from wgan_jax.health.printed import read as rows_of
-from wgan_jax.health.runlog import RunLog, read
+from wgan_jax.health.logs.printed import read as rows_of
+from wgan_jax.health.logs.runlog import RunLog, read
 from wgan_jax.keys import ROUND_KEYS
 from wgan_jax.record.console import epoch_block, quality_line
 

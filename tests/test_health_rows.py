@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from wgan_jax.health.judge import judge
-from wgan_jax.health.runlog import RunLog, read
+from wgan_jax.health.logs.runlog import RunLog, read
 
 
 def csv(tmp_path: Path, header: str, rows: list[str]) -> RunLog:

@@ -12,8 +12,8 @@ from tests.made_up_losses import healthy_hinge, healthy_wgan, history
 from wgan_jax import diagnosis
 from wgan_jax.errors import UserError
 from wgan_jax.health.judge import Setup
-from wgan_jax.health.names import columns_of, guess, parse_map, unit_of
-from wgan_jax.health.runlog import RunLog, guess_objective, read
+from wgan_jax.health.logs.names import columns_of, guess, parse_map, unit_of
+from wgan_jax.health.logs.runlog import RunLog, guess_objective, read
 
 
 def write(path: Path, text: str) -> Path:

@@ -14,11 +14,10 @@ import numpy as np
 
 from wgan_jax.errors import UserError, apart, printable, shorten
 from wgan_jax.files import expanded
-from wgan_jax.health import runlog
 from wgan_jax.health.judge import NOT_JUDGED, Setup, Verdict, judge
-from wgan_jax.health.names import KNOWN, OF_SAMPLES
-from wgan_jax.health.past import OBJECTIVES
-from wgan_jax.health.runlog import (
+from wgan_jax.health.logs import runlog
+from wgan_jax.health.logs.names import KNOWN, OF_SAMPLES
+from wgan_jax.health.logs.runlog import (
     SUFFIXES,
     TEXTS,
     RunLog,
@@ -26,6 +25,7 @@ from wgan_jax.health.runlog import (
     is_run,
     is_workdir,
 )
+from wgan_jax.health.past import OBJECTIVES
 from wgan_jax.health.windows import COUNT, FINE, LEAST, LEAST_SCORES, PLAIN
 from wgan_jax.history import History
 from wgan_jax.record import ledger, workdir

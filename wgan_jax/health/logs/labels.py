@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wgan_jax.errors import UserError, shorten
-from wgan_jax.health.names import COARSE, OF_SAMPLES
+from wgan_jax.health.logs.names import COARSE, OF_SAMPLES
 
 if TYPE_CHECKING:
-    from wgan_jax.health.tables import Table
+    from wgan_jax.health.logs.tables import Table
 
 Texts = NDArray[np.str_]
 

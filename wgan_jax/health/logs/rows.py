@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from wgan_jax.health.names import COARSE, unit_of
+from wgan_jax.health.logs.names import COARSE, unit_of
+from wgan_jax.health.logs.restarts import standing, start_anew
+from wgan_jax.health.logs.tables import Table
 from wgan_jax.health.past import LOSSES
-from wgan_jax.health.restarts import standing, start_anew
 from wgan_jax.health.series import Ints
-from wgan_jax.health.tables import Table
 from wgan_jax.history import Floats
 
 ROW = "row"  # what is counted where no column does

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from wgan_jax.errors import shorten
-from wgan_jax.health.tables import Table, of_rows
+from wgan_jax.health.logs.tables import Table, of_rows
 
 _STEP = "step"
 _HEAD = struct.Struct("<QI")  # the length of an event, and the checksum of that

@@ -21,10 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wgan_jax.errors import UserError
-from wgan_jax.health import jsonrows, printed
-from wgan_jax.health.cells import Column, number, numbers
-from wgan_jax.health.labels import Texts, is_label, texts
-from wgan_jax.health.names import columns_of, measures, of_networks
+from wgan_jax.health.logs import jsonrows, printed
+from wgan_jax.health.logs.cells import Column, number, numbers
+from wgan_jax.health.logs.labels import Texts, is_label, texts
+from wgan_jax.health.logs.names import columns_of, measures, of_networks
 from wgan_jax.history import Floats
 
 _BLOCK = 1 << 23  # characters parsed at a time: bounds the memory that text takes

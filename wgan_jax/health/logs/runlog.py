@@ -14,14 +14,14 @@ from pathlib import Path
 import numpy as np
 
 from wgan_jax.errors import UserError, shorten
-from wgan_jax.health import events, tables
-from wgan_jax.health.labels import of_one_run
-from wgan_jax.health.names import COARSE, OF_SAMPLES, have_gradient_penalty, teachers, unread
-from wgan_jax.health.opening import opening
+from wgan_jax.health.logs import events, tables
+from wgan_jax.health.logs.labels import of_one_run
+from wgan_jax.health.logs.names import COARSE, OF_SAMPLES, have_gradient_penalty, teachers, unread
+from wgan_jax.health.logs.opening import opening
+from wgan_jax.health.logs.rows import differs, in_order, joins
+from wgan_jax.health.logs.tables import Table
 from wgan_jax.health.past import LOSSES, Setup
-from wgan_jax.health.rows import differs, in_order, joins
 from wgan_jax.health.signs import number
-from wgan_jax.health.tables import Table
 from wgan_jax.health.windows import LEAST
 from wgan_jax.history import Floats, History
 

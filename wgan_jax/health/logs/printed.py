@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 
-from wgan_jax.health.cells import NOT_A_NUMBER
-from wgan_jax.health.names import (
+from wgan_jax.health.logs.cells import NOT_A_NUMBER
+from wgan_jax.health.logs.names import (
     HELD_OUT,
     OF_SAMPLES,
     bare,

@@ -10,9 +10,9 @@ import math
 
 import numpy as np
 
-from wgan_jax.health.names import COARSE, counts_updates, unit_of
-from wgan_jax.health.rows import ROW
-from wgan_jax.health.tables import Table
+from wgan_jax.health.logs.names import COARSE, counts_updates, unit_of
+from wgan_jax.health.logs.rows import ROW
+from wgan_jax.health.logs.tables import Table
 
 OPENING = 1000  # updates; public logs of DCGAN have left theirs after 300
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from wgan_jax.errors import UserError, shorten
-from wgan_jax.health.names import guess, measures
+from wgan_jax.health.logs.names import guess, measures
 
 _DEEPEST = 2  # levels of nesting that are looked into
 

@@ -1,0 +1,1 @@
+"""Anyone's log of a run, read into a history: its format, which column is what, rows in order."""
