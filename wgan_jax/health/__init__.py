@@ -1,1 +1,1 @@
-"""What a run is worth: rules over its history, and the judge that applies them; logs it may read."""
+"""What a run is worth: rules over its history, and the judge that applies them; readers of logs."""
