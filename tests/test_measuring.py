@@ -22,8 +22,9 @@ import run
 from tests import standin
 from wgan_jax import comparing
 from wgan_jax.data.digits import read_labelled
+from wgan_jax.errors import UserError
 from wgan_jax.evaluation import Quality
-from wgan_jax.measuring import Options, table
+from wgan_jax.measuring import Options, evaluate_run, table
 from wgan_jax.quality.encoders import Encoder, Encoding, Wanted
 from wgan_jax.quality.statistics import Protocol, Statistics
 from wgan_jax.quality.weights import WeightsAbsent
@@ -500,3 +501,11 @@ def test_paths_between_latents_keep_to_the_sphere() -> None:
     # Two at a right angle, both of length 5: all between have that length.
     a, b = jnp.array([[3.0, 4, 0]]), jnp.array([[0.0, 0, 5]])
     np.testing.assert_allclose(jnp.linalg.norm(between(a, b, 9), axis=-1), 5, rtol=1e-6)
+
+
+def test_the_run_of_an_array_is_measured_from_python(tiny: dict[str, Any], tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (20, 8, 8, 1), np.uint8)
+    made = train(tiny | {"epochs": 1}, tmp_path / "run", images, quiet=True)
+    with pytest.raises(UserError, match=r"on an array.*load\('.*run'\)\.measure\(images=\.\.\.\)"):
+        evaluate_run(made.workdir)
+    assert made.measure(10, images=images).values

@@ -100,11 +100,19 @@ def evaluate_run(
       checkpoint: `latest`, `best`, `healthy`, or a number of epochs.
       n: samples; 0: the run's `quality.n`.
       options: encoder, weights, resize, dtype, batch_size; empty ones are the run's own.
+
+    Raises:
+      UserError: no such checkpoint, or its images are not to be had, or are others.
     """
     options = options or Options()
     check_count(n)
     use_compilation_cache()
     game, epoch, state = open_run(workdir, checkpoint, to_stderr)
+    if game.settings.data.name == "arrays":
+        raise UserError(
+            f"{workdir} was trained on an array, which only Python can give: "
+            f"wgan_jax.load({str(workdir)!r}).measure(images=...)."
+        )
     own = game.settings.quality
     quality = replace(
         own,
