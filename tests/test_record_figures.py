@@ -189,3 +189,13 @@ def test_a_name_that_the_font_lacks_is_boxes_without_a_word(
     """Where matplotlib would warn of each sign, and a warning is an error here."""
     figures.dashboard(history, tmp_path / "x.png", "実験 émoji $a_1$", "stable")
     assert figures._plain("実験 émoji $a_1$") == r"□□ émoji \$a_1\$"
+
+
+@pytest.mark.parametrize(
+    ("objective", "drawn"), [("wgan", True), (None, True), ("wgan_gp", False), ("nsgan", False)]
+)
+def test_the_share_at_the_boundary_is_drawn_where_weights_are_clipped(
+    history: History, objective: str | None, drawn: bool
+) -> None:
+    titles = [chart["title"] for chart in curves.charts(history, "digits", objective)["charts"]]
+    assert ("Clip%" in titles) is drawn

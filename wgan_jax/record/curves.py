@@ -44,7 +44,8 @@ def charts(history: History, encoder: str, objective: str | None = None) -> dict
             for key, label, colour in chart.series
             if np.isfinite(history.get(key)).any()
         ]
-        if not series:
+        clips = chart.series[0][0] == "clip_ratio"
+        if not series or (clips and objective not in (None, "wgan")):  # nothing is clipped
             continue
         unit, style = unit_of(chart.title, encoder, objective), chart.style
         if not holds(chart.only, objective=objective, encoder=encoder):
