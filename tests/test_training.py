@@ -756,8 +756,7 @@ def test_a_record_without_a_checkpoint_is_played_again_and_that_is_said(
     shutil.copytree(finished.workdir, place)
     shutil.rmtree(place / "checkpoints")
     again = train(tiny, place)
-    said = f"{place} has no checkpoint: its 6 recorded epochs are played again."
-    assert said in capsys.readouterr().out.splitlines()
+    assert f"{place} has no checkpoint: its epochs are played again" in capsys.readouterr().out
     assert same_bits(again.state, finished.state)
     assert len((place / "metrics.dropped.jsonl").read_text().splitlines()) == 6
     train(tiny, place)

@@ -78,9 +78,19 @@ def alike_below(real: Sequence[float]) -> float:
     return min(ALIKE, real[-1] / 2) if real else ALIKE
 
 
+def may_be_wasserstein(objective: str | None) -> bool:
+    """Whether it is a Wasserstein loss, or not known."""
+    return objective in (None, *WASSERSTEIN)
+
+
+def may_clip(objective: str | None) -> bool:
+    """Whether the critic's weights are clipped under it, or that is not known."""
+    return objective in (None, "wgan")
+
+
 def holds(only: str, *, objective: str | None, encoder: str | None) -> bool:
     """Whether a band with this `only` (see `Band`) holds for this loss and this encoder."""
-    kind = "wgan" if objective in (None, *WASSERSTEIN) else objective
+    kind = "wgan" if may_be_wasserstein(objective) else objective
     return only in ("", encoder if only == INCEPTION else kind)
 
 

@@ -16,12 +16,12 @@ from wgan_jax.config import flat
 from wgan_jax.errors import UserError, kind_and_line
 from wgan_jax.health.judge import Judge, Setup
 from wgan_jax.history import History
-from wgan_jax.keys import encoder_mark, measured_by
+from wgan_jax.keys import encoder_mark
 from wgan_jax.record import claim, environment, ledger, samples
 from wgan_jax.record.background import InBackground
 from wgan_jax.record.console import Console, classes_line, epoch_block, quality_line
 from wgan_jax.record.writers import Columns, JsonLinesWriter, MultiWriter, Writer
-from wgan_jax.settings import Settings, encoder_of
+from wgan_jax.settings import Settings, figures_by
 
 if TYPE_CHECKING:  # imported only by runs that measure quality
     from wgan_jax.evaluation import Quality
@@ -86,7 +86,7 @@ class Recorder:
         self._waiting: Played | None = None
         self._drawn: tuple[NDArray[np.uint8], int] | None = None
         self._encoder = ""
-        self._set_aside = 0  # lines of the record that go on from no checkpoint
+        self._set_aside = False  # whether lines of the record go on from no checkpoint
 
     def take_back_to(self, epoch: int) -> None:
         """Make history and files end where the state does, with `epoch` epochs played."""
@@ -94,8 +94,7 @@ class Recorder:
         self._set_aside = hosts.by_first(lambda: self._lines.truncate_after(epoch - 1))
         self.history = History.read(self._lines.path) if epoch else History()
         s = self.settings
-        encoder = measured_by(encoder_of(s), s.quality.weights)
-        self.judge = Judge(Setup(s.objective, encoder, s.clip, s.epochs))
+        self.judge = Judge(Setup(s.objective, figures_by(s), s.clip, s.epochs))
         self.verdict = self.judge.update(self.history)
 
     def open(self, epoch: int) -> None:
@@ -112,8 +111,8 @@ class Recorder:
             self.say(f"Resuming {self.workdir} after {epoch} of {s.epochs} epochs.")
         elif self._set_aside:
             self.say(
-                f"{self.workdir} has no checkpoint: its {self._set_aside} recorded epochs are "
-                "played again."
+                f"{self.workdir} has no checkpoint: its epochs are played again, and what was "
+                "recorded of them is in metrics.dropped.jsonl."
             )
         self._writer = MultiWriter([InBackground(lambda: self._lines), *self._mirrors()])
         self._writer.write_hparams(flat(s))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from wgan_jax.bands import ALIKE, WASSERSTEIN, alike_below, band
+from wgan_jax.bands import ALIKE, alike_below, band, may_be_wasserstein, may_clip
 from wgan_jax.diagnosis import setup_of
 from wgan_jax.files import replace_text
 from wgan_jax.health.judge import Verdict, judge
@@ -110,7 +110,7 @@ def _last_epochs(run: RunFolder) -> Section:
     rows: list[Row] = []
     for key in (*ROUND_KEYS, *ROUND_EXTRAS):
         values = run.history.measured(key)[1][-stability.WINDOW :]
-        if len(values) == 0 or (key == "clip_ratio" and objective != "wgan"):  # nothing is clipped
+        if len(values) == 0 or (key == "clip_ratio" and not may_clip(objective)):
             continue
         middle = float(np.median(values))
         named = band(key, middle, objective=objective)
@@ -163,7 +163,7 @@ def _notes(run: RunFolder) -> Iterator[str]:
     if n and n < 2048 and "fid_score" in run.history and sections.encoder_of(run) == "inception":
         yield f"FID from {n:,} samples: below 2,048 the covariance is singular and FID biased up."
     yield f"D, G and W-dist at the top are medians over the last {stability.WINDOW} epochs."
-    if run.config.get("objective") in (None, *WASSERSTEIN):
+    if may_be_wasserstein(run.config.get("objective")):
         yield "W-dist is the critic's estimate, up to its unknown slope."
     else:
         yield "W-dist is the gap of the critic's scores, a distance for Wasserstein losses only."

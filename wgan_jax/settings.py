@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from wgan_jax.keys import measured_by
 from wgan_jax.limits import (
     BLOCKS,
     COUNT,
@@ -268,3 +269,8 @@ def encoder_of(settings: Settings) -> str:
     if settings.quality.encoder != "auto":
         return settings.quality.encoder
     return "digits" if settings.data.name == "digits" else "inception"
+
+
+def figures_by(settings: Settings) -> str:
+    """What a run's figures are by, as `keys.measured_by` has it."""
+    return measured_by(encoder_of(settings), settings.quality.weights)

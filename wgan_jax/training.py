@@ -57,9 +57,7 @@ def train(
     if images is not None:
         data = dataclasses.replace(settings.data, name="arrays")
         settings = dataclasses.replace(settings, data=data)
-    if not isinstance(workdir, str | os.PathLike) or not str(workdir).strip():
-        raise UserError(f"workdir = {workdir!r} names no folder: give one, e.g. 'runs/mine'.")
-    folder = expanded(workdir)
+    folder = _folder(workdir)
     devices.check_divides(settings.batch_size, devices.mesh(settings.devices))
     dataset = hosts.together(lambda: read_images(settings, images))
     hosts.check_same("The settings", repr(settings))
@@ -90,3 +88,10 @@ def train(
         hosts.meet()
         record = session.record
         return Run(settings, folder, session.game, session.state, record.history, record.verdict)
+
+
+def _folder(workdir: str | Path) -> Path:
+    """The run's folder, if it is one: an empty name would be the folder where the program runs."""
+    if not isinstance(workdir, str | os.PathLike) or not str(workdir).strip():
+        raise UserError(f"workdir = {workdir!r} names no folder: give one, e.g. 'runs/mine'.")
+    return expanded(workdir)

@@ -20,9 +20,9 @@ from wgan_jax.grid import Cell, Plan
 from wgan_jax.health.conclusion import Conclusion, Outcome, conclude, rate_factor
 from wgan_jax.health.judge import NOT_JUDGED, judge
 from wgan_jax.health.windows import LEAST
-from wgan_jax.keys import encoder_mark, measured_by
+from wgan_jax.keys import encoder_mark
 from wgan_jax.record import claim, ledger
-from wgan_jax.settings import Settings, encoder_of
+from wgan_jax.settings import Settings, figures_by
 from wgan_jax.side_by_side import log_of, side_by_side
 
 Trainer = Callable[[Settings, Path], object]
@@ -105,8 +105,7 @@ def _prepared(plan: Plan) -> int:
 
 def _title(settings: Settings) -> str:
     """The heading of the best FIDs."""
-    encoder = measured_by(encoder_of(settings), settings.quality.weights)
-    return f"best FID{encoder_mark(encoder)}"
+    return f"best FID{encoder_mark(figures_by(settings))}"
 
 
 def _ended(workdir: Path, epochs: int) -> bool:

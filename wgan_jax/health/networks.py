@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from wgan_jax.bands import LOG_LOSS, WASSERSTEIN
+from wgan_jax.bands import LOG_LOSS, may_be_wasserstein, may_clip
 from wgan_jax.health.past import Past
 from wgan_jax.health.signs import Sign, number
 from wgan_jax.health.windows import since
@@ -42,11 +42,7 @@ def _clipped(past: Past, too_much: Callable[[float], bool]) -> Sign | None:
     Others clip none: what such a log calls so is something else.
     """
     lately = _lately(past, "clip_ratio")
-    if (
-        past.setup.objective not in (None, *WASSERSTEIN)
-        or lately is None
-        or not too_much(lately[0])
-    ):
+    if not may_be_wasserstein(past.setup.objective) or lately is None or not too_much(lately[0]):
         return None
     return Sign(f"Clip% {lately[0]:.0%} or more over the last quarter", lately[2])
 
@@ -70,7 +66,7 @@ def critic_strong(past: Past) -> Sign | None:
     and G the same, and D falls as it learns.
     """
     lately = _lately(past, "dg_ratio")
-    if past.setup.objective not in (None, *WASSERSTEIN) or lately is None or lately[0] <= 1.0:
+    if not may_be_wasserstein(past.setup.objective) or lately is None or lately[0] <= 1.0:
         return None
     return Sign(f"D/G ratio {number(lately[0])} or more over the last quarter", lately[2])
 
@@ -92,7 +88,7 @@ def ratio_low(past: Past) -> Sign | None:
 
 def critic_bound_broken(past: Past) -> Sign | None:
     """Critic σ above the clip threshold: weights in [-c, c] cannot spread so far."""
-    clip = past.setup.clip if past.setup.objective in (None, "wgan") else None
+    clip = past.setup.clip if may_clip(past.setup.objective) else None
     if clip is None or "critic_weight_std" not in past:
         return None
     track = past["critic_weight_std"]

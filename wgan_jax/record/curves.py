@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wgan_jax.bands import ALIKE, INCEPTION, alike_below, holds
+from wgan_jax.bands import ALIKE, INCEPTION, alike_below, holds, may_clip
 from wgan_jax.history import Floats, History
 from wgan_jax.keys import BY_KEY, QUALITY_KEYS, encoder_mark
 
@@ -44,13 +44,12 @@ def charts(history: History, encoder: str, objective: str | None = None) -> dict
             for key, label, colour in chart.series
             if np.isfinite(history.get(key)).any()
         ]
-        clips = chart.series[0][0] == "clip_ratio"
-        if not series or (clips and objective not in (None, "wgan")):  # nothing is clipped
+        if not series or (chart.title == "Clip%" and not may_clip(objective)):
             continue
         unit, style = unit_of(chart.title, encoder, objective), chart.style
         if not holds(chart.only, objective=objective, encoder=encoder):
             style = _without_marks(style)
-        if chart.series[0][0] == "pixel_variance":
+        if chart.title == "Pixel variance":
             style = _without_marks(style) | variance_marks(history)
         found.append({"title": chart.title, "unit": unit, "series": series, **style})
     return {"x": [int(history.epochs[end - 1]) for end in edges[1:]], "charts": found}

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from wgan_jax.bands import may_clip
 from wgan_jax.errors import UserError
 from wgan_jax.files import absolute, locked, read_object, replace_object, replace_text
 from wgan_jax.history import History
@@ -93,7 +94,7 @@ def write_summary(
             "finding": finding,
             "notes": before.get("notes", ""),
         }
-        if summary["objective"] not in (None, "wgan"):
+        if not may_clip(summary["objective"]):
             summary["clip"] = None  # nothing is clipped
         _write(workdir, summary)
     folder = absolute(workdir).parent

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from wgan_jax.bands import WASSERSTEIN, alike_below
+from wgan_jax.bands import alike_below, may_be_wasserstein
 from wgan_jax.history import Floats, History
 
 # Shares of a run at which its phases end: they scale with its length.
@@ -99,10 +99,11 @@ def indicators(history: History, objective: str | None = None) -> list[Indicator
     That of the Wasserstein distance is of Wasserstein losses, and where none is named: of log loss
     the scores of a game in balance have no gap.
     """
-    found = [rule(history) for rule in RULES]
-    if objective not in (None, *WASSERSTEIN):
-        found[-1] = replace(found[-1], value="of Wasserstein losses only", passed=None)
-    return found
+    found = {rule: rule(history) for rule in RULES}
+    if not may_be_wasserstein(objective):
+        unfit = replace(found[_wasserstein], value="of Wasserstein losses only", passed=None)
+        found[_wasserstein] = unfit
+    return list(found.values())
 
 
 def score(found: list[Indicator]) -> tuple[int, int]:

@@ -118,13 +118,13 @@ class JsonLinesWriter:
         self._last: int | None = None  # the file has not been looked at
         path.parent.mkdir(parents=True, exist_ok=True)
 
-    def truncate_after(self, epoch: int | None) -> int:
+    def truncate_after(self, epoch: int | None) -> bool:
         """Keep the lines up to and including `epoch` (None: all), and only whole ones.
 
         Called when a run resumes from a checkpoint after `epoch`, or is rolled back to it.
 
         Returns:
-          How many lines were set aside.
+          Whether lines were set aside.
         """
         text = self.path.read_bytes() if self.path.exists() else b""
         lines = text.splitlines(keepends=True)
@@ -141,7 +141,7 @@ class JsonLinesWriter:
         if gone:
             _append(self.dropped, b"".join(gone))
             replace_bytes(self.path, b"".join(kept))
-        return len(gone)
+        return bool(gone)
 
     def write_chunk(self, epochs: NDArray[np.int64], columns: Columns, extras: Extras) -> None:
         """Append the chunk; on a full disk the file is left as it was before."""
