@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -45,6 +46,32 @@ def test_newest_best_and_last_healthy_are_kept(saved):
         np.testing.assert_array_equal(found[1]["w"], state(epoch)["w"])
         assert found[1]["n"].dtype == jnp.int32
     checkpoints.close()
+
+
+@pytest.mark.parametrize("keep", [1, 2])
+def test_nothing_is_written_to_a_checkpoint_that_is_being_deleted(tmp_path, monkeypatch, keep):
+    """orbax deletes on a thread of its own: on a busy machine at any time, and not at once."""
+    whole, first = shutil.rmtree, hosts.first
+
+    def slowly(path: Path) -> None:
+        for entry in Path(path).iterdir():
+            whole(entry) if entry.is_dir() else entry.unlink()
+        time.sleep(0.5)
+        Path(path).rmdir()
+
+    def late() -> bool:
+        time.sleep(0.2)
+        return first()
+
+    monkeypatch.setattr(shutil, "rmtree", slowly)
+    monkeypatch.setattr(hosts, "first", late)
+    checkpoints = Checkpoints(tmp_path / "c", keep=keep)
+    for epoch in range(1, 5):
+        checkpoints.save(epoch, state(epoch), healthy=False)
+    checkpoints.close()
+    kept = list(range(5 - keep, 5))
+    assert checkpoints.epochs() == kept
+    assert all((tmp_path / "c" / str(epoch) / "sealed.json").exists() for epoch in kept)
 
 
 def test_a_full_disk_that_the_first_process_finds_is_no_lost_process_to_the_others(

@@ -82,6 +82,8 @@ class Checkpoints:
             content = {"blake2b": digests.of_arrays(arrays), "arrays": digests.structure(arrays)}
             with self._saving():
                 self._ask_for_room(arrays)
+            self.wait()  # seals what is whole; during the next save orbax deletes older ones
+            with self._saving():
                 self._opened().save(
                     epoch,
                     args=ocp.args.Composite(
@@ -90,7 +92,6 @@ class Checkpoints:
                     ),
                     force=True,
                 )
-            self._seal(but=epoch)
         if healthy:
             self._mark("healthy", {"epoch": epoch})
 
@@ -272,14 +273,11 @@ class Checkpoints:
         self.marks = marks.standing(self.marks, self.epochs())
         self._say(f"Checkpoint {epoch} is damaged ({reason}): kept as {aside.name}, not used.")
 
-    def _seal(self, but: int | None = None) -> None:
-        """Note the digests of the files of what this process has saved, but for one in the making.
-
-        orbax waits for one checkpoint before it begins the next, so that the others are whole.
-        """
+    def _seal(self) -> None:
+        """Note the digests of the files of what this process has saved, while orbax is at rest."""
         if not hosts.first():
             return
-        for epoch in self._begun - {but}:
+        for epoch in self._begun:
             place = self._folder / str(epoch)
             if place.is_dir() and not (place / digests.SEAL).exists():
                 replace_object(place / digests.SEAL, digests.of_files(place))
