@@ -94,6 +94,21 @@ CASES: dict[str, tuple[str, str | None, Callable[[float], Columns], str]] = {
         "gap_drowned", "wgan",
         lambda x: {"d_loss": level((10, 1), (10, 0.01 * x)), "g_loss": loud((20, 1))}, "below",
     ),
+    "gap of its highest": (
+        "gap_stands", "wgan",
+        lambda x: {"d_loss": level((5, -1), (15, -0.5 * x)), "g_loss": level((20, 0))}, "above",
+    ),
+    "gap against G": (
+        "gap_stands", "wgan_gp",
+        lambda x: {"d_loss": level((20, -2)), "g_loss": level((15, 0), (5, x))}, "below",
+    ),
+    "gap falls": (
+        "gap_stands", "wgan",
+        lambda x: {
+            "d_loss": level((10, -9 - x), (10, -9)) + loud((20, 1)), "g_loss": level((20, 0))
+        },
+        "below",
+    ),
     "chance, low": (
         "critic_at_chance", "hinge", lambda x: {"d_loss": 1 + tails(-0.02 * x, 0.001)}, "below"
     ),
@@ -333,7 +348,7 @@ def test_a_fid_of_long_ago_overrules_nothing(late: int, verdict: str) -> None:
 # Rules that say nothing before a quarter of the planned run is done.
 WAIT = {
     "critic_at_chance", "critic_at_rest", "critic_pinned", "critic_strong", "critic_unsettled",
-    "clip_high", "gap_drowned", "generator_starved", "losses_run_away", "losses_wild",
+    "clip_high", "gap_drowned", "gap_stands", "generator_starved", "losses_run_away", "losses_wild",
     "never_trained", "plateau", "ratio_low", "samples_alike", "stuck_at_chance",
 }  # fmt: skip
 
@@ -366,6 +381,9 @@ LASTING: dict[str, tuple[str | None, Callable[[int], Columns], int]] = {
     ),
     "gap_drowned": (
         "wgan", lambda k: {"d_loss": level((20 - k, 1), (k, 1e-3)), "g_loss": loud((20, 1))}, 5
+    ),
+    "gap_stands": (
+        "wgan", lambda k: {"d_loss": level((20 - k, 0.4), (k, 1)), "g_loss": level((20, 0))}, 15
     ),
     "critic_at_chance": ("hinge", lambda k: {"d_loss": level((20 - k, 1.3), (k, 1))}, 5),
     "regime_change": (None, lambda k: {"d_loss": 9 + loud((20 - k, 1), (k, 4))}, 2),

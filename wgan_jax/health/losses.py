@@ -9,6 +9,7 @@ moves.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wgan_jax.bands import WASSERSTEIN
 from wgan_jax.health.past import Past
@@ -29,6 +30,8 @@ RESTS = 5e-4  # share of its level within which a loss lies that does not move
 REGIME = 3.0  # factor of noise from one twentieth of a run to the next: a change of regime
 UNSETTLED, STALLED = 1.75, 0.75  # growth of noise; fall over half a run, in noises
 DROWNED = 0.01  # share of the generator's noise below which a score gap says nothing
+STANDS = 0.5  # share of its highest that a score gap stays above which nothing brings down
+SLOW = 10  # openings, within which a slow game may stand still
 WILD = 10.0  # growth of noise, or of size, at which a loss runs wild
 
 
@@ -50,8 +53,8 @@ def critic_saturated(past: Past, share: float = SATURATED) -> Sign | None:
 def critic_on_floor(past: Past, tails: float = ONE_SIDED) -> Sign | None:
     """D lies on its floor, with bursts or without; needs no objective, and no floor at 0."""
     d = past.windows("d_loss")
-    if d is None or past.setup.objective in WASSERSTEIN or past.opens:
-        return None
+    if d is None or past.setup.objective in WASSERSTEIN or past.opens or _guesses(past, d)[-1]:
+        return None  # a critic that guesses can be much worse, and little better: one-sided too
     onset = _settled(d)
     if onset is not None and _at_zero(d) and critic_saturated(past) is None:
         evidence = f"D at most {number(d.high[-1])}, was {number(d.middle.max())}: on its floor"
@@ -145,6 +148,30 @@ def gap_drowned(past: Past, share: float = DROWNED) -> Sign | None:
     return Sign(evidence, int(d.start[onset]))
 
 
+def gap_stands(past: Past, share: float = STANDS) -> Sign | None:
+    """Wasserstein: the gap stays near its highest and does not fall, and G's scores stay too.
+
+    Where a game goes on, the gap falls as G learns, or the scores, which have no zero point, wander
+    further than it. A slow game needs its time for that, and a log that begins late may be of one
+    that has settled.
+    """
+    d, g = past.windows("d_loss"), past.windows("g_loss")
+    if past.setup.objective not in WASSERSTEIN or past.early or d is None or g is None:
+        return None
+    if past.epoch + 1 < SLOW * past.setup.opening:
+        return None
+    late = slice(len(d.middle) // 4, None)
+    size = np.abs(d.middle[late])
+    highest = float(np.maximum(np.abs(d.low), np.abs(d.high)).max())
+    falls = float(np.median(size[:3]) - np.median(size[-3:])) > float(np.median(d.noise[late]))
+    moved = float(g.high[late].max() - g.low[late].min())
+    begins_late = d.start[0] > (past.epoch - d.start[0]) / len(d.middle)
+    if size.min() <= share * highest or falls or moved > size.min() / 2 or begins_late:
+        return None
+    evidence = f"|D| {number(size[-1])}, at most {number(highest)} so far, and falls no more"
+    return Sign(f"{evidence}; G moved by {number(moved)}", int(d.start[late][0]))
+
+
 def critic_at_chance(past: Past) -> Sign | None:
     """Hinge: D rests at what scores of 0 cost, 1 (terms averaged) or 2 (summed)."""
     d = past.windows("d_loss")
@@ -210,15 +237,20 @@ def _opened(past: Past, w: Windows) -> int:
     return int(np.searchsorted(w.start[1:], past.setup.opening, side="right"))
 
 
-def _left_chance(past: Past, d: Windows) -> int:
-    """First window in which the critic is better than guessing; 0 where chance is not known."""
+def _guesses(past: Past, d: Windows) -> NDArray[np.bool_]:
+    """In which windows the critic hardly does better than guess; none if chance is not known."""
     if past.setup.objective not in CHANCE:
-        return 0
+        return np.zeros(len(d.middle), bool)
     chance = float(CHANCE[past.setup.objective][0])
     if d.middle.max() > 1.5 * chance:
         chance *= 2  # the terms are summed
-    better = np.flatnonzero(d.middle < 0.9 * chance)
-    return int(better[0]) if len(better) else len(d.middle)
+    return d.middle >= 0.9 * chance
+
+
+def _left_chance(past: Past, d: Windows) -> int:
+    """First window in which the critic is better than guessing."""
+    guesses = _guesses(past, d)
+    return len(guesses) if guesses.all() else int(guesses.argmin())
 
 
 def critic_unsettled(past: Past, growth: float = UNSETTLED) -> Sign | None:

@@ -120,6 +120,15 @@ RULES: tuple[Rule, ...] = (
         losses.gap_drowned, yields=0.75,
     ),
     Rule(
+        "gap_stands", "d_loss, g_loss",
+        "gap above half of its highest and not falling, G moved less (Wasserstein)",
+        "standstill", "failing",
+        "Look at the samples: they are as far from real images as ever. Check that updates reach "
+        "both networks; raise the learning rate of the one that rests, the generator's first.",
+        "Arjovsky et al. 2017, figure 3: where training failed, loss and samples are constant",
+        losses.gap_stands, yields=0.75,
+    ),
+    Rule(
         "generator_starved", "generator_grad_norm", "below 1e-8 (the optimisers' eps)",
         "dead critic", "failing",
         "Stop: no gradient reaches the generator. Raise the clip threshold; no batch norm in a "
@@ -131,13 +140,6 @@ RULES: tuple[Rule, ...] = (
         "dead critic", "failing",
         "Raise the clip threshold tenfold, or use a gradient penalty instead of clipping.",
         WGAN, networks.critic_pinned, yields=0.5,
-    ),
-    Rule(
-        "critic_at_chance", "d_loss", "within 0.02 of what scores of 0 cost (hinge)",
-        "dead critic", "failing",
-        "Stop: the critic learns nothing. Check its gradients, its learning rate, its data.",
-        "Lim and Ye 2017, section 3: the hinge loss at scores of 0", losses.critic_at_chance,
-        yields=0.75,
     ),
     Rule(
         "critic_at_rest", "d_loss",
@@ -234,6 +236,14 @@ RULES: tuple[Rule, ...] = (
         "possible collapse", "warning",
         "Look at the samples; raise n_critic.",
         GUIDE, networks.ratio_low,
+    ),
+    Rule(
+        "critic_at_chance", "d_loss", "within 0.02 of what scores of 0 cost (hinge)",
+        "critic guesses", "warning",
+        "Look at the samples: if they get no better, check the critic's gradients, its learning "
+        "rate, its data.",
+        "Lim and Ye 2017, section 3: the hinge loss at scores of 0; small sound games stay there",
+        losses.critic_at_chance,
     ),
     Rule(
         "critic_strong", "dg_ratio", "above 1 over the last quarter (Wasserstein)",
