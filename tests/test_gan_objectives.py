@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from wgan_jax.gan.objectives import OBJECTIVES, gradient_penalty
-from wgan_jax.limits import OBJECTIVES as NAMES
+from wgan_jax.limits import OBJECTIVES as KINDS
 
 SCORES = jnp.array([-2.0, 0.0, 3.0])
 LOG2 = float(np.log(2))
@@ -37,11 +37,20 @@ def test_terms(name, real, fake, generator):
 
 
 def test_the_config_offers_what_the_table_has():
-    assert tuple(OBJECTIVES) == NAMES
+    assert list(OBJECTIVES) == list(KINDS)
 
 
 def test_only_weight_clipping_clips():
-    assert [name for name, objective in OBJECTIVES.items() if objective.clips] == ["wgan"]
+    assert [name for name, kind in KINDS.items() if kind.clips] == ["wgan"]
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_an_objective_is_wasserstein_s_where_its_terms_are_the_scores(name):
+    """By that it is judged, and told of in reports."""
+    objective = OBJECTIVES[name]
+    terms = (objective.real(SCORES), objective.fake(SCORES), objective.generator(SCORES))
+    scores = all(map(jnp.array_equal, terms, (-SCORES, SCORES, -SCORES)))
+    assert KINDS[name].wasserstein is scores
 
 
 def test_penalty_of_a_linear_critic():

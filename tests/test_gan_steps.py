@@ -20,6 +20,8 @@ from wgan_jax.gan.steps import (
     fakes_for_critic,
     generator_step,
 )
+from wgan_jax.limits import OBJECTIVES as KINDS
+from wgan_jax.limits import Kind
 
 KEY = root_key(0)
 
@@ -147,6 +149,13 @@ def test_other_objectives_clip_nothing(tiny, objective):
     assert set(game.metric_keys) >= set(metrics)
     extra = {"nsgan": "d_accuracy", "wgan_gp": "gradient_penalty"}.get(objective)
     assert extra is None or extra in metrics
+
+
+def test_an_objective_may_have_accuracies_and_a_penalty(tiny, monkeypatch):
+    monkeypatch.setitem(KINDS, "nsgan", Kind(log_loss=True, penalizes=True))
+    game, state = game_and_state(tiny | {"objective": "nsgan"})
+    _, metrics = critic_update(game, state)
+    assert {"d_accuracy", "gradient_penalty"} <= set(metrics) <= set(game.metric_keys)
 
 
 def test_rate_factor_zero_freezes_the_weights(tiny):

@@ -21,7 +21,7 @@ from PIL import Image
 import run as command_line
 from tests.made_up_run import columns, make
 from wgan_jax import report
-from wgan_jax.bands import BANDS, Band
+from wgan_jax.bands import BANDS, LOG_LOSS, WASSERSTEIN, Band
 from wgan_jax.diagnosis import setup_of
 from wgan_jax.errors import UserError
 from wgan_jax.gan.objectives import OBJECTIVES
@@ -131,7 +131,9 @@ def test_losses_are_defined_as_their_objective_has_them(run: RunFolder, objectiv
         known = {"np": np, "f": scores, "log": np.log, "exp": np.exp, "max": np.maximum}
         game = getattr(OBJECTIVES[objective], term)(scores).mean()
         assert eval(formula, known) == pytest.approx(float(game), rel=1e-6), key
-    wasserstein = objective in ("wgan", "wgan_gp")
+    unit = curves.unit_of("Generator loss", "inception", objective)
+    assert unit.replace("−", "-") == "G = " + defined["g_loss"].partition(", ")[2]
+    wasserstein = objective in WASSERSTEIN
     assert ("the critic's estimate" in defined["wasserstein_distance"]) is wasserstein
     assert any("critic's estimate" in note for note in report._notes(run)) is wasserstein
 
@@ -332,7 +334,7 @@ def test_the_band_of_pixel_variance_is_that_of_natural_images(run: RunFolder) ->
 
 @pytest.mark.parametrize("band", BANDS, ids=lambda band: f"{band.metric} {band.name}")
 def test_every_band_is_named_where_its_value_comes_last(run: RunFolder, band: Band) -> None:
-    run.config["objective"] = band.only if band.only == "nsgan" else "wgan"
+    run.config["objective"] = "nsgan" if band.only == LOG_LOSS else "wgan"
     value = band.low + 0.1 if np.isinf(band.high) else (band.low + band.high) / 2
     at = run.history.epochs[-1] + np.arange(1, stability.WINDOW + 1)
     run.history.extend(at, {band.metric: np.full(len(at), value)})

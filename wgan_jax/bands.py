@@ -10,9 +10,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from wgan_jax.limits import OBJECTIVES
+
 INCEPTION = "inception"
-LOG_LOSS = "nsgan"
-WASSERSTEIN = ("wgan", "wgan_gp")  # D has no floor, and need not fall
+LOG_LOSS = "log loss"
+# D of these has no floor, and need not fall.
+WASSERSTEIN = tuple(name for name, kind in OBJECTIVES.items() if kind.wasserstein)
+LOG_LOSSES = tuple(name for name, kind in OBJECTIVES.items() if kind.log_loss)
+_CLIPPED = tuple(name for name, kind in OBJECTIVES.items() if kind.clips)
 
 
 @dataclass(frozen=True)
@@ -23,8 +28,8 @@ class Band:
       metric: key of the metric.
       low, high: bounds, in the metric's own unit (shares, not percentages).
       name: what the guide calls it.
-      only: "inception" or "nsgan" where the band holds for these alone; "wgan" where it holds for
-        Wasserstein losses alone, and those of which nothing is known.
+      only: "inception" or "log loss" where the band holds for these alone; "wgan" where it holds
+        for Wasserstein losses alone, and those of which nothing is known.
     """
 
     metric: str
@@ -85,13 +90,16 @@ def may_be_wasserstein(objective: str | None) -> bool:
 
 def may_clip(objective: str | None) -> bool:
     """Whether the critic's weights are clipped under it, or that is not known."""
-    return objective in (None, "wgan")
+    return objective in (None, *_CLIPPED)
 
 
 def holds(only: str, *, objective: str | None, encoder: str | None) -> bool:
     """Whether a band with this `only` (see `Band`) holds for this loss and this encoder."""
-    kind = "wgan" if may_be_wasserstein(objective) else objective
-    return only in ("", encoder if only == INCEPTION else kind)
+    if only == INCEPTION:
+        return encoder == INCEPTION
+    if only == LOG_LOSS:
+        return objective in LOG_LOSSES
+    return only == "" or may_be_wasserstein(objective)
 
 
 def band(

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from wgan_jax.bands import may_be_wasserstein
+
 Group = Literal["losses", "weights", "stability", "speed", "quality"]
 Summary = Literal["min", "max", "last"]
 
@@ -75,25 +77,28 @@ BY_KEY: dict[str, Metric] = {metric.key: metric for metric in METRICS}
 
 
 # What other losses than Wasserstein's are of the scores f; `gan/objectives` computes them.
-_GAP = "the gap of the critic's scores, a distance for Wasserstein losses only"
-_FORMULAS: dict[str, dict[str, str]] = {
+_GAP = (
+    "mean f(x) - mean f(G(z)): the gap of the critic's scores, a distance for Wasserstein losses "
+    "only"
+)
+FORMULAS: dict[str, dict[str, str]] = {
     "nsgan": {
         "d_loss_real": "critic loss on real images, mean log(1 + exp(-f(x)))",
         "d_loss_fake": "critic loss on fakes, mean log(1 + exp(f(G(z))))",
         "g_loss": "generator loss, mean log(1 + exp(-f(G(z))))",
-        "wasserstein_distance": f"mean f(x) - mean f(G(z)): {_GAP}",
     },
     "hinge": {
         "d_loss_real": "critic loss on real images, mean max(0, 1 - f(x))",
         "d_loss_fake": "critic loss on fakes, mean max(0, 1 + f(G(z)))",
-        "wasserstein_distance": f"mean f(x) - mean f(G(z)): {_GAP}",
     },
 }
 
 
 def meaning(key: str, objective: str | None = None) -> str:
     """What a charted metric is in a run of that objective; of none, as for Wasserstein losses."""
-    return _FORMULAS.get(objective or "", {}).get(key, BY_KEY[key].meaning)
+    if key == "wasserstein_distance" and not may_be_wasserstein(objective):
+        return _GAP
+    return FORMULAS.get(objective or "", {}).get(key, BY_KEY[key].meaning)
 
 
 def shown(key: str, value: float) -> str:

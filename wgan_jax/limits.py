@@ -10,7 +10,6 @@ from typing import Any
 
 from wgan_jax.errors import UserError
 
-OBJECTIVES = ("wgan", "wgan_gp", "nsgan", "hinge")
 BLOCKS, INITS, POOLINGS = ("plain", "residual"), ("normal", "glorot"), ("none", "mean", "sum")
 MOST_UPDATES = 2**31 - 1  # of the critic in a run
 _MOST_FILTERS, _MOST_LAYERS, _MOST_TAPS = 10**4, 16, 64
@@ -29,6 +28,31 @@ POSITIVE = Range(lambda value: value > 0, "above 0")
 FRACTION = Range(lambda value: 0 < value < 1, "above 0 and below 1")
 SHARE = Range(lambda value: 0 <= value < 1, "at least 0 and below 1")
 _NUMBER = Range(lambda value: value >= 0, "0 or above")  # where a number has no rule of its own
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What is true of an objective, for the game and for all who judge it and tell of it.
+
+    Attributes:
+      wasserstein: both players' terms are the scores themselves: a loss without a floor.
+      clips: the critic's weights are clipped (Lipschitz by weight clipping).
+      penalizes: the critic pays a gradient penalty (Lipschitz by penalty).
+      log_loss: scores are logits of "real", so that accuracies mean something.
+    """
+
+    wasserstein: bool = False
+    clips: bool = False
+    penalizes: bool = False
+    log_loss: bool = False
+
+
+OBJECTIVES: dict[str, Kind] = {  # their functions are in `gan/objectives`
+    "wgan": Kind(wasserstein=True, clips=True),
+    "wgan_gp": Kind(wasserstein=True, penalizes=True),
+    "nsgan": Kind(log_loss=True),
+    "hinge": Kind(),
+}
 
 Rule = Range | tuple[str, ...]  # a tuple: the choices
 
@@ -91,10 +115,11 @@ def _check_critic(values: Mapping[str, Any]) -> None:
             f"{math.prod(strides)}, the product of config.critic.strides: residual blocks average "
             "whole blocks of pixels."
         )
-    if values["objective"] == "wgan_gp" and values["critic.normalization"] == "batch":
+    objective = values["objective"]
+    if OBJECTIVES[objective].penalizes and values["critic.normalization"] == "batch":
         raise UserError(
-            "config.critic.normalization = 'batch' does not go with wgan_gp, whose penalty is per "
-            "image (Gulrajani et al. 2017, section 4): use 'layer' or 'none'."
+            f"config.critic.normalization = 'batch' does not go with {objective}, whose penalty is "
+            "per image (Gulrajani et al. 2017, section 4): use 'layer' or 'none'."
         )
 
 

@@ -194,9 +194,11 @@ class Settings:
         1, "batches of fakes in the generator's own update", COUNT, most=10**3
     )
     n_critic: int = _field(5, "critic updates per epoch", COUNT, most=10**4)
-    clip: float = _field(0.01, "critic weights stay in [-clip, clip] (objective wgan)", POSITIVE)
-    objective: str = _field("wgan", "wgan, wgan_gp, nsgan or hinge", OBJECTIVES)
-    gradient_penalty: float = _field(10.0, "weight of the penalty (objective wgan_gp)")
+    clip: float = _field(
+        0.01, "critic weights stay in [-clip, clip] where they are clipped", POSITIVE
+    )
+    objective: str = _field("wgan", ", ".join(OBJECTIVES), tuple(OBJECTIVES))
+    gradient_penalty: float = _field(10.0, "weight of the penalty, where the objective has one")
     latent_dim: int = _field(
         100, "length of the generator's input, drawn from N(0, 1)", COUNT, most=10**5
     )

@@ -1,8 +1,8 @@
 """What the two players minimise: a few functions on scores, in one table.
 
 Each maps scores [batch] to one value per image [batch]; the caller reduces. What the critic
-minimises is the sum of its real term R and its fake term F, and the penalty for wgan_gp; the metric
-`d_loss` is half of R + F.
+minimises is the sum of its real term R and its fake term F, and the penalty where it pays one; the
+metric `d_loss` is half of R + F. What else is true of each, `limits.OBJECTIVES` has.
 """
 
 from __future__ import annotations
@@ -25,17 +25,11 @@ class Objective:
       real: critic's loss on the scores of real images.
       fake: critic's loss on the scores of fakes.
       generator: generator's loss on the scores of fakes.
-      clips: the critic's weights are clipped (Lipschitz by weight clipping).
-      penalizes: the critic pays a gradient penalty (Lipschitz by penalty).
-      log_loss: scores are logits of "real", so that accuracies mean something.
     """
 
     real: Term
     fake: Term
     generator: Term
-    clips: bool = False
-    penalizes: bool = False
-    log_loss: bool = False
 
 
 def _negative(scores: Array) -> Array:
@@ -48,12 +42,12 @@ def _identity(scores: Array) -> Array:
 
 OBJECTIVES: dict[str, Objective] = {
     # Arjovsky et al. 2017, Algorithm 1.
-    "wgan": Objective(_negative, _identity, _negative, clips=True),
+    "wgan": Objective(_negative, _identity, _negative),
     # Gulrajani et al. 2017, Algorithm 1.
-    "wgan_gp": Objective(_negative, _identity, _negative, penalizes=True),
+    "wgan_gp": Objective(_negative, _identity, _negative),
     # Goodfellow et al. 2014, section 3: log loss, generator by the non-saturating trick.
     "nsgan": Objective(
-        lambda s: jax.nn.softplus(-s), jax.nn.softplus, lambda s: jax.nn.softplus(-s), log_loss=True
+        lambda s: jax.nn.softplus(-s), jax.nn.softplus, lambda s: jax.nn.softplus(-s)
     ),
     # Lim and Ye 2017; Miyato et al. 2018, equations 16 and 17.
     "hinge": Objective(lambda s: jax.nn.relu(1 - s), lambda s: jax.nn.relu(1 + s), _negative),

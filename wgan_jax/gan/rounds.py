@@ -87,7 +87,7 @@ def play_round(game: Game, state: GanState, draw: Draw, key: Array) -> tuple[Gan
     recent = state.recent_d_loss.at[state.epoch % WINDOW].set(metrics["d_loss"])
     state = state.replace(epoch=state.epoch + 1, recent_d_loss=recent)
     clipped = jnp.float32(0)
-    if game.objective.clips:
+    if game.kind.clips:
         clipped = share_at_boundary(state.critic.params, game.settings.clip)
     metrics |= {
         "critic_weight_mean": critic_mean,

@@ -20,6 +20,8 @@ from wgan_jax.gan.networks import Critic, Generator, pooled
 from wgan_jax.gan.objectives import OBJECTIVES, Objective
 from wgan_jax.gan.transforms import clip_weights, optimizer
 from wgan_jax.keys import ROUND_KEYS
+from wgan_jax.limits import OBJECTIVES as KINDS
+from wgan_jax.limits import Kind
 from wgan_jax.settings import Settings, critic_updates
 
 Tree = Any
@@ -109,13 +111,18 @@ class Game:
     generator_optimizer: optax.GradientTransformationExtraArgs
 
     @property
+    def kind(self) -> Kind:
+        """What is true of the objective."""
+        return KINDS[self.settings.objective]
+
+    @property
     def metric_keys(self) -> tuple[str, ...]:
         """Names of the columns that a round measures, in order."""
         extra: tuple[str, ...] = ()
-        if self.objective.log_loss:
-            extra = ("d_accuracy", "g_accuracy")
-        elif self.objective.penalizes:
-            extra = ("gradient_penalty",)
+        if self.kind.log_loss:
+            extra += ("d_accuracy", "g_accuracy")
+        if self.kind.penalizes:
+            extra += ("gradient_penalty",)
         return ROUND_KEYS + extra
 
     def new_state(self, key: Array) -> GanState:
@@ -214,10 +221,9 @@ def new_game(settings: Settings, channels: int, mesh: Mesh | None = None) -> Gam
       UserError: jax's flags would make other numbers (`backend.check_flags`).
     """
     check_flags()
-    objective = OBJECTIVES[settings.objective]
     epochs = settings.critic_optimizer.decay_epochs or settings.epochs
     critic_tx = optimizer(settings.critic_optimizer, critic_updates(settings, 0, epochs))
-    if objective.clips:
+    if KINDS[settings.objective].clips:
         critic_tx = optax.chain(critic_tx, clip_weights(settings.clip))
     size = settings.image_size
     return Game(
@@ -226,7 +232,7 @@ def new_game(settings: Settings, channels: int, mesh: Mesh | None = None) -> Gam
         mesh=mesh or devices.mesh(),
         critic=Critic(settings.critic, settings.precision),
         generator=Generator(settings.generator, size, channels, settings.precision),
-        objective=objective,
+        objective=OBJECTIVES[settings.objective],
         critic_optimizer=critic_tx,
         generator_optimizer=optimizer(
             settings.generator_optimizer,

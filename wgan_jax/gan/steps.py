@@ -66,10 +66,10 @@ def critic_step(
             "d_loss": 0.5 * total,
             "wasserstein_distance": real_scores.mean() - fake_scores.mean(),
         }
-        if game.objective.log_loss:
+        if game.kind.log_loss:
             right = jnp.mean(real_scores > 0) + jnp.mean(fake_scores < 0)
             metrics["d_accuracy"] = 0.5 * right
-        if game.objective.penalizes:
+        if game.kind.penalizes:
             penalty = gradient_penalty(
                 lambda x: _score(game, params, stats, x, fake_key)[0], real, fake, mix_key
             ).mean()
@@ -79,7 +79,7 @@ def critic_step(
 
     grads, (stats, metrics) = jax.grad(loss, has_aux=True)(state.critic.params)
     critic = _update(game.critic_optimizer, state.critic, grads, stats, state.rate_factor)
-    if game.objective.clips:
+    if game.kind.clips:
         critic = critic.replace(params=project(critic.params, game.settings.clip))
     metrics["critic_grad_norm"] = gradient_norm(grads)
     return state.replace(critic=critic, critic_updates=state.critic_updates + 1), metrics
@@ -102,7 +102,7 @@ def generator_step(game: Game, state: GanState, key: Array) -> tuple[GanState, M
         scores, _ = _score(game, state.critic.params, state.critic.stats, fakes, dropout_key)
         value = game.objective.generator(scores).mean()
         metrics = {"g_loss": value}
-        if game.objective.log_loss:
+        if game.kind.log_loss:
             metrics["g_accuracy"] = jnp.mean(scores > 0)
         return value, (stats, metrics)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from wgan_jax.bands import LOG_LOSS, may_be_wasserstein, may_clip
+from wgan_jax.bands import LOG_LOSSES, may_be_wasserstein, may_clip
 from wgan_jax.health.past import Past
 from wgan_jax.health.signs import Sign, number
 from wgan_jax.health.windows import since
@@ -149,7 +149,7 @@ def stuck_at_chance(past: Past) -> Sign | None:
     """Log loss: D stuck in 0.72-0.75 (terms averaged) or 1.44-1.50 (summed), or accuracies stuck
     at 50 % and at 99 % and more.
     """
-    if past.setup.objective != LOG_LOSS or past.early:
+    if past.setup.objective not in LOG_LOSSES or past.early:
         return None
     d = past.windows("d_loss")
     if d is not None:

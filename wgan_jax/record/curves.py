@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wgan_jax.bands import ALIKE, INCEPTION, alike_below, holds, may_clip
+from wgan_jax.bands import ALIKE, INCEPTION, alike_below, holds, may_be_wasserstein, may_clip
 from wgan_jax.history import Floats, History
-from wgan_jax.keys import BY_KEY, QUALITY_KEYS, encoder_mark
+from wgan_jax.keys import BY_KEY, QUALITY_KEYS, encoder_mark, meaning
 
 POINTS = 600  # at most so many points a curve; shorter runs are shown whole
 DIGITS = 5  # significant digits kept
@@ -58,7 +58,11 @@ def charts(history: History, encoder: str, objective: str | None = None) -> dict
 def unit_of(title: str, encoder: str, objective: str | None) -> str:
     """What is on the y axis of a chart, in a run of that objective, measured by that encoder."""
     (chart,) = (chart for chart in CHARTS if chart.title == title)
-    unit = _LOSS_UNITS.get((objective or "", title), chart.unit)
+    unit = chart.unit
+    if title == "Generator loss":
+        unit = "G = " + meaning("g_loss", objective).partition(", ")[2].replace("-", "−")
+    elif title == "Wasserstein distance" and not may_be_wasserstein(objective):
+        unit = "gap of the critic's scores"
     return f"by {encoder}; {unit}" if chart.only == INCEPTION and encoder_mark(encoder) else unit
 
 
@@ -136,14 +140,6 @@ class Chart:
     only: str = ""
 
 
-# Of losses other than Wasserstein's, by (objective, title).
-_LOSS_UNITS = {
-    ("nsgan", "Generator loss"): "G = mean log(1 + exp(−f(G(z))))",
-    ("nsgan", "Wasserstein distance"): "gap of the critic's scores",
-    ("hinge", "Wasserstein distance"): "gap of the critic's scores",
-}
-
-
 def _one(key: str, colour: str = "critic") -> tuple[tuple[str, str, str], ...]:
     return ((key, BY_KEY[key].symbol, colour),)
 
@@ -184,7 +180,7 @@ CLIP_LIMITS: Limits = (
 CHARTS = (
     Chart("Wasserstein distance", "the critic's estimate", _one("wasserstein_distance")),
     Chart("Critic loss", "D = ½ (R + F)", LOSSES),
-    Chart("Generator loss", "G = −mean f(G(z))", _one("g_loss", "generator")),
+    Chart("Generator loss", "G", _one("g_loss", "generator")),
     Chart(
         "FID", "lower is better", _one("fid_score"), {"zero": True, "limits": FID_LIMITS}, INCEPTION
     ),
