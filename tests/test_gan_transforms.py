@@ -106,6 +106,12 @@ def test_a_rate_factor_is_a_lower_rate_up_to_the_box(name, rate):
     assert 0.1 < float(jnp.mean(jnp.abs(params + by_factor) > 0.999 * clip)) < 0.9
 
 
+@pytest.mark.parametrize("choice", [{"name": "lion"}, {"schedule": "exponential"}])
+def test_a_choice_that_nothing_was_written_for_is_not_taken_for_another(choice):
+    with pytest.raises(ValueError, match="only"):
+        optimizer(OptimizerSettings(**choice), 10)
+
+
 def test_project_keeps_structure():
     params = {"a": {"w": jnp.array([5.0])}, "b": jnp.array([-5.0])}
     assert jax.tree.map(float, jax.tree.map(jnp.sum, project(params, 1.0))) == {

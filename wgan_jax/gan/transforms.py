@@ -50,7 +50,9 @@ def learning_rate(settings: OptimizerSettings, steps: int) -> optax.ScalarOrSche
         return settings.learning_rate
     if settings.schedule == "linear":
         return optax.linear_schedule(settings.learning_rate, 0.0, steps)
-    return optax.cosine_decay_schedule(settings.learning_rate, steps)
+    if settings.schedule == "cosine":
+        return optax.cosine_decay_schedule(settings.learning_rate, steps)
+    raise ValueError(f"the schedule {settings.schedule!r} is a choice in `settings` only")
 
 
 def optimizer(settings: OptimizerSettings, steps: int) -> optax.GradientTransformationExtraArgs:
@@ -85,4 +87,6 @@ def _by_name(
         )
     if settings.name == "adam":
         return optax.adam(rate, b1=settings.b1, b2=settings.b2, eps=settings.eps)
-    return optax.sgd(rate, momentum=settings.b1 or None)
+    if settings.name == "sgd":
+        return optax.sgd(rate, momentum=settings.b1 or None)
+    raise ValueError(f"the optimiser {settings.name!r} is a choice in `settings` only")
