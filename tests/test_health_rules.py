@@ -11,6 +11,7 @@ from scipy.signal import lfilter
 from tests.made_up_losses import Floats, healthy_hinge, healthy_wgan, history, noise, sparse
 from wgan_jax.bands import BANDS, band
 from wgan_jax.health.judge import Finding, Setup, Verdict, judge
+from wgan_jax.health.past import Past
 from wgan_jax.health.rules import RULES
 from wgan_jax.history import History
 from wgan_jax.keys import BY_KEY, EXTRA_KEYS
@@ -30,6 +31,12 @@ def test_the_table_is_whole() -> None:
         assert all((rule.band, rule.cause, rule.advice, rule.source))
         keys = rule.metric.replace(" or ", ", ").split(", ")
         assert all(key in BY_KEY or key in EXTRA_KEYS for key in keys), rule.metric
+
+
+def test_a_sign_cannot_read_what_no_past_keeps() -> None:
+    """It would find nothing, ever, and nobody would know."""
+    with pytest.raises(KeyError):
+        Past(Setup()).windows("critic_grad_norm")
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -12,7 +12,7 @@ from wgan_jax.health.series import Ints, Track
 from wgan_jax.health.windows import FEW, FEWEST, LEAST_SCORES, Windows, cut
 from wgan_jax.history import Floats, History
 
-# What the rules read; other columns of a history are left alone.
+# What the rules may read, and no other key; other columns of a history are left alone.
 KEYS: tuple[str, ...] = (
     "d_loss",
     "g_loss",
@@ -81,7 +81,7 @@ class Past:
         self.setup = setup
         self.epoch, self.rows = -1, 0
         self.nonfinite: dict[str, int] = {}
-        self._tracks: dict[str, Track] = {}
+        self._tracks = {key: Track() for key in KEYS}
         self._dense = dict.fromkeys(LOSSES, True)
         self._windows: dict[str, Windows | None] = {}
 
@@ -93,7 +93,7 @@ class Past:
         epochs = history.epochs[start:end]
         for key in KEYS:
             if key in history:
-                self._tracks.setdefault(key, Track()).add(epochs, history[key][start:end])
+                self._tracks[key].add(epochs, history[key][start:end])
         self._watch_losses(history, epochs, start, end)
         self.rows, self.epoch = end, int(epochs[-1])
         self._windows.clear()
@@ -126,7 +126,7 @@ class Past:
 
     def __contains__(self, key: str) -> bool:
         """Whether the key has at least one finite value."""
-        return key in self._tracks and self._tracks[key].count > 0
+        return self._tracks[key].count > 0
 
     def __getitem__(self, key: str) -> Track:
         return self._tracks[key]
@@ -175,7 +175,7 @@ class Past:
         """Loss -> first epoch at which it was infinite or not a number."""
         found = dict(self.nonfinite)
         for key in LOSSES:
-            epoch = self._tracks[key].nonfinite_epoch if key in self._tracks else None
+            epoch = self._tracks[key].nonfinite_epoch
             if epoch is not None:
                 found[key] = min(epoch, found.get(key, epoch))
         return found
