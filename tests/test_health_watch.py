@@ -73,6 +73,21 @@ def test_a_step_that_was_skipped_is_none(odd: float) -> None:
         assert (watch.verdict.word == "failing") is (epoch in (300, 301, 450))
 
 
+def test_a_row_that_is_refused_changes_nothing() -> None:
+    """A notebook's cell that is run again begins at the first epoch: a lost loss stays lost."""
+    watch = watched(healthy_hinge(400), Setup("hinge"))
+    watch.add(400, d_loss=math.nan)
+    for epoch in (0, 400, 400.5, math.nan):
+        with pytest.raises(ValueError, match="epoch"):
+            watch.add(epoch, d_loss=1.0)
+    assert watch.verdict.line().startswith("failing since epoch 400: divergence")
+    watch.add(401, d_loss=1.0)
+    with pytest.raises(ValueError, match="epochs must increase"):
+        watch.add(401, g_loss=math.nan)
+    watch.add(np.float32(402), g_loss=1.0)
+    assert watch.verdict.word == "healthy"
+
+
 def test_values_are_whatever_float_takes() -> None:
     watch = Watch()
     watch.add(0, d_loss=np.float32(1), g_loss=np.array(2.0), d_accuracy=True)
@@ -90,6 +105,15 @@ def test_a_mistyped_key_is_named_and_nothing_kept() -> None:
 def test_the_page_names_every_key() -> None:
     page = Path("docs/python.md").read_text()
     assert all(f"`{key}`" in page for key in KEYS)
+
+
+@pytest.mark.parametrize("odd", ["Inception", "InceptionV3", "inception-v3-compat"])
+def test_inception_by_another_name_is_refused(odd: str) -> None:
+    """Its bands would not be used: a run that never trained would be healthy."""
+    with pytest.raises(UserError, match="call it inception"):
+        Setup("hinge", encoder=odd)
+    for other in (None, "inception", "inception:mine", "digits", "clip"):
+        Setup("hinge", encoder=other)
 
 
 @pytest.mark.parametrize("odd", ["NSGAN", "wgan-gp", ""])

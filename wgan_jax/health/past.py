@@ -42,8 +42,8 @@ class Setup:
 
     Attributes:
       objective: "wgan", "wgan_gp", "nsgan", "hinge", "lsgan"; None if not known.
-      encoder: what FID is measured with, None if not known; Inception's bands are not used for
-        others.
+      encoder: what FID is measured with, "inception", whose bands are not used for others, or
+        another name; None if not known, which is taken for Inception.
       clip: the critic's clip threshold, which counts for "wgan" only; None if not known.
       total_epochs: how long the run is meant to be; None if not known.
       opening: how many epochs its opening takes, in which the losses of a sound game may look like
@@ -51,6 +51,7 @@ class Setup:
 
     Raises:
       UserError: an objective that is none of these: it would be judged as one that is not known.
+        Or Inception by another name: its bands would not be used.
     """
 
     objective: str | None = None
@@ -64,6 +65,12 @@ class Setup:
             raise UserError(
                 f"objective {self.objective!r} is none of {', '.join(OBJECTIVES)}: leave it out "
                 "where it is not known."
+            )
+        # `inception:NAME` are other weights of it, as in our own records.
+        name, _, _ = str(self.encoder).partition(":")
+        if name != "inception" and name.lower().startswith("inception"):
+            raise UserError(
+                f"encoder {self.encoder!r} would be judged as any other: call it inception."
             )
 
 

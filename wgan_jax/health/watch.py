@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import SupportsFloat, SupportsIndex
 
 import numpy as np
 
@@ -31,16 +32,17 @@ class Watch:
         self._history = History()
         self._lost: set[str] = set()  # losses that are no numbers now
 
-    def add(self, epoch: int, **values: float) -> None:
+    def add(self, epoch: SupportsIndex, **values: SupportsFloat) -> None:
         """Take in what was measured at an epoch, or a step; leave out what was not.
 
         Args:
-          epoch: above all before it.
+          epoch: a whole number above all before it.
           **values: of `KEYS`, each anything that `float` takes.
 
         Raises:
           UserError: a key that the judge does not know.
-          ValueError: an epoch that is not above the last.
+          ValueError: an epoch that is not above the last, or no whole number. Nothing is kept of
+            a row that is refused.
         """
         if unknown := values.keys() - set(KEYS):
             raise UserError(
@@ -48,14 +50,15 @@ class Watch:
                 "d_loss and g_loss first."
             )
         row = {key: float(value) for key, value in values.items()}
-        for key in filter(row.__contains__, LOSSES):
-            if math.isfinite(row[key]):
-                self._take_back(key)
-            else:  # a NaN, which in a history is a gap
-                row[key] = math.inf
-                self._lost.add(key)
+        if not float(epoch).is_integer():  # a history would cut off the fraction
+            raise ValueError(f"epoch {epoch} is no whole number: count steps, or passes")
+        lost = {key for key in LOSSES if key in row and not math.isfinite(row[key])}
+        row |= dict.fromkeys(lost, math.inf)  # a NaN would be a gap in a history
         columns = {key: np.array([value]) for key, value in row.items()}
-        self._history.extend(np.array([epoch]), columns)
+        self._history.extend(np.array([int(epoch)]), columns)
+        for key in row.keys() - lost:
+            self._take_back(key)
+        self._lost |= lost
 
     def _take_back(self, key: str) -> None:
         """A loss is not lost after all: a number follows, so a step was skipped (loss scaling)."""
