@@ -15,7 +15,7 @@ from tests.conftest import TINY
 from tests.made_up_losses import healthy_hinge
 from wgan_jax import evaluate, load
 from wgan_jax.errors import UserError
-from wgan_jax.gan.state import Game, GanState
+from wgan_jax.gan.state import Game, GanState, root_key
 from wgan_jax.measuring import evaluate_run
 from wgan_jax.notebook import Run
 from wgan_jax.sampling import sample_latents
@@ -77,6 +77,10 @@ def test_the_critic_scores_images(finished: Run) -> None:
     assert (scores.shape, scores.dtype) == ((300,), np.float32)
     wanted = plain_scores(finished.game, finished.state, images)
     np.testing.assert_allclose(scores, wanted, rtol=1e-4, atol=1e-6)
+    sampler = finished.game.sampler(finished.state, root_key(finished.settings.seed))
+    pictures = finished.game.generate(sampler, sample_latents(finished.game, 0, 300))
+    floats = finished.game.scores(finished.state, pictures)  # but for the rounding to 8 bits
+    np.testing.assert_allclose(floats, scores, rtol=1e-2, atol=1e-4)
     with pytest.raises(UserError, match="channels"):
         finished.scores(np.repeat(images, 3, axis=3))
     with pytest.raises(UserError, match="uint8"):

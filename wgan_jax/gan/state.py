@@ -196,9 +196,14 @@ class Game:
         return to_uint8(self.generate(sampler, latents))
 
     def scores(self, state: GanState, images: Array) -> Array:
-        """The critic's scores float32 [n] of images uint8 [n, h, w, c], without dropout. Pure."""
+        """The critic's scores float32 [n] of images [n, h, w, c], without dropout. Pure.
+
+        Images are whole numbers, 0 to 255, or floats in [-1, 1], as `generate` makes them and
+        gradients go through.
+        """
         variables = {"params": state.critic.params, **state.critic.stats}
-        scores: Any = self.critic.apply(variables, from_uint8(images), train=False)
+        pixels = images if jnp.issubdtype(images.dtype, jnp.floating) else from_uint8(images)
+        scores: Any = self.critic.apply(variables, pixels, train=False)
         return jnp.asarray(scores)
 
 
