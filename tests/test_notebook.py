@@ -137,6 +137,14 @@ def test_all_that_the_package_offers_is_on_the_page() -> None:
         assert name in {*Run.__annotations__, *vars(Run), "py"}, name
 
 
+def test_checkers_know_what_the_package_offers() -> None:
+    """Else all of it is Any to them, and an editor has nothing to offer."""
+    package = Path(wgan_jax.__file__)
+    assert (package.parent / "py.typed").is_file()
+    names = re.findall(r"^    from \S+ import \w+ as (\w+)$", package.read_text(), re.MULTILINE)
+    assert sorted(names) == sorted(wgan_jax.__all__)
+
+
 def test_the_page_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
