@@ -98,7 +98,7 @@ def test_a_run_that_was_rolled_back_is_judged_by_what_is_left() -> None:
     back = history(**bad).until(499)
     assert along.update(back).verdict == "healthy"
     again = History()
-    again.extend(back.epochs, {key: back[key] for key in back.keys()})  # noqa: SIM118
+    again.extend(back.epochs, {key: back[key] for key in back})
     good = healthy_hinge()
     again.extend(np.arange(500, 1000), {key: column[500:] for key, column in good.items()})
     assert along.update(again).verdict == "healthy"

@@ -29,7 +29,7 @@ def test_a_run_is_opened_as_it_was_left(finished: Run) -> None:
     assert again.settings == finished.settings
     assert again.verdict == finished.verdict
     assert again.history.keys() == finished.history.keys()
-    for key in finished.history.keys():  # noqa: SIM118 - a History is no dictionary
+    for key in finished.history:
         np.testing.assert_array_equal(again.history[key], finished.history[key])
     np.testing.assert_array_equal(again.sample(3, seed=5), finished.sample(3, seed=5))
 

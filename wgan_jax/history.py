@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,10 @@ class History:
 
     def __contains__(self, key: str) -> bool:
         return key in self._columns
+
+    def __iter__(self) -> Iterator[str]:
+        """The keys, as of a data frame: `dict(history)` has every column."""
+        return iter(self.keys())
 
     def __getitem__(self, key: str) -> Floats:
         """Column [epochs], float64, NaN where not measured. KeyError if never measured."""
