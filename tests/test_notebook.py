@@ -13,7 +13,7 @@ import pytest
 import wgan_jax
 from tests.conftest import TINY
 from tests.made_up_losses import healthy_hinge
-from wgan_jax import evaluate, load
+from wgan_jax import evaluate, load, train
 from wgan_jax.errors import UserError
 from wgan_jax.gan.state import Game, GanState, root_key
 from wgan_jax.measuring import evaluate_run
@@ -50,9 +50,31 @@ def test_latents_of_ones_own_give_their_pictures(finished: Run) -> None:
     pictures = finished.generate(latents)
     np.testing.assert_array_equal(pictures, finished.sample(300))
     np.testing.assert_array_equal(finished.generate(latents[:7].tolist()), pictures[:7])
-    for odd in (latents[0], latents[:, :-1], latents[:0], np.full_like(latents, np.nan)):
+    short, text = [[1.0], [1.0, 2.0]], [["a"] * finished.settings.latent_dim]
+    odds = (latents[0], latents[:, :-1], latents[:0], np.full_like(latents, np.nan), short, text)
+    for odd in odds:
         with pytest.raises(UserError, match=r"latents must be finite numbers \[n, "):
             finished.generate(odd)
+
+
+@pytest.mark.parametrize("n", [0, 10**12, 2.5])
+def test_no_more_samples_than_there_is_room_for(finished: Run, n: float) -> None:
+    """XLA ends the process, notebook and all, where it has no memory for so many."""
+    with pytest.raises(UserError, match="n must be from 1 to 1000000"):
+        finished.sample(n)
+    if n:
+        with pytest.raises(UserError, match=r"n = .* must be at least 1 and at most 1000000"):
+            finished.measure(n)
+
+
+def test_a_run_stays_where_it_is_when_a_notebook_changes_its_folder(
+    finished: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(finished.workdir.parent)
+    run, again = load(finished.workdir.name), train(TINY, finished.workdir.name, quiet=True)
+    monkeypatch.chdir("/")
+    assert run.workdir == again.workdir == finished.workdir
+    assert run.measure(20).values == again.measure(20).values
 
 
 def test_asking_again_compiles_nothing(finished: Run, caplog: pytest.LogCaptureFixture) -> None:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from wgan_jax.backend import use_compilation_cache
 from wgan_jax.data.dataset import Dataset, load
 from wgan_jax.errors import UserError, to_stderr
@@ -138,9 +140,9 @@ def evaluate_run(
 
 
 def check_count(n: int) -> None:
-    """Refuse a number of samples out of its range; 0 is the run's own."""
-    if not 0 <= n <= MOST:
-        raise UserError(f"n = {n} must be at least 1 and at most {MOST}.")
+    """Refuse a number of samples out of its range, or no whole one; 0 is the run's own."""
+    if not isinstance(n, int | np.integer) or not 0 <= n <= MOST:
+        raise UserError(f"n = {n!r} must be at least 1 and at most {MOST}, a whole number.")
 
 
 def load_images(data: DataSettings, image_size: int) -> Dataset:

@@ -12,9 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 from wgan_jax.backend import use_compilation_cache
 from wgan_jax.data.dataset import from_array
 from wgan_jax.diagnosis import setup_of
-from wgan_jax.errors import UserError, to_stderr
+from wgan_jax.errors import UserError, first_line, to_stderr
 from wgan_jax.feeding import read_images
-from wgan_jax.files import expanded
+from wgan_jax.files import absolute, expanded
 from wgan_jax.gan.state import Game, GanState
 from wgan_jax.health.judge import Verdict, judge
 from wgan_jax.history import History
@@ -33,7 +33,7 @@ class Run:
 
     Attributes:
       settings: what it was trained with.
-      workdir: where its files lie.
+      workdir: where its files lie, the whole path: a notebook may change its folder.
       game: networks and optimisers.
       state: weights after the last epoch, or those of the checkpoint that was opened.
       history: everything measured, e.g. `run.history["wasserstein_distance"]` [epochs]; also what
@@ -56,17 +56,21 @@ class Run:
     def sample(self, n: int, seed: int = 0) -> NDArray[np.uint8]:
         """n samples, uint8 [n, h, w, c]; the same for the same seed.
 
+        Args:
+          n: how many, 1 to 1,000,000.
+          seed: other latents for another seed, 0 to 2**32 - 1.
+
         Raises:
           UserError: n or the seed is out of its range.
         """
+        from wgan_jax.sampling import MOST, draw, sample_latents
+
         whole = all(isinstance(number, int | np.integer) for number in (n, seed))
-        if not whole or n < 1 or not 0 <= seed < 2**32:
+        if not whole or not 1 <= n <= MOST or not 0 <= seed < 2**32:
             raise UserError(
-                f"sample({n!r}, seed={seed!r}): n must be at least 1, the seed from 0 to "
+                f"sample({n!r}, seed={seed!r}): n must be from 1 to {MOST}, the seed from 0 to "
                 "2**32 - 1, both whole numbers."
             )
-        from wgan_jax.sampling import draw, sample_latents
-
         return draw(self.game, self.state, sample_latents(self.game, seed, n))
 
     def generate(self, latents: ArrayLike) -> NDArray[np.uint8]:
@@ -79,8 +83,13 @@ class Run:
         """
         from wgan_jax.sampling import draw
 
-        rows = np.asarray(latents, np.float32)
         size = self.settings.latent_dim
+        try:
+            rows = np.asarray(latents, np.float32)
+        except (TypeError, ValueError, RuntimeError) as error:  # the last two are torch's as well
+            raise UserError(
+                f"latents must be finite numbers [n, {size}] ({first_line(error)})."
+            ) from error
         if rows.ndim != 2 or rows.shape[1] != size or not len(rows) or not np.isfinite(rows).all():
             raise UserError(
                 f"latents must be finite numbers [n, {size}], got shape {list(rows.shape)}."
@@ -112,7 +121,7 @@ class Run:
         Nothing is written; `python run.py evaluate --workdir` keeps what it measures.
 
         Args:
-          n: how many samples; 0: the run's `quality.n`.
+          n: how many samples, at most 1,000,000; 0: the run's `quality.n`.
           images: of a run that was trained on an array, that array.
 
         Raises:
@@ -129,7 +138,7 @@ class Run:
         dataset = read_images(self.settings, images)
         claim.refuse_other_images(self.workdir, dataset.identity)
         evaluator = Evaluator(self.game, dataset, to_stderr)
-        return evaluator.measure(self.state, int(self.state.epoch), n=n, all_distances=True)
+        return evaluator.measure(self.state, int(self.state.epoch), n=int(n), all_distances=True)
 
 
 def load(workdir: str | Path, checkpoint: str | int = "latest") -> Run:
@@ -142,7 +151,7 @@ def load(workdir: str | Path, checkpoint: str | int = "latest") -> Run:
     Raises:
       UserError: no run or checkpoint there.
     """
-    folder = expanded(workdir)
+    folder = absolute(expanded(workdir))
     use_compilation_cache()
     game, _, state = open_run(folder, str(checkpoint), to_stderr)
     kept = read(folder)

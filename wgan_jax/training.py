@@ -19,7 +19,7 @@ from wgan_jax.backend import check_flags, enough_memory
 from wgan_jax.config import resolve
 from wgan_jax.errors import Interrupted, RunFailed, UserError
 from wgan_jax.feeding import read_images
-from wgan_jax.files import expanded
+from wgan_jax.files import absolute, expanded
 from wgan_jax.loop import Session
 from wgan_jax.notebook import Run
 from wgan_jax.record import claim
@@ -87,7 +87,14 @@ def train(
             raise
         hosts.meet()
         record = session.record
-        return Run(settings, folder, session.game, session.state, record.history, record.verdict)
+        return Run(
+            settings,
+            absolute(folder),
+            session.game,
+            session.state,
+            record.history,
+            record.verdict,
+        )
 
 
 def _folder(workdir: str | Path) -> Path:
