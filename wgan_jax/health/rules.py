@@ -101,8 +101,8 @@ RULES: tuple[Rule, ...] = (
         "weights_grew_large", "generator_weight_std", "above 1, and 1.25 times their start",
         "learning rate too high", "failing",
         "Lower both learning rates, tenfold first.",
-        "He et al. 2015, section 2.2; of the failures on purpose none with such weights did well",
-        networks.weights_grew_large, yields=0.2,
+        "He et al. 2015, section 2.2; of games on the digits one with such weights did well",
+        networks.weights_grew_large, yields=0.5,
     ),
     Rule(
         "critic_dead", "wasserstein_distance or d_loss",
@@ -217,7 +217,7 @@ RULES: tuple[Rule, ...] = (
         "D in 0.72-0.75 or twice that, or D accuracy 50 % and G accuracy 99 % (log loss)",
         "mode collapse", "failing",
         "Start from another seed, with a smaller batch or a lower learning rate.",
-        GUIDE, networks.stuck_at_chance,
+        GUIDE, networks.stuck_at_chance, yields=0.75,
     ),
     Rule(
         "generator_vanished", "generator_weight_std", "below a tenth of its start",
