@@ -133,10 +133,10 @@ class Result:
         return self.verdict == "failing" and bool(set(self.causes) & set(PLANTS[self.plant].causes))
 
 
-def settings(plant: str, seed: int) -> Settings:
-    """Settings of a planted run."""
+def configured(changes: dict[str, Any]) -> Settings:
+    """Settings of the sound run with changes, by their dotted names."""
     config = base()
-    for name, value in {**SOUND, **PLANTS[plant].changes, "seed": seed}.items():
+    for name, value in {**SOUND, **changes}.items():
         *groups, field = name.split(".")
         place = config
         for group in groups:
@@ -147,10 +147,10 @@ def settings(plant: str, seed: int) -> Settings:
 
 def play(plant: str, seed: int, workdir: Path) -> Result:
     """Train a planted run in a folder, measure its samples, and ask the judge."""
-    wanted = settings(plant, seed)
+    wanted = configured({**PLANTS[plant].changes, "seed": seed})
     with contextlib.suppress(RunFailed):
         train(wanted, workdir, quiet=True)
-    classes, fid = _measure(wanted, workdir)
+    classes, fid = measured(wanted, workdir)
     log = read_log(workdir)
     verdict = judge(log.history, log.setup)
     failed = classes < COVERED or not fid <= POOR
@@ -166,7 +166,7 @@ def play(plant: str, seed: int, workdir: Path) -> Result:
     )
 
 
-def _measure(wanted: Settings, workdir: Path) -> tuple[int, float]:
+def measured(wanted: Settings, workdir: Path) -> tuple[int, float]:
     """(classes covered, FID[digits]) of samples drawn with latents that training never drew."""
     try:
         game, epochs, state = open_run(workdir, "latest")
