@@ -65,9 +65,9 @@ def feed(game: Game, dataset: Dataset, key: Array) -> Feed:
 def updates_at_once(game: Game) -> int:
     """How many critic updates one `Batches` is for: from one round's to `CHUNK`'s."""
     settings = game.settings
-    longest = settings.n_critic
-    if settings.n_critic_schedule.warm_epochs or settings.n_critic_schedule.period:
-        longest = max(longest, settings.n_critic_schedule.long)
+    schedule, longest = settings.n_critic_schedule, settings.n_critic
+    if schedule.varies:
+        longest = max(longest, schedule.long)
     batch_bytes = settings.batch_size * int(np.prod(game.image_shape))
     return max(longest, min(longest * CHUNK, MOST_BYTES // batch_bytes))
 

@@ -149,6 +149,23 @@ class NCriticSchedule:
     period: int = _field(0, "every so many epochs one is long; 0: none")
     long: int = _field(100, "critic updates in a long epoch", COUNT, most=10**4)
 
+    @property
+    def varies(self) -> bool:
+        """Whether any epoch may be long."""
+        return self.warm_epochs > 0 or self.period > 0
+
+    def is_long(self, epoch: Any) -> Any:
+        """Whether an epoch, a number or an array, is long."""
+        warm = epoch < self.warm_epochs
+        return warm | (epoch % self.period == 0) if self.period else warm
+
+    def count_long(self, end: int) -> int:
+        """Long epochs among 0 ... end - 1."""
+        warm = min(self.warm_epochs, end)
+        if not self.period:
+            return warm
+        return warm + -(-end // self.period) - -(-warm // self.period)
+
 
 @dataclass(frozen=True)
 class QualitySettings:
@@ -253,16 +270,7 @@ class Settings:
 def critic_updates(settings: Settings, first: int, rounds: int) -> int:
     """Critic updates in so many rounds from the epoch `first` on."""
     schedule = settings.n_critic_schedule
-
-    def long_ones(end: int) -> int:
-        """Long epochs among 0 ... end - 1."""
-        warm = min(schedule.warm_epochs, end)
-        if not schedule.period:
-            return warm
-        late = -(-end // schedule.period) - -(-warm // schedule.period)
-        return warm + late
-
-    long = long_ones(first + rounds) - long_ones(first)
+    long = schedule.count_long(first + rounds) - schedule.count_long(first)
     return long * schedule.long + (rounds - long) * settings.n_critic
 
 

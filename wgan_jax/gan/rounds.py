@@ -179,12 +179,9 @@ def _makes_fakes_at_once(game: Game) -> bool:
 def _critic_updates(settings: Settings, epoch: Array) -> int | Array:
     """How many the round of this epoch has; traced where rounds differ."""
     schedule = settings.n_critic_schedule
-    if not schedule.warm_epochs and not schedule.period:
+    if not schedule.varies:
         return settings.n_critic
-    is_long = epoch < schedule.warm_epochs
-    if schedule.period:
-        is_long |= epoch % schedule.period == 0
-    return jnp.where(is_long, schedule.long, settings.n_critic)
+    return jnp.where(schedule.is_long(epoch), schedule.long, settings.n_critic)
 
 
 def _drawn_resident(state: GanState, images: Array, key: Array, batch_size: int) -> Array:
