@@ -14,7 +14,7 @@ import pytest
 from tests.small_runs import power_cut
 from wgan_jax import hosts
 from wgan_jax.errors import Followed, UserError
-from wgan_jax.record import marks
+from wgan_jax.record import digests, marks
 from wgan_jax.record.checkpoints import Checkpoints
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # orbax's event loops
@@ -485,20 +485,22 @@ def test_a_reader_touches_nothing_of_a_run_that_may_be_training(saved):
     assert sorted(saved.rglob("*")) == before
 
 
-@pytest.mark.parametrize("moment", ["_broken_seal", "_opened"])
-def test_a_checkpoint_pruned_while_it_is_read_gives_way_to_a_newer_one(saved, moment, monkeypatch):
+@pytest.mark.parametrize(("owner", "moment"), [(digests, "broken_seal"), (Checkpoints, "_opened")])
+def test_a_checkpoint_pruned_while_it_is_read_gives_way_to_a_newer_one(
+    saved, owner, moment, monkeypatch
+):
     shutil.copytree(saved / "6", saved / "later")
-    real = getattr(Checkpoints, moment)
+    real = getattr(owner, moment)
 
-    def pruned(checkpoints: Checkpoints, *arguments: object) -> object:
+    def pruned(*arguments: object) -> object:
         if (saved / "later").exists():
             shutil.rmtree(saved / "6")
             (saved / "later").rename(saved / "9")
             if moment == "_opened":  # orbax lists the folder in vain
                 raise FileNotFoundError(saved / "6")
-        return real(checkpoints, *arguments)
+        return real(*arguments)
 
-    monkeypatch.setattr(Checkpoints, moment, pruned)
+    monkeypatch.setattr(owner, moment, pruned)
     said: list[str] = []
     reader = Checkpoints(saved, say=said.append, read_only=True)
     found = reader.restore(state(0))

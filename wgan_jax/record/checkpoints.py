@@ -27,7 +27,7 @@ import numpy as np
 
 from wgan_jax import hosts
 from wgan_jax.errors import UserError, first_line, kind_and_line
-from wgan_jax.files import as_object, not_written, replace_object
+from wgan_jax.files import not_written, replace_object
 from wgan_jax.record import digests, marks
 
 Tree = Any
@@ -227,7 +227,8 @@ class Checkpoints:
 
     def _read(self, epoch: int, like: Tree) -> tuple[Tree, str]:
         """(the state of a checkpoint, ""), or what of it is damaged."""
-        broken = hosts.by_first(lambda: self._broken_seal(epoch))
+        place = self._folder / str(epoch)
+        broken = hosts.by_first(lambda: digests.broken_seal(place))
         if broken:  # orbax is not asked: damaged files make it complain at length
             return None, f"{broken} changed"
         import orbax.checkpoint as ocp
@@ -255,9 +256,9 @@ class Checkpoints:
             raise
         except Exception as error:  # whatever a damaged file makes orbax or tensorstore raise
             reason = kind_and_line(error, 60)
-            if self._is_whole(epoch):  # no file's fault: nothing is put aside
+            if digests.is_whole(place):  # no file's fault: nothing is put aside
                 raise UserError(
-                    f"{self._folder / str(epoch)} is whole, but cannot be read here ({reason}): "
+                    f"{place} is whole, but cannot be read here ({reason}): "
                     "mend that, or move it away, then run the same command again."
                 ) from error
         return (None, reason) if reason else (jax.tree.map(jax.numpy.asarray, arrays), "")
@@ -274,32 +275,11 @@ class Checkpoints:
         self._say(f"Checkpoint {epoch} is damaged ({reason}): kept as {aside.name}, not used.")
 
     def _seal(self) -> None:
-        """Note the digests of the files of what this process has saved, while orbax is at rest."""
+        """Seal what this process has saved, while orbax is at rest."""
         if not hosts.first():
             return
         for epoch in self._begun:
-            place = self._folder / str(epoch)
-            if place.is_dir() and not (place / digests.SEAL).exists():
-                replace_object(place / digests.SEAL, digests.of_files(place))
-
-    def _broken_seal(self, epoch: int) -> str:
-        """The first file of a sealed checkpoint that is not as it was; "" if there is none."""
-        place = self._folder / str(epoch)
-        try:
-            sealed = as_object((place / digests.SEAL).read_bytes())
-        except FileNotFoundError:
-            return ""  # the process ended before it could seal; the arrays' own digest remains
-        if not sealed:
-            return digests.SEAL
-        try:
-            found = digests.of_files(place)
-        except FileNotFoundError as error:  # pruned while it is read
-            return Path(error.filename).name
-        return next((name for name in sealed if found.get(name) != sealed[name]), "")
-
-    def _is_whole(self, epoch: int) -> bool:
-        """Whether a checkpoint was sealed, and its files are as they were then."""
-        return (self._folder / str(epoch) / digests.SEAL).exists() and not self._broken_seal(epoch)
+            digests.seal(self._folder / str(epoch))
 
     def _refuse_misfit(self, epoch: int, saved: dict[str, str], wanted: dict[str, str]) -> None:
         if saved == wanted:

@@ -1,4 +1,4 @@
-"""What a checkpoint is known by: digests of its files and of its arrays, and their structure."""
+"""What a checkpoint is known by: its seal (digests of its files), its arrays' digest and shapes."""
 
 from __future__ import annotations
 
@@ -9,12 +9,40 @@ from typing import Any
 import jax
 import numpy as np
 
+from wgan_jax.files import as_object, replace_object
+
 Tree = Any
 
 SEAL = "sealed.json"  # in a checkpoint: the digests of its files, once it is whole
 
 
-def of_files(place: Path) -> dict[str, str]:
+def seal(place: Path) -> None:
+    """Write down the digests of a whole checkpoint's files, unless that is done already."""
+    if place.is_dir() and not (place / SEAL).exists():
+        replace_object(place / SEAL, _of_files(place))
+
+
+def broken_seal(place: Path) -> str:
+    """The first file of a sealed checkpoint that is not as it was; "" if there is none."""
+    try:
+        sealed = as_object((place / SEAL).read_bytes())
+    except FileNotFoundError:
+        return ""  # the process ended before it could seal; the arrays' own digest remains
+    if not sealed:
+        return SEAL
+    try:
+        found = _of_files(place)
+    except FileNotFoundError as error:  # pruned while it is read
+        return Path(error.filename).name
+    return next((name for name in sealed if found.get(name) != sealed[name]), "")
+
+
+def is_whole(place: Path) -> bool:
+    """Whether a checkpoint was sealed, and its files are as they were then."""
+    return (place / SEAL).exists() and not broken_seal(place)
+
+
+def _of_files(place: Path) -> dict[str, str]:
     """Relative path -> 32 hex digits, of every file of a checkpoint but its seal."""
     return {
         str(path.relative_to(place)): hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
