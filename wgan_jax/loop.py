@@ -28,7 +28,7 @@ from wgan_jax.settings import Settings
 from wgan_jax.starting import first_state
 
 if TYPE_CHECKING:  # imported only by runs that measure quality
-    from wgan_jax.evaluation import Evaluator, Quality
+    from wgan_jax.evaluation import Evaluator
 
 CHUNK_SECONDS = 1.0  # device work between two looks from the host
 SKETCH = 256  # latents for a grid's standing statistics: enough for the eye, in a quarter the time
@@ -186,10 +186,12 @@ class Session:
         except _SignalCame:
             self.left = True
             self.say(f"A signal came: measuring was left, at epoch {self.epoch - 1}.")
-        quality = played.quality
-        if quality is None or not self._is_best(quality):
+        if played.quality is None:
             return False
-        self.checkpoints.mark_best(self.epoch, quality.values["fid_score"], quality.encoder)
+        fid, encoder = played.quality.values.get("fid_score"), played.quality.encoder
+        if fid is None or not self.checkpoints.is_better(fid, encoder):
+            return False
+        self.checkpoints.mark_best(self.epoch, fid, encoder)
         return True
 
     def _measure_the_last(self) -> None:
@@ -238,14 +240,6 @@ class Session:
 
     def _draw_samples(self) -> None:
         self.record.pictures(np.asarray(self.draw(self.state, self.key)), self.epoch)
-
-    def _is_best(self, quality: Quality) -> bool:
-        """Whether no earlier epoch had as low a FID by the same encoder."""
-        best = self.checkpoints.marks.get("best", {})
-        fid = quality.values.get("fid_score")
-        if fid is None:
-            return False
-        return best.get("encoder") != quality.encoder or bool(fid < best["fid_score"])
 
     def _save(self) -> None:
         self.record.record()

@@ -95,6 +95,11 @@ class Checkpoints:
         if healthy:
             self._mark("healthy", {"epoch": epoch})
 
+    def is_better(self, fid: float, encoder: str) -> bool:
+        """Whether a FID is below that of the best, or the best is by another encoder."""
+        best = self.marks.get("best", {})
+        return best.get("encoder") != encoder or bool(fid < best["fid_score"])
+
     def mark_best(self, epoch: int, fid: float, encoder: str) -> None:
         """Keep the checkpoint of `epoch` as the best by FID, until a better one is marked.
 
