@@ -80,7 +80,7 @@ def make(folder: Path, n: int, *, grids: int = 6, measure: bool = True, **drop: 
     writer.write_chunk(np.arange(n), {**kept, "verdict": ["healthy"] * n}, extras)
     config = to_dict(Settings(epochs=n))
     (folder / "config.json").write_text(json.dumps(config))
-    environment.save(folder, seed=42, device="cpu (1)")
+    environment.save(folder, seed=42)
     events = [{"time": "2026-01-07T10:00:00Z", "epoch": 0, "event": "started"}]
     events += [{"time": "2026-01-07T11:00:00Z", "epoch": n, "event": "finished"}]
     (folder / "events.jsonl").write_text("".join(json.dumps(e) + "\n" for e in events))

@@ -48,7 +48,7 @@ def test_each_start_keeps_the_changes_that_it_was_made_with(
     for diff in (b"one", b"two"):
         code = environment.Code("c" * 40, diff)
         monkeypatch.setattr(environment, "code_state", lambda _, code=code: code)
-        named = environment.save(tmp_path, seed=7, device="cpu (1)")["uncommitted"]
+        named = environment.save(tmp_path, seed=7)["uncommitted"]
         assert (tmp_path / named).read_bytes() == diff
     assert len(list(tmp_path.glob("uncommitted-*.diff"))) == 2
 
@@ -83,9 +83,12 @@ def test_a_huge_diff_is_cut_and_says_so(tmp_path: Path, monkeypatch: pytest.Monk
     assert b"cut here, of 3" in diff
 
 
-def test_the_file_tells_seed_device_versions_and_keeps_earlier_starts(tmp_path: Path) -> None:
-    environment.save(tmp_path, seed=7, device="cpu (1)")
-    environment.save(tmp_path, seed=7, device="gpu (1)")
+def test_the_file_tells_seed_device_versions_and_keeps_earlier_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for device in ("cpu (1)", "gpu (1)"):
+        monkeypatch.setattr(environment, "jax_device", lambda device=device: device)
+        environment.save(tmp_path, seed=7)
     found = json.loads((tmp_path / "environment.json").read_text())
     assert (found["seed"], found["device"]) == (7, "gpu (1)")
     assert found["versions"]["numpy"] == np.__version__

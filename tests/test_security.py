@@ -331,7 +331,7 @@ def test_addresses_lose_their_passwords(monkeypatch):
     argv = ["run.py", "--config.init_from=x", f"https://me:{SECRET}@host/x", "--api-key", SECRET]
     argv += [f"--token={SECRET}", f"--config.password={SECRET}"]
     monkeypatch.setattr("sys.argv", argv)
-    told = json.dumps(environment.describe(0, "cpu", environment.Code()))
+    told = json.dumps(environment.describe(0, environment.Code()))
     assert SECRET not in told
     assert "https://…@host/x" in json.loads(told)["command"]
 
@@ -449,7 +449,7 @@ def test_an_uncommitted_change_loses_its_secrets(tmp_path):
     code = environment.code_state(source)
     assert b"+x = 2" in code.diff
     assert SECRET.encode() not in code.diff
-    assert SECRET not in repr(environment.describe(0, "cpu", code))
+    assert SECRET not in repr(environment.describe(0, code))
 
 
 def test_wandb_is_told_no_secret(tmp_path, monkeypatch):

@@ -51,13 +51,13 @@ class Code:
     untracked: tuple[str, ...] = ()
 
 
-def describe(seed: int, device: str, code: Code) -> dict[str, Any]:
+def describe(seed: int, code: Code) -> dict[str, Any]:
     """This process, as it is written to `environment.json`; see `save` and `code_state`."""
     digest = hashlib.sha256(code.diff).hexdigest()[:8]
     return {
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "seed": seed,
-        "device": device or jax_device(),
+        "device": jax_device(),
         "commit": code.commit,
         "uncommitted": f"uncommitted-{digest}.diff" if code.diff else "",
         "untracked": list(code.untracked),
@@ -71,7 +71,7 @@ def describe(seed: int, device: str, code: Code) -> dict[str, Any]:
     }
 
 
-def save(workdir: Path, seed: int, device: str = "") -> dict[str, Any]:
+def save(workdir: Path, seed: int) -> dict[str, Any]:
     """Write `environment.json` and, where there are uncommitted changes, their diff beside it.
 
     The descriptions of earlier starts (a run may resume under other versions) are kept in it, in
@@ -80,11 +80,10 @@ def save(workdir: Path, seed: int, device: str = "") -> dict[str, Any]:
     Args:
       workdir: the run's folder.
       seed: the run's seed.
-      device: what the run computes on, e.g. "cpu (1)"; empty: ask jax, if it is imported already.
     """
     path = workdir / "environment.json"
     code = code_state(Path(__file__))
-    found = describe(seed, device, code)
+    found = describe(seed, code)
     found["earlier"] = _earlier(path)
     if code.diff:
         replace_bytes(workdir / found["uncommitted"], code.diff)

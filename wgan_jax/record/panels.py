@@ -160,13 +160,13 @@ def _log(axis: Axes) -> None:
     axis.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
 
 
-def _focus(axis: Axes, *series: Floats, margin: float = 0.08) -> None:
+def _focus(axis: Axes, *series: Floats) -> None:
     """Limits that show 99.8 % of the values: one spike must not flatten a run."""
     values = np.concatenate([s[np.isfinite(s)] for s in series])
     if len(values) < 2:
         return
     low, high = np.percentile(values, [0.1, 99.9])
-    room = (high - low or abs(high) or 1.0) * margin
+    room = (high - low or abs(high) or 1.0) * 0.08
     axis.set_ylim(low - room, high + room)
 
 
