@@ -133,7 +133,7 @@ def compare(folder: Path, first: str, second: str) -> tuple[str, Path]:
     same = {"run", "date", "stability", "fid"}
     kept = [line for line in lines[1:] if line[1] != line[2] or line[0] in same]
     head, *body = (_beside(*map(printable, line)) for line in (("", *names), *kept))
-    return "\n".join([head, "─" * 80, *body]), path
+    return "\n".join([head, "─" * WIDTH, *body]), path
 
 
 def _beside(name: str, *values: str) -> str:

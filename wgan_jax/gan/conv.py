@@ -46,7 +46,7 @@ def conv2d(
     The form is that for `platform`, by default the one that jax uses. Here as below, image and
     result may be in blocks.
     """
-    on, place = _platform(platform), _same(x, kernel, stride)
+    on, place = platform or jax.default_backend(), _same(x, kernel, stride)
     block = _block(place, kernel, on)
     if block > 1:
         kernel = _widened(kernel, block, stride)
@@ -71,7 +71,7 @@ def upconv2d(
     channels, those of a block, gives the same with 2.7 times fewer operations (k = 5). So does a
     transposed one, whose kernel is the sum of those laid over each pixel of a block.
     """
-    on, x = _platform(platform), pixels(x)
+    on, x = platform or jax.default_backend(), pixels(x)
     if on == "tpu":
         laid = _laid(kernel, 2).sum(3)
         return _finished(_dilated(x, laid, (len(kernel) + 1) // 2), bias, 1, on)
@@ -110,7 +110,7 @@ def conv_transpose2d(
     out[2y + a - low] += x[y] kernel[a], as PyTorch's ConvTranspose2d(k, 2, padding=low); where k is
     odd, without the row and the column that PyTorch has behind the last.
     """
-    on, x = _platform(platform), pixels(x)
+    on, x = platform or jax.default_backend(), pixels(x)
     size, (rows, columns) = kernel.shape[0], x.shape[1:3]
     low = (size - 2) // 2
     if on == "cpu":
@@ -119,10 +119,6 @@ def conv_transpose2d(
     else:
         y = _dilated(x, kernel[::-1, ::-1], size - 1 - low)
     return _finished(y, bias, 1, on)
-
-
-def _platform(name: str | None) -> str:
-    return name or jax.default_backend()
 
 
 def _same(x: Array, kernel: Array, stride: int) -> Place:

@@ -28,8 +28,7 @@ def fakes_for_critic(game: Game, state: GanState, update: Array, key: Array) -> 
     params, stats = state.generator.params, state.generator.stats
     if game.settings.generator.fakes_statistics == "batch":
         return _generate(game, params, stats, latents)[0]
-    fakes: Any = game.generator.apply({"params": params, **stats}, latents, train=False)
-    return jnp.asarray(fakes)
+    return game.generate({"params": params, **stats}, latents)
 
 
 def critic_step(
