@@ -3,15 +3,15 @@
 Everywhere, upsampling and means are folded into the kernel. On the CPU gradients are written by
 hand (`gan.canonical`).
 
-On GPUs gradients are left to XLA, which is given convolutions of stride 1 alone: the pixels of a
-block of the stride become channels. On an H100 that gains more than the zeros cost that it adds to
-a kernel of odd size. Where a kernel is larger than its result (5x5 for 4x4 places), XLA would
-exchange image and kernel in the gradient, which is slow: that convolution is a matrix product.
-Where a convolution makes blocks of pixels, they stay blocks until a convolution needs rows of
-pixels (`pixels`): to make rows is a pass over memory, and a convolution of stride 2 needs none.
+On GPUs gradients are left to XLA, which is given convolutions of stride 1 only: each block of
+stride x stride pixels becomes the channels of one pixel. That adds zeros to a kernel of odd size,
+but on an H100 the gain is larger. Where a kernel is larger than its result (5x5 for 4x4 places),
+XLA would exchange image and kernel in the gradient, which is slow: that convolution is a matrix
+product. A convolution may make blocks of pixels, and they stay blocks until another one needs rows
+(`pixels`): making rows is a pass over memory, and a convolution of stride 2 takes blocks.
 
-TPUs' compiler lays images out for itself: it is given each convolution as it is, with its stride,
-and upsampling as the transpose of one. To make blocks would be passes over memory.
+On TPUs the compiler chooses the layout itself. It is given each convolution with its stride, and
+upsampling as a transposed one: making blocks would only be passes over memory.
 
 All arrays: images in rows or in blocks (`gan.images`); kernels [k, k, in, out]; padding "SAME".
 """
@@ -30,7 +30,7 @@ from wgan_jax.gan.images import as_blocks, pixels, sides
 from wgan_jax.gan.place import Place
 from wgan_jax.gan.sums import spread
 
-_FEW = 4  # channels for which the library is badly used
+_FEW = 4  # channels: with so few, most of the library's work would be in vain
 
 
 def conv2d(
@@ -43,8 +43,8 @@ def conv2d(
 ) -> Array:
     """SAME convolution [n, h, w, i] -> [n, ceil(h / stride), ceil(w / stride), o], plus bias [o].
 
-    The form is that for `platform`, by default the one that jax uses. Here as below, image and
-    result may be in blocks.
+    The form is the one for `platform`, by default that of jax. Here and below, images and results
+    may be in blocks.
     """
     on, place = platform or jax.default_backend(), _same(x, kernel, stride)
     block = _block(place, kernel, on)
@@ -68,8 +68,8 @@ def upconv2d(
     """Nearest 2x upsampling, then SAME convolution: [n, h, w, i] -> [n, 2h, 2w, o], plus bias [o].
 
     Each 2x2 block of the result sees few distinct pixels, so that a small convolution to 4 o
-    channels, those of a block, gives the same with 2.7 times fewer operations (k = 5). So does a
-    transposed one, whose kernel is the sum of those laid over each pixel of a block.
+    channels, those of a block, gives the same with 2.7 times fewer operations (k = 5). On TPUs a
+    transposed convolution gives it, with the sum of the kernel laid over each pixel of a block.
     """
     on, x = platform or jax.default_backend(), pixels(x)
     if on == "tpu":
@@ -150,10 +150,10 @@ def _dilated(x: Array, kernel: Array, before: int) -> Array:
 
 
 def _finished(y: Array, bias: Array | None, block: int, platform: str) -> Array:
-    """Blocks of b x b pixels [n, h, w, b b o], plus bias [o]; on the CPU in rows of pixels.
+    """A result [n, h, w, b b o] plus bias [o]: in blocks of b x b pixels, on the CPU in rows.
 
-    GPUs' library adds the bias to its own result, so it comes first there. On the CPU it comes
-    last, in one pass with putting the pixels in rows.
+    On GPUs the bias comes first, for their library adds it to its own result. On the CPU it comes
+    last, in the same pass over memory that makes the rows.
     """
     if platform == "cpu":
         y = pixels(as_blocks(y, block))
@@ -166,8 +166,8 @@ def _finished(y: Array, bias: Array | None, block: int, platform: str) -> Array:
 def _block(place: Place, kernel: Array, platform: str) -> int:
     """Side of the block of pixels that each place of the kernel makes; 1 where channels are many.
 
-    The library makes 16 or 32 channels at a time, so that 3 cost as much. GPUs also gain where the
-    image has few.
+    The library makes 16 or 32 channels at a time: 3 cost as much, and a block has more. GPUs also
+    gain where the input has few channels.
     """
     inputs, outputs = kernel.shape[2:]
     if place.stride == 1 and outputs <= _FEW and platform != "tpu":
@@ -180,9 +180,9 @@ def _block(place: Place, kernel: Array, platform: str) -> int:
 
 
 def _widened(kernel: Array, block: int, stride: int) -> Array:
-    """A kernel [k, k, i, o] for each result of a block, side by side in one:
+    """The kernel [k, k, i, o] shifted to each result of a block, side by side in one kernel.
 
-    [k + (block - 1) stride, the same, i, block block o], channels ordered (row, column, o).
+    That is [k + (block - 1) stride, the same, i, block block o], channels ordered (row, column, o).
     """
     shifts = range(0, block * stride, stride)
     rest = shifts[-1]
@@ -203,8 +203,8 @@ def _laid(kernel: Array, side: int) -> Array:
 def _of_phases(x: Array, kernel: Array, place: Place) -> tuple[Array, Array, Place]:
     """Image, kernel and place of the same convolution with stride 1.
 
-    The pixels of a block of the stride become channels, and so do the kernel's taps. An image that
-    is in such blocks is taken as it lies there.
+    Each block of stride x stride pixels becomes the channels of one pixel, and the kernel's taps
+    likewise. An image that is in such blocks already is not copied.
     """
     s, size = place.stride, kernel.shape[3]
     lines = zip(place.low, place.taps, strict=True)
@@ -219,7 +219,7 @@ def _of_phases(x: Array, kernel: Array, place: Place) -> tuple[Array, Array, Pla
 
 
 def _in_blocks(images: Array, zeros: tuple[int, int], side: int) -> Array:
-    """[n, h, w, ...], and so many zeros before, -> [n, blocks, blocks, side, side, ...]."""
+    """[n, h, w, ...], `zeros` put before it, -> [n, blocks, blocks, side, side, ...]."""
     n, height, width, *rest = images.shape
     rows, columns = (
         -(-(before + length) // side) for before, length in zip(zeros, (height, width), strict=True)
@@ -240,10 +240,11 @@ def _aligned(low: int, size: int, stride: int) -> tuple[int, int]:
 
 
 def _folded(kernel: Array, axis: int) -> tuple[Array, int]:
-    """For both phases of a doubled line, the taps that meet the same small pixel, added up.
+    """A kernel over a doubled line as two kernels over the small one: one for each phase.
 
-    The axis becomes one of small pixels; the phases [2] come before the last axis. The number is
-    how many of these pixels lie before the one that the phases belong to.
+    A small pixel is doubled into two phases. For each of them, the taps that fall on the same small
+    pixel are added up. The axis becomes one of small pixels, and the phases [2] come before the
+    last axis. Also returns how many small pixels lie before the one that is doubled.
     """
     taps = [
         lax.index_in_dim(kernel, tap, axis, keepdims=False) for tap in range(kernel.shape[axis])

@@ -11,7 +11,7 @@ from jax import Array
 
 
 def pixels(x: Array) -> Array:
-    """[n, h / b, w / b, b, b, c] in rows of pixels, [n, h, w, c]; what is so already, as it is."""
+    """Blocks [n, h / b, w / b, b, b, c] as rows of pixels [n, h, w, c]; rows stay as they are."""
     if x.ndim == 4:
         return x
     n, rows, columns, b, _, c = x.shape
@@ -19,7 +19,7 @@ def pixels(x: Array) -> Array:
 
 
 def as_blocks(y: Array, block: int) -> Array:
-    """[n, h, w, b b c], channels ordered (row, column, c), in blocks where b is more than 1."""
+    """Channels [n, h, w, b b c], ordered (row, column, c), as blocks; nothing to do for b = 1."""
     return y if block == 1 else y.reshape(*y.shape[:3], block, block, -1)
 
 

@@ -22,7 +22,7 @@ def mean_and_std(params: optax.Params) -> tuple[Array, Array]:
 def gradient_norm(grads: optax.Updates) -> Array:
     """L2 norm over all weights of a network."""
     if jax.default_backend() == "cpu":
-        # In one row, XLA would compile the optimiser's update otherwise: no faster, other bits.
+        # From one row, XLA would compile the optimiser's update to other bits, and no faster.
         return jnp.asarray(optax.tree.norm(grads))
     return jnp.asarray(jnp.linalg.norm(_as_one(grads)))
 
@@ -35,7 +35,7 @@ def share_at_boundary(params: optax.Params, c: float) -> Array:
 
 
 def _as_one(weights: optax.Params) -> Array:
-    """All weights in a row [weights], which a GPU reads in a few kernels, not a few for each array.
+    """All weights in one row [weights]: a GPU needs a few kernels for it, not a few per array.
 
     XLA would split a sum over the row into sums over its parts, and fuse each with the optimiser's
     update of that part: a slow kernel on a GPU, where a barrier prevents it.
@@ -47,7 +47,7 @@ def _as_one(weights: optax.Params) -> Array:
 
 
 def windowed_variance(recent: Array, count: Array) -> Array:
-    """Population variance of the first `count` values of `recent` [window], or all; 0 for one."""
+    """Population variance of the first `count` values of `recent` [window], or of all there are."""
     return jnp.var(recent, where=jnp.arange(len(recent)) < count)
 
 

@@ -33,7 +33,7 @@ _EPSILON = 1e-5  # of a batch norm's variance, as in DCGAN
 
 
 def full_precision(precision: str) -> contextlib.AbstractContextManager[None]:
-    """Where GPUs and TPUs multiply float32 with fewer digits by default: float32 is float32."""
+    """For `float32`: all its digits, of which GPUs and TPUs by default multiply fewer."""
     full: contextlib.AbstractContextManager[None] = jax.default_matmul_precision("float32")
     return full if precision == "float32" else contextlib.nullcontext()
 
@@ -99,7 +99,7 @@ class Residual(nn.Module):
     [n, h, w, i] -> [n, h', w', features]. Norm and activation come before a convolution.
 
     Attributes:
-      ways: forms of both convolutions and of the shortcut; None for that: the input as it is.
+      ways: forms of both convolutions and of the shortcut; a shortcut of None is the input itself.
       ready: norm and activation.
       settings: of the network, for its bias and its first weights.
       first: whether the input is an image, which the first convolution takes as it is.
@@ -127,7 +127,7 @@ class Residual(nn.Module):
 
 
 def pooled(stats: Any) -> Any:
-    """Batch norms' statistics of several batches [batches, ...] as those of all their values."""
+    """The statistics of batch norms over several batches [batches, ...], joined into one."""
 
     def together(norm: dict[str, Array]) -> dict[str, Array]:
         mean, variance = norm["mean"], norm["var"]
@@ -215,12 +215,12 @@ class Critic(nn.Module):
 
 
 def _pooling(side: int) -> Form:
-    """Blocks' means, then a convolution: for one of 1 x 1, the order makes no difference."""
+    """Means of blocks, then a 1 x 1 convolution, which gives the same before them."""
     return lambda x, kernel, bias: conv2d(mean_pooled(x, side), kernel, bias)
 
 
 def _upsampling(x: Array, kernel: Array, bias: Array | None) -> Array:
-    """A convolution, then nearest upsampling: for one of 1 x 1, the order makes no difference."""
+    """A 1 x 1 convolution, then nearest upsampling; it gives the same after it."""
     return upsampled(conv2d(x, kernel, bias))
 
 

@@ -170,8 +170,8 @@ def _critic_phase(game: Game, state: GanState, draw: Draw, key: Array) -> tuple[
 def _makes_fakes_at_once(game: Game) -> bool:
     """Whether one pass of the generator makes the fakes of all critic updates of a round.
 
-    For a GPU one batch is little work, and every kernel a start. On a CPU one is work enough; and
-    several devices, each with its share of every batch, would exchange features for it.
+    On a GPU it saves the start of many kernels, each with little work to do. On a CPU one batch is
+    work enough. Several devices, each with its share of every batch, would exchange features.
     """
     return jax.default_backend() != "cpu" and game.mesh.size == 1
 

@@ -26,7 +26,7 @@ from wgan_jax.settings import Settings, critic_updates
 
 Tree = Any
 GRID = 64  # samples in a grid
-STANDING = 1024  # latents that standing statistics are of, in whole batches
+STANDING = 1024  # latents for standing statistics, rounded up to whole batches
 
 
 class Stream(IntEnum):
@@ -163,18 +163,18 @@ class Game:
         return jax.random.normal(key, (n, self.settings.latent_dim), jnp.float32)
 
     def grid_latents(self, key: Array) -> Array:
-        """Those of every grid of samples, [GRID, latent_dim], from the run's root key."""
+        """The latents of every sample grid [GRID, latent_dim], from the run's root key."""
         return self.latents(jax.random.fold_in(key, Stream.GRID), GRID)
 
     def sampler(self, state: GanState, key: Array, standing: int = STANDING) -> Tree:
-        """The generator as samples are made by it: its variables, from the run's root key. Pure.
+        """The generator's variables for making samples, from the run's root key. Pure.
 
-        Averaged weights where they are on, and standing statistics in the normalisation (Brock et
-        al. 2019, appendix B): those of `standing` latents at just these weights. Running averages
-        would be of other weights than the averaged ones, and behind the newest.
+        The weights are the averaged ones where averaging is on. The normalisation uses standing
+        statistics (Brock et al. 2019, appendix B): those of `standing` latents with these very
+        weights. Running averages would not fit: they come from the weights of earlier rounds.
         """
         params = state.generator.params if state.ema is None else state.ema
-        still = replace(self.settings.generator, norm_momentum=0.0)  # keeps a batch's own
+        still = replace(self.settings.generator, norm_momentum=0.0)  # statistics of the batch alone
         generator = self.generator.clone(settings=still)
 
         def of_batch(key: Array) -> Tree:
@@ -218,9 +218,9 @@ def to_uint8(images: Array) -> Array:
 
 
 def new_game(settings: Settings, channels: int, mesh: Mesh | None = None) -> Game:
-    """The static part of a run on images with so many channels; without a mesh, on all devices.
+    """The static part of a run on images with so many channels.
 
-    So a run that was trained on other devices can still be read and sampled here.
+    Without a mesh it is for all devices of this machine, whatever devices the run was trained on.
 
     Raises:
       UserError: jax's flags would make other numbers (`backend.check_flags`).

@@ -18,10 +18,11 @@ Metrics = dict[str, Array]
 
 
 def fakes_for_critic(game: Game, state: GanState, update: Array, key: Array) -> Array:
-    """The fakes of the critic's update of that number: float32 [batch, h, w, c] in [-1, 1].
+    """The fakes for the critic update of that number: float32 [batch, h, w, c] in [-1, 1].
 
-    By batch statistics as in the authors' code, or by running ones as in the guide's. Running
-    averages move in the generator's own update only, so that those of a round may be made at once.
+    The generator's norm uses batch statistics, as in the authors' code, or running averages, as in
+    the guide's. These change in the generator's own update only, so that the fakes of a whole round
+    may be made at once.
     """
     latent_key, *_ = _critic_keys(key, update)
     latents = game.sharded(game.latents(latent_key, game.settings.batch_size))

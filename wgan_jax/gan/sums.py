@@ -1,12 +1,12 @@
-"""Sums over a batch's places, and what they are the transpose of, in the form that runs fast.
+"""Sums over all pixels of a batch, and their transpose, in a form that a CPU runs fast.
 
 XLA's CPU backend adds up each channel by itself and so reads a cache line once for every number in
-it: 5 to 15 times slower than the memory. Here halves of the images are added until one place is
-left. That order of adding has the smaller round-off, too (pairwise summation: Higham 2002,
-"Accuracy and Stability of Numerical Algorithms", section 4.2).
+it: 5 to 15 times slower than the memory. Here the halves of each image are added to each other
+until one pixel is left. That also rounds less (pairwise summation: Higham 2002, "Accuracy and
+Stability of Numerical Algorithms", section 4.2).
 
-Each of the two functions is the other's gradient, so gradients of every order have this form. Where
-there is no CPU, or not much to add, the sum is a plain one.
+Each of the two functions is the other's gradient, so gradients of every order have this form. On
+other devices, and where there is little to add, the sum is a plain one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-_MANY = 2**18  # numbers, below which nothing is won
+_MANY = 2**18  # numbers to add from which this form is faster
 
 
 @jax.custom_vjp
@@ -35,7 +35,7 @@ def over_places(x: Array) -> Array:
 
 @partial(jax.custom_vjp, nondiff_argnums=(1,))
 def spread(values: Array, shape: tuple[int, ...]) -> Array:
-    """[c] -> [n, ..., c] = `shape`, of the same type: the same at every place."""
+    """[c] -> [n, ..., c] = `shape`, of the same type: the same values at every pixel."""
     return jnp.broadcast_to(values, shape)
 
 
