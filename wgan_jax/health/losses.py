@@ -15,10 +15,11 @@ from wgan_jax.bands import WASSERSTEIN
 from wgan_jax.health.past import Past
 from wgan_jax.health.signs import Sign, number
 from wgan_jax.health.windows import Windows, since
+from wgan_jax.history import Floats
 
-# d_loss and g_loss of a critic that knows nothing (all scores 0; least squares: 1/2), as means of
-# the two terms. Where a codebase sums them, chance is twice as high and the rules are as strict.
-CHANCE = {"hinge": (1.0, 0.0), "nsgan": (np.log(2.0), np.log(2.0)), "lsgan": (0.25, 0.125)}
+# d_loss of a critic that knows nothing (all scores 0; least squares: 1/2), as the mean of its two
+# terms. Where a codebase sums them, chance is twice as high and the rules are as strict.
+CHANCE = {"hinge": 1.0, "nsgan": np.log(2.0), "lsgan": 0.25}
 # g_loss from which the fakes count as rejected. hinge: a mean score of -1, the margin, beyond which
 # no fake teaches the critic. nsgan: three times chance, a fake is held for real with 1/8. lsgan:
 # 0.8 of what a score of 0 costs.
@@ -40,7 +41,7 @@ def critic_saturated(past: Past, share: float = SATURATED) -> Sign | None:
     d, g = past.coarse("d_loss"), past.coarse("g_loss")
     if past.setup.objective not in CHANCE or d is None or g is None or past.opens:
         return None
-    chance, rejected = CHANCE[past.setup.objective][0], REJECTED[past.setup.objective]
+    chance, rejected = CHANCE[past.setup.objective], REJECTED[past.setup.objective]
     low = d.middle < share * chance
     onset = since(low, at_least=2)
     if onset is None or g.middle[-2:].min() < rejected:
@@ -185,9 +186,9 @@ def critic_at_chance(past: Past) -> Sign | None:
     return None
 
 
-def _before(w: Windows, field: str, i: int) -> float:
-    """Median of the five windows before window i."""
-    return float(np.median(getattr(w, field)[i - 5 : i]))
+def _before(values: Floats, i: int) -> float:
+    """Median of a field of windows over the five before window i."""
+    return float(np.median(values[i - 5 : i]))
 
 
 def regime_change(past: Past, factor: float = REGIME) -> Sign | None:
@@ -202,7 +203,7 @@ def regime_change(past: Past, factor: float = REGIME) -> Sign | None:
     if d is None or not d.fine or past.opens:
         return None
     for i in range(_opened(past, d) + 5, len(d.middle) - 1):
-        was, level = _before(d, "spread", i), _before(d, "middle", i)
+        was, level = _before(d.spread, i), _before(d.middle, i)
         after, now = d.spread[i:], d.middle[i:]
         if was <= 0:
             continue
@@ -241,7 +242,7 @@ def _guesses(past: Past, d: Windows) -> NDArray[np.bool_]:
     """In which windows the critic hardly does better than guess; none if chance is not known."""
     if past.setup.objective not in CHANCE:
         return np.zeros(len(d.middle), bool)
-    chance = float(CHANCE[past.setup.objective][0])
+    chance = float(CHANCE[past.setup.objective])
     if d.middle.max() > 1.5 * chance:
         chance *= 2  # the terms are summed
     return d.middle >= 0.9 * chance
