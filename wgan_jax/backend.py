@@ -51,9 +51,9 @@ def compiler_options() -> dict[str, str]:
 
 
 def quick_options() -> dict[str, str]:
-    """For programs that run now and then: on the CPU they compile faster, by a third to a half.
+    """For programs that run only now and then: on the CPU they compile faster by a third to a half.
 
-    At this level of optimization sums may be added up in another order; the rest has the same bits.
+    At this level of optimization sums may be added up in another order; all else is the same bits.
     """
     return _known("xla_backend_optimization_level", "1") if jax.default_backend() == "cpu" else {}
 

@@ -126,7 +126,7 @@ def evaluate_sets(
 
 
 def _called(given: Given) -> str:
-    """What a set is called: as it was named, or an array."""
+    """The name of a set: as it was given, or `array`."""
     return str(given) if isinstance(given, str | os.PathLike) else "array"
 
 
@@ -289,7 +289,7 @@ def _dataset_size(side: DataSettings, sizes: list[tuple[int, int]]) -> int:
 
 
 def bfloat16_effect(pictures: Pictures, wanted: Wanted, encoding: Encoding) -> str:
-    """One line on what bfloat16 does to FID: that between both encodings of the same images.
+    """One line on what bfloat16 does to FID: the FID between two encodings of the same images.
 
     Args:
       pictures: of which the first are encoded.

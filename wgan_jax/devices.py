@@ -49,7 +49,7 @@ def _found() -> list[jax.Device]:
 
 
 def by_batch(devices: Mesh, axis: int = 0) -> NamedSharding:
-    """Each device has its share of the rows: of the first axis, or of another."""
+    """Each device has its share of the rows, which are along the first axis or another."""
     return NamedSharding(devices, PartitionSpec(*[None] * axis, _ROWS))
 
 

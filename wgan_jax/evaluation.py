@@ -154,7 +154,7 @@ class Evaluator:
         return Quality(**found | {"caveats": tuple(found["caveats"])})
 
     def _told(self, n: int) -> AbstractContextManager[None]:
-        """Tells of measuring that takes long where there is no terminal, and so no bar."""
+        """Where there is no terminal, and so no bar: say that measuring takes long, if it does."""
         if sys.stderr.isatty():
             return nullcontext()
         return waiting(self._say, f"Measuring {n:,} samples ...", TOLD_AFTER)
@@ -290,7 +290,7 @@ def with_progress(
 
 
 def _chosen(data: DataSettings) -> dict[str, str]:
-    """Split and classes, where they choose the images: splits are of TFDS, an array has neither."""
+    """Split and classes, where they choose the images: only TFDS has splits, an array neither."""
     chosen = {}
     if data.name.startswith("tfds:"):
         chosen["split"] = data.split
@@ -300,7 +300,7 @@ def _chosen(data: DataSettings) -> dict[str, str]:
 
 
 def _variance_of(dataset: Dataset) -> float:
-    """PixVar of the data, of images spread evenly over it: what that of samples is to be like."""
+    """PixVar of the data, from images spread evenly over it; that of samples should be like it."""
     n = len(dataset)
     chosen = [dataset.source[i] for i in np.linspace(0, n - 1, min(n, FEW)).astype(int).tolist()]
     return pixel_variance(np.stack(chosen))
@@ -316,7 +316,7 @@ def real_statistics(
     """Statistics of a dataset by an encoder, with the covariance's root; computed once and kept
     where they can be. Their source says which images `data` chose.
 
-    None on a process other than the first that lacks the copy which the first has: the first alone
+    None on a process that is not the first, where only the first has the kept copy: it alone
     compares.
     """
     protocol, count = encoding.encoder.protocol, len(dataset)

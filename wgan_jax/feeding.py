@@ -1,4 +1,4 @@
-"""A run's images, and how the device is given them: all at once, or in batches as it goes."""
+"""A run's images, and how they get to the device: all at once, or in batches as it works."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Feed(Protocol):
     """Where a chunk's images come from.
 
     Attributes:
-      waited: seconds that the device had nothing to do for want of images.
+      waited: seconds that the device stood still, for images were not ready.
     """
 
     waited: float
@@ -56,7 +56,7 @@ class Feed(Protocol):
 
 
 def feed(game: Game, dataset: Dataset, key: Array) -> Feed:
-    """As the settings say: resident or streamed."""
+    """The feed of a dataset: resident or streamed, as the settings say."""
     if dataset.streamed:
         return Streamed(game, dataset, key)
     return Resident(game, dataset)
@@ -132,13 +132,13 @@ class Streamed:
         self._pool.shutdown()
 
     def _abandon(self) -> None:
-        """Leave what is under way: after a rollback, or at the end, nobody wants it."""
+        """Give up the batches under way: after a rollback, or at the end, nobody needs them."""
         self._stream.close()
         if self._coming is not None:
             self._coming.exception()
 
     def _begin(self, rounds: int) -> None:
-        """Begin to build the next: for so many rounds, or as many as there is room for."""
+        """Begin to build the next batches: for so many rounds, or as many as have room."""
         epoch = self._epoch + self._rounds
         while critic_updates(self._settings, epoch, rounds) > self._shape[0]:
             rounds -= 1

@@ -99,8 +99,8 @@ def together(action: Callable[[], T]) -> T:
 def meet() -> None:
     """Wait for all processes, at an end that all of them come to.
 
-    jax ends those that leave, and those that are left, where they are more than `PATIENCE` apart;
-    what the first has to conclude may take longer.
+    Where processes end more than `PATIENCE` apart, jax ends all of them with an error; and what the
+    first has to conclude may take longer than that.
     """
     together(lambda: None)
 

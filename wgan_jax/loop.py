@@ -71,7 +71,7 @@ class Session:
         self.record.take_back_to(self.epoch)
         self.seconds_per_round = CHUNK_SECONDS  # until it is measured: chunks of one round
         self.sound = True  # the newest chunk is finite to its end
-        self.left = False  # whether the newest measurement was left for a signal
+        self.cut_short = False  # whether a signal ended the newest measurement
         self.signals = signals
 
     def run(self) -> None:
@@ -107,7 +107,7 @@ class Session:
                 played = self._fetch(chunk, clock)
                 self._at_boundaries(played)
                 self._act_on_verdict()
-            if self.left:
+            if self.cut_short:
                 signum = hosts.any_signal(self.signals.received)
             self._end(signum)
 
@@ -184,7 +184,7 @@ class Session:
         try:
             self._measure(played)
         except _SignalCame:
-            self.left = True
+            self.cut_short = True
             self.say(f"A signal came: measuring was left, at epoch {self.epoch - 1}.")
         if played.quality is None:
             return False
@@ -195,7 +195,10 @@ class Session:
         return True
 
     def _measure_the_last(self) -> None:
-        """After the last epoch, if a signal kept the process before from it: a new line for it."""
+        """Measure after the last epoch, if a signal kept the process before from doing so.
+
+        The epoch gets a new line in the record.
+        """
         history, last = self.record.history, self.epoch - 1
         if not self.settings.quality_every or last in history.measured("pixel_variance")[0]:
             return
@@ -206,7 +209,7 @@ class Session:
         self._measured_better(played)
 
     def _measure(self, played: Played) -> None:
-        """Measure the samples where that is due; the encoder is built after the first round."""
+        """Measure the samples where that is due; build the encoder at the first call."""
         due = self._due(self.settings.quality_every)
         if self.evaluator is None:
             if not due:
@@ -216,7 +219,7 @@ class Session:
             played.quality = self.evaluator.measure(self.state, self.epoch)
 
     def _look_for_signals(self) -> None:
-        """Between batches of a measurement: it may have hours to go, and is given seconds."""
+        """Between batches of a measurement: after a signal it has `PATIENCE` seconds to end."""
         late = self.signals.received and time.monotonic() - self.signals.since > PATIENCE
         if hosts.any_signal(self.signals.received if late else 0):
             raise _SignalCame
@@ -231,7 +234,7 @@ class Session:
         return self.game.pictures(self.game.sampler(state, key, SKETCH), latents)
 
     def _new_evaluator(self) -> Evaluator:
-        """Built after the first round: an encoder's weights may have to be trained or read."""
+        """The encoder's weights may have to be trained or read, which takes time."""
         from wgan_jax.evaluation import Evaluator
 
         evaluator = Evaluator(self.game, self.dataset, self.say, between=self._look_for_signals)

@@ -93,9 +93,8 @@ def evaluate_run(
 ) -> Quality:
     """Measure a run's samples against its own data; writes `quality.json` and `quality.png`.
 
-    Every measurement of the run stays, a line of `quality.jsonl` each.
-
-    A folder that cannot be written, another's say, costs these files and not the measurement.
+    Every measurement of the run is kept, as a line of `quality.jsonl`. If the folder cannot be
+    written (it may be another user's), the measurement is returned all the same.
 
     Args:
       workdir: the run's folder.

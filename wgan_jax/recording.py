@@ -73,7 +73,7 @@ class Recorder:
       history: everything measured.
       verdict: the judge's word on it.
       say: prints a line or block for the person at the terminal.
-      told: lines that were said and are not said again, e.g. caveats of measurements.
+      told: lines that are not said again, e.g. caveats of measurements.
     """
 
     def __init__(self, settings: Settings, workdir: Path, *, quiet: bool) -> None:
@@ -86,7 +86,7 @@ class Recorder:
         self._waiting: Played | None = None
         self._drawn: tuple[NDArray[np.uint8], int] | None = None
         self._encoder = ""
-        self._set_aside = False  # whether lines of the record go on from no checkpoint
+        self._set_aside = False  # whether `take_back_to` moved lines of the record aside
 
     def take_back_to(self, epoch: int) -> None:
         """Make history and files end where the state does, with `epoch` epochs played."""
@@ -213,7 +213,7 @@ class Recorder:
 
     @contextlib.contextmanager
     def _or_said(self, what: str) -> Iterator[None]:
-        """What is only drawn from the files, and failing at it is no fault of the run's."""
+        """For what is drawn from the files: if that fails, say so and go on; all is saved."""
         try:
             yield
         except UserError:  # the disk is full, say: with room the same command concludes

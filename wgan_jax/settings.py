@@ -282,5 +282,5 @@ def encoder_of(settings: Settings) -> str:
 
 
 def figures_by(settings: Settings) -> str:
-    """What a run's figures are by, as `keys.measured_by` has it."""
+    """The name that a run's figures go by (`keys.measured_by`)."""
     return measured_by(encoder_of(settings), settings.quality.weights)

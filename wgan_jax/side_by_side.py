@@ -22,7 +22,8 @@ _LOOK = 0.2  # seconds between two looks at which runs have ended
 def side_by_side(plan: Plan, cells: Sequence[Cell], devices: int) -> Iterator[tuple[Cell, int]]:
     """Each run once its process has ended, and its exit code; one at a time on each device.
 
-    However this is left, no process stays: those at work are told to save and end, and waited for.
+    However this ends, no process stays behind: those at work are told to save and end, and waited
+    for.
 
     Raises:
       Interrupted: Ctrl-C or SIGTERM came.

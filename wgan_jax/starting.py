@@ -41,7 +41,7 @@ def first_state(
 
 
 def new_state(game: Game, key: Array) -> GanState:
-    """The seed's own state, on every device."""
+    """A new state by the seed, on every device."""
     program = jax.jit(
         game.new_state,
         out_shardings=devices.everywhere(game.mesh),

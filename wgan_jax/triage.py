@@ -80,10 +80,10 @@ def _check(workdir: Path, settings: Settings) -> None:
 
 
 def _prepared(plan: Plan) -> int:
-    """How many runs go side by side; what would keep any from starting is refused before all.
+    """How many runs go side by side. Refuses at once what would keep any run from starting.
 
-    Those of a grid have a device each, where there are several; a run alone, or one that is given
-    its number of devices, has them as without a grid.
+    Where there are several devices, each run of a grid has one of them. A grid of one run, or one
+    whose config gives a number of devices, uses them as without a grid.
 
     Raises:
       UserError: the images cannot be read or are fewer than a batch, or a batch does not divide.
@@ -109,7 +109,7 @@ def _title(settings: Settings) -> str:
 
 
 def _ended(workdir: Path, epochs: int) -> bool:
-    """Whether the run in a folder has nothing left to do of so many epochs."""
+    """Whether the run in a folder failed or has trained so many epochs: nothing is left to do."""
     if not (workdir / "config.json").exists() or not claim.ended(workdir):
         return False
     last = claim.events(workdir)[-1]
@@ -147,7 +147,7 @@ def _trained(plan: Plan, train: Trainer, abreast: int) -> Iterator[tuple[Cell, s
 
 
 def _train(settings: Settings, workdir: Path) -> None:
-    """Train in this process. Training keeps its program: seeds share one compilation a size."""
+    """Train in this process. Runs of one batch size share a program, by jax's cache of them."""
     from wgan_jax.training import train
 
     train(settings, workdir, quiet=True)
