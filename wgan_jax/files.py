@@ -205,7 +205,7 @@ def not_written(path: Path, error: OSError) -> NotWritten:
 
 @contextlib.contextmanager
 def if_writable(say: Callable[[str], None], otherwise: str) -> Iterator[None]:
-    """For files that can be done without: where one cannot be written, `say` is told, and go on.
+    """For files that are not needed: where one cannot be written, tell `say` and go on.
 
     Args:
       say: takes one line: the reason, and the consequence.

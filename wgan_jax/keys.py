@@ -95,7 +95,7 @@ FORMULAS: dict[str, dict[str, str]] = {
 
 
 def meaning(key: str, objective: str | None = None) -> str:
-    """What a charted metric is in a run of that objective; of none, as for Wasserstein losses."""
+    """What a charted metric is under that objective; under none, as for Wasserstein losses."""
     if key == "wasserstein_distance" and not may_be_wasserstein(objective):
         return _GAP
     return FORMULAS.get(objective or "", {}).get(key, BY_KEY[key].meaning)

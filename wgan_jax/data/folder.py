@@ -186,9 +186,7 @@ def _refuse_too_many(root: Path, broken: Mapping[str, str], n: int) -> None:
 
 
 def _look(path: Path, size: int) -> tuple[bytes, bool] | str:
-    """What a picture is known again by, and whether it has an alpha channel.
-
-    Or, if it cannot be read, why not.
+    """A picture's digest and whether it has an alpha channel; or why it cannot be read.
 
     Most damage is a file that is cut short, or no picture at all: what does not begin and end as
     its kind does is decoded, to see.

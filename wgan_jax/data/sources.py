@@ -118,7 +118,7 @@ def edges(path: Path | str, length: int) -> tuple[int, bytes, bytes]:
 
 
 def digest(*parts: object) -> str:
-    """32 hex digits of what is printed of the parts; bytes as they are."""
+    """32 hex digits over the parts: bytes as they are, all else by its `repr`."""
     found = hashlib.blake2b(digest_size=16)
     for part in parts:
         found.update(part if isinstance(part, bytes) else repr(part).encode())

@@ -17,7 +17,7 @@ from wgan_jax.order import drawn
 
 @dataclass(frozen=True)
 class Draws:
-    """Which images the critic's updates draw: what the device computes when all images lie there.
+    """Which images each critic update draws, the same as the device does of a resident dataset.
 
     Attributes:
       key_words: the key of the run's order.
@@ -75,7 +75,7 @@ class BatchStream:
         self._abandoned = threading.Event()
 
     def start(self, passes: int, position: int) -> None:
-        """Begin, or begin anew, where so many passes, and so many images of the next, are drawn."""
+        """Begin, or begin anew, after so many whole passes and so many images of the next."""
         self.close()
         size = len(self._dataset)
         first = passes * size + position

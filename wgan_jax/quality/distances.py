@@ -168,8 +168,8 @@ class InceptionScore:
     """Inception Score of logits that come in batches (Salimans et al. 2016).
 
     exp of the mean KL divergence of p(y|x) from p(y), for each of ten splits, as mean and
-    population std over the splits. An image's split is that which torch-fidelity shuffles it into:
-    of splits in order, those of a set sorted by class would hold one class each. A split of k
+    population std over the splits. Images are shuffled into the splits as torch-fidelity does it:
+    taken in order, the splits of a set sorted by class would hold one class each. A split of k
     images scores k at most: with fewer than two in each it is NaN. Keeps [splits, classes] sums,
     not the logits; the number of images must be known, for it says where the splits end.
     """

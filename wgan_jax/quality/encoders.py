@@ -58,11 +58,11 @@ class Encoder:
     Attributes:
       protocol: what its numbers carry.
       dim: length of a feature vector.
-      class_names: one per logit; empty where the classes have no names here.
       classes: number of logits.
       params: its weights, arrays.
       apply: pure (params, images uint8 [n, H, W, 1 or 3]) -> features [n, dim] and logits
         [n, classes], float32.
+      class_names: one per logit; empty where the classes have no names here.
     """
 
     protocol: Protocol

@@ -10,7 +10,7 @@ from wgan_jax.quality.distances import Floats
 
 
 def pixel_variance(images: NDArray[np.uint8]) -> float:
-    """PixVar of images [n, H, W, C] that are all at hand; as of images in [-1, 1]."""
+    """PixVar of images [n, H, W, C] in memory, on the scale of images in [-1, 1]."""
     return float(images.astype(np.float32).var(axis=0).mean()) / 127.5**2
 
 

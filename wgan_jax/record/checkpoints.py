@@ -166,7 +166,7 @@ class Checkpoints:
 
     @contextlib.contextmanager
     def _saving(self) -> Iterator[None]:
-        """Tell what befell this save, or the one before, which orbax tells at the next occasion."""
+        """Say why this save failed, or the one before: orbax reports that at the next call."""
         try:
             yield
         except OSError as error:
@@ -177,7 +177,7 @@ class Checkpoints:
             raise not_written(self._folder, OSError(errno.ENOSPC, reason)) from error
 
     def _ask_for_room(self, arrays: Tree) -> None:
-        """End all processes where the disk is too full, which orbax would find out noisily."""
+        """Refuse, in all processes, where the disk is too full: orbax would fail at length."""
         needed = _SPARE + 2 * sum(leaf.nbytes for leaf in jax.tree.leaves(arrays))
         self._folder.mkdir(parents=True, exist_ok=True)
 
@@ -231,7 +231,7 @@ class Checkpoints:
         return [found for found in known if str(found) == which]
 
     def _read(self, epoch: int, like: Tree) -> tuple[Tree, str]:
-        """(the state of a checkpoint, ""), or what of it is damaged."""
+        """(state, "") of a checkpoint, or (None, what of it is damaged)."""
         place = self._folder / str(epoch)
         broken = hosts.by_first(lambda: digests.broken_seal(place))
         if broken:  # orbax is not asked: damaged files make it complain at length
@@ -376,7 +376,7 @@ def _is_news(record: logging.LogRecord) -> bool:
 
 
 class _Preserve:
-    """orbax's question which checkpoints to keep: the newest few and the marked ones."""
+    """Tells orbax which checkpoints to keep: the newest few and the marked ones."""
 
     def __init__(self, owner: Checkpoints) -> None:
         self._owner = owner

@@ -103,7 +103,7 @@ def _take_back(made: Sequence[Path]) -> None:
 def settle(workdir: Path, settings: Settings, dataset: Mapping[str, Any]) -> None:
     """Write the settings and what identifies the data; refuse to mix two runs in one folder.
 
-    A run of which nothing is left to do keeps its settings, but for where its images are.
+    A run that has nothing left to do keeps its settings, except for where its images are.
 
     Args:
       workdir: the run's folder.

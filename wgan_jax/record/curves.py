@@ -130,7 +130,7 @@ class Chart:
       title, unit: its heading, and what is on the y axis.
       series: (key, name, colour) of each curve.
       style: see `charts`.
-      only: what its limits and its band hold for alone, as `bands.Band` has it.
+      only: where alone its limits and its band hold; see `bands.Band`.
     """
 
     title: str

@@ -92,8 +92,10 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def _plain(name: str) -> str:
-    """A run's name as it is: no formula, which matplotlib sees between dollars, and a box for what
-    its font has no sign for, as it draws itself with a warning for each."""
+    """A run's name for matplotlib, which takes what stands between dollars for a formula.
+
+    Signs that its font lacks are boxes; matplotlib draws them so too, with a warning for each.
+    """
     font = get_font(findfont(FontProperties()))
     signs = (sign if font.get_char_index(ord(sign)) else "□" for sign in printable(name))
     return "".join(signs).replace("$", r"\$")

@@ -57,7 +57,7 @@ class Page:
 
 
 def show(key: str, value: float | None) -> str:
-    """A value as reports print it: the metric's format, or 3 digits where that shows under two."""
+    """A value as reports print it: in the metric's format, or in 3 digits if it shows under 2."""
     if value is None or math.isnan(value):
         return "–"
     spec = BY_KEY[key].format if key in BY_KEY else ".4f"

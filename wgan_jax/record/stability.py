@@ -113,9 +113,9 @@ def score(found: list[Indicator]) -> tuple[int, int]:
 
 
 def at_the_end(history: History, key: str) -> float | None:
-    """The median of a key over the last epochs, one of which alone may lie anywhere.
+    """The median of a key over the last epochs; a single one may lie anywhere.
 
-    What blew up is told as it stands, NaN or infinite; None where nothing was measured.
+    Where the last value is not finite, that value; None where nothing was measured.
     """
     values = history.get(key)[-WINDOW:]
     if key not in history or not len(values):

@@ -19,7 +19,7 @@ from wgan_jax.record.writers import Columns, Extras, rows
 class TensorBoardWriter:
     """Writes the numbers and pictures of a run as TensorBoard events, under the same keys.
 
-    Of each `every` epochs it writes the last, and those with more than the usual to say.
+    It writes the last of every `every` epochs, and those that have extras.
     """
 
     def __init__(self, logdir: Path, every: int = 1) -> None:

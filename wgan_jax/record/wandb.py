@@ -206,7 +206,7 @@ def read_run(workdir: Path) -> dict[str, str]:
 class WandbWriter:
     """Writes into one W&B run. The 23 keys keep their plain names, others get `PREFIX`.
 
-    Of each `every` epochs it writes the last, and those with more than the usual to say.
+    It writes the last of every `every` epochs, and those that have extras.
     """
 
     def __init__(self, run: Any, every: int = 1) -> None:

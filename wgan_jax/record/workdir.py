@@ -12,7 +12,7 @@ from wgan_jax.errors import UserError
 from wgan_jax.files import absolute, as_object
 from wgan_jax.history import NON_FINITE, History, epoch_of, parsed
 
-# What of the environment is no text or number.
+# Entries of the environment that are neither text nor number.
 _ENVIRONMENT = {
     "untracked": list,
     "command": list,

@@ -59,7 +59,7 @@ def rows(
 ) -> list[dict[str, object]]:
     """One plain dictionary per epoch of a chunk: `epoch`, the columns' values, the extras.
 
-    Of each `every` epochs the last, and those that have extras.
+    Only the last of every `every` epochs, and those that have extras.
     """
     lists = {
         name: values.tolist() if isinstance(values, np.ndarray) else list(values)
@@ -107,9 +107,9 @@ class JsonLinesWriter:
     """`metrics.jsonl`: one line per epoch, each chunk appended by one system call.
 
     Lines that a crash cut short, and lines taken back by `truncate_after`, are moved to
-    `metrics.dropped.jsonl` beside it: nothing that was written is lost. A writer that is only made
-    changes no file: of several processes the first alone writes. Pictures and settings have files
-    of their own and are not written here.
+    `metrics.dropped.jsonl` beside it: nothing that was written is lost. To make a writer changes no
+    file: of several processes the first alone writes. Pictures and settings have files of their own
+    and are not written here.
     """
 
     def __init__(self, path: Path) -> None:
@@ -178,7 +178,7 @@ def _epoch_of(line: bytes, most: int | None) -> int | None:
 
 
 def _in_order(epochs: Sequence[int]) -> Iterator[bool]:
-    """Whether each stands, so that they increase: one is left out rather than many after it."""
+    """Which to keep, so that they increase: one odd epoch goes, and not the many after it."""
     last = -1
     for epoch, following in zip(epochs, [*epochs[1:], math.inf], strict=True):
         stands = last < epoch and not last < following < epoch
