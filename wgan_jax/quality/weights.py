@@ -125,13 +125,13 @@ def fetch(url: str = "", name: str = PUBLIC_WEIGHTS, sha256: str = "") -> Record
       name: what to keep them under.
       sha256: the digest that the file must have; empty only for the public file.
     """
-    wanted = _whole(sha256) or (PUBLIC_SHA256 if name == PUBLIC_WEIGHTS else "")
+    wanted = _checked_sha256(sha256) or (PUBLIC_SHA256 if name == PUBLIC_WEIGHTS else "")
     if not wanted:
         raise UserError(f"Weights called {name!r} need their digest: --sha256 DIGEST.")
     there = find(name)
     if there is not None:
         load_weights(name)
-        _same(there, wanted)
+        _refuse_other(there, wanted)
         return there
     url = url or os.environ.get(URL_VARIABLE, "") or PUBLIC_URL
     url += PUBLIC_URL.rpartition("/")[2] if url.endswith("/") else ""
@@ -162,7 +162,7 @@ def take(path: Path, name: str = "", sha256: str = "") -> Record:
         raise UserError(f"{path} is not a file: check --from-file.")
     promise = re.search(r"-([0-9a-f]{8,64})$", path.stem)
     actual = _digest(path)
-    wanted = _whole(sha256) or (promise[1] if promise else "")
+    wanted = _checked_sha256(sha256) or (promise[1] if promise else "")
     if not wanted and actual == PUBLIC_SHA256:
         wanted = actual
     name = name or (PUBLIC_WEIGHTS if wanted and PUBLIC_SHA256.startswith(wanted) else "")
@@ -174,11 +174,11 @@ def take(path: Path, name: str = "", sha256: str = "") -> Record:
     there = find(name)
     if there is not None:
         load_weights(name)
-        _same(there, actual)
+        _refuse_other(there, actual)
     return there or _keep(path, path.name, name, wanted)
 
 
-def _whole(sha256: str) -> str:
+def _checked_sha256(sha256: str) -> str:
     if sha256 and not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):
         raise UserError(f"--sha256 {sha256[:80]} is no SHA-256: 64 hexadecimal digits.")
     return sha256.lower()
@@ -192,7 +192,7 @@ def _check_digest(actual: str, wanted: str, label: str) -> None:
         )
 
 
-def _same(there: Record, wanted: str) -> None:
+def _refuse_other(there: Record, wanted: str) -> None:
     if not there.sha256.startswith(wanted):
         npz, _ = paths(there.name)
         raise UserError(
