@@ -30,7 +30,7 @@ from wgan_jax.keys import measured_by
 from wgan_jax.quality.compare import compare
 from wgan_jax.quality.encoders import Encoding, Wanted, build
 from wgan_jax.quality.pixels import PixelMoments, batch_moments, pixel_variance
-from wgan_jax.quality.statistics import Collector, Statistics, load
+from wgan_jax.quality.statistics import Collector, Protocol, Statistics, load
 from wgan_jax.quality.weights import WeightsAbsent
 from wgan_jax.settings import DataSettings, encoder_of
 
@@ -326,16 +326,9 @@ def real_statistics(
     if "classes" in chosen:
         source += f" (classes {chosen['classes']})"
     path = _statistics_path(repr(protocol), dataset.fingerprint)
-    kept: Statistics | None = None
-    if os.path.exists(path):  # `path.exists` raises where the folder may not be looked into
-        try:
-            found = load(path)
-            if found.protocol == protocol and found.n == count and found.score is not None:
-                kept = replace(found, source=source)
-        except UserError as error:
-            say(f"Computed anew: {error}")
+    kept = _kept_statistics(path, protocol, count, say)
     if hosts.by_first(lambda: kept is not None):
-        return kept
+        return None if kept is None else replace(kept, source=source)
     say(f"Encoding the {count:,} real images of {source} (once) ...")
     batches = with_progress(dataset.batches(encoding.batch_size), count, "Real images", between)
     statistics = encoding.collect(batches, count, source).with_root()
@@ -346,6 +339,21 @@ def real_statistics(
 
     hosts.by_first(keep)
     return statistics
+
+
+def _kept_statistics(
+    path: Path, protocol: Protocol, n: int, say: Callable[[str], None]
+) -> Statistics | None:
+    """The statistics in a file, if they are of n images by this protocol."""
+    if not os.path.exists(path):  # `path.exists` raises where the folder may not be looked into
+        return None
+    try:
+        found = load(path)
+    except UserError as error:
+        say(f"Computed anew: {error}")
+        return None
+    fits = found.protocol == protocol and found.n == n and found.score is not None
+    return found if fits else None
 
 
 def _statistics_path(protocol: str, fingerprint: str) -> Path:
