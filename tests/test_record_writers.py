@@ -17,7 +17,7 @@ import pytest
 from wgan_jax.errors import UserError
 from wgan_jax.files import append_line, read_object, replace_bytes, replace_object
 from wgan_jax.history import History
-from wgan_jax.record.background import InBackground
+from wgan_jax.record.background import InBackground, Mirror
 from wgan_jax.record.writers import JsonLinesWriter, MultiWriter, rows, to_json
 
 
@@ -301,7 +301,7 @@ def test_an_error_while_making_the_writer_is_raised_too() -> None:
 
 def test_a_failing_mirror_is_told_once_and_left_alone() -> None:
     inner, told = Recorder(fail_at=1), []
-    mirror = InBackground(lambda: inner, on_error=told.append)
+    mirror = Mirror(lambda: inner, told.append)
     for epoch in range(5):
         write(mirror, epoch, epoch)
         mirror.flush()
@@ -317,7 +317,7 @@ def test_a_hanging_mirror_costs_its_patience_and_no_more() -> None:
         def write_chunk(self, *_: Any) -> None:
             release.wait()
 
-    mirror = InBackground(Hanging, on_error=told.append, patience=0.1, capacity=3)
+    mirror = Mirror(Hanging, told.append, patience=0.1, capacity=3)
     for epoch in range(10):
         write(mirror, epoch, epoch)
     mirror.close()

@@ -16,42 +16,22 @@ from numpy.typing import NDArray
 from wgan_jax.record.writers import Columns, Extras, Writer
 
 Call = tuple[str, tuple[Any, ...], threading.Event]
+CAPACITY = 4096  # calls that may wait in line
 
 
-class InBackground:
-    """Calls another writer's methods, in their order, on a thread.
+class _OnThread:
+    """Calls another writer's methods, in their order, on a thread, until one fails."""
 
-    Without `on_error` (the record): the first error is raised once, at the next call; `flush` and
-    `close` wait for all that was handed over.
-    With `on_error` (a mirror): the first error goes to `on_error` once, on whichever thread notices
-    it, and the writer is not called again. Only `close` waits, and no longer than `patience`.
-    """
-
-    def __init__(
-        self,
-        make: Callable[[], Writer],
-        *,
-        on_error: Callable[[Exception], None] | None = None,
-        patience: float = 30.0,
-        capacity: int = 4096,
-    ) -> None:
+    def __init__(self, make: Callable[[], Writer], capacity: int = CAPACITY) -> None:
         """Start the thread.
 
         Args:
           make: builds the writer, on the thread: logging in to a server may take its time.
-          on_error: is told of the first error; what raises there is lost.
-          patience: seconds that `close` waits for a mirror.
-          capacity: calls that may wait in line. A mirror that lags further behind has failed; the
-            record makes the loop wait instead.
+          capacity: calls that may wait in line.
         """
-        self._on_error = on_error
-        self._patience = patience if on_error else None
         self._calls: queue.Queue[Call] = queue.Queue(capacity)
-        self._error: Exception | None = None
         self._failed = False
-        self._lock = threading.Lock()
-        self._thread = threading.Thread(target=self._work, args=(make,), daemon=True)
-        self._thread.start()
+        threading.Thread(target=self._work, args=(make,), daemon=True).start()
 
     def _work(self, make: Callable[[], Writer]) -> None:
         writer: Writer | None = None
@@ -71,36 +51,11 @@ class InBackground:
                 return
 
     def _fail(self, error: Exception) -> None:
-        with self._lock:
-            if self._failed:
-                return
-            self._failed, self._error = True, error
-        if self._on_error:
-            self._on_error(error)
+        raise NotImplementedError
 
     def _hand_over(self, name: str, *arguments: Any) -> threading.Event:
-        self._raise()
-        done = threading.Event()
-        call = (name, arguments, done)
-        if self._on_error is None:
-            self._calls.put(call)
-            return done
-        try:
-            self._calls.put_nowait(call)
-        except queue.Full:
-            self._fail(TimeoutError(f"{self._calls.maxsize} messages behind"))
-            done.set()
-        return done
-
-    def _raise(self) -> None:
-        error, self._error = self._error, None
-        if error and self._on_error is None:
-            raise error
-
-    def _await(self, name: str) -> None:
-        if not self._hand_over(name).wait(self._patience):
-            self._fail(TimeoutError(f"no answer for {self._patience:g} s"))
-        self._raise()
+        """Put a call in line; the event is set once it was made, or cannot be."""
+        raise NotImplementedError
 
     def write_chunk(self, epochs: NDArray[np.int64], columns: Columns, extras: Extras) -> None:
         self._hand_over("write_chunk", epochs, columns, extras)
@@ -114,12 +69,86 @@ class InBackground:
     def write_summary(self, values: Mapping[str, object]) -> None:
         self._hand_over("write_summary", values)
 
+
+class InBackground(_OnThread):
+    """For the record: its first error is raised once, at the next call.
+
+    `flush` and `close` wait until all that was handed over is written; where the line is full,
+    every call waits.
+    """
+
+    def __init__(self, make: Callable[[], Writer]) -> None:
+        self._error: Exception | None = None
+        super().__init__(make)
+
     def flush(self) -> None:
-        """Of the record: waits until all is on the disk. A mirror is asked, and not waited for."""
-        if self._on_error is None:
-            self._await("flush")
-        else:
-            self._hand_over("flush")
+        self._hand_over("flush").wait()
+        self._raise()
 
     def close(self) -> None:
-        self._await("close")
+        self._hand_over("close").wait()
+        self._raise()
+
+    def _fail(self, error: Exception) -> None:
+        self._failed, self._error = True, error
+
+    def _hand_over(self, name: str, *arguments: Any) -> threading.Event:
+        self._raise()
+        done = threading.Event()
+        self._calls.put((name, arguments, done))
+        return done
+
+    def _raise(self) -> None:
+        error, self._error = self._error, None
+        if error:
+            raise error
+
+
+class Mirror(_OnThread):
+    """For a mirror: its first error goes to `on_error` once, and it is not called again.
+
+    Only `close` waits, and no longer than `patience`. A mirror that lags by a full line has failed.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[], Writer],
+        on_error: Callable[[Exception], None],
+        patience: float = 30.0,
+        capacity: int = CAPACITY,
+    ) -> None:
+        """Start the thread.
+
+        Args:
+          make: builds the writer, on the thread.
+          on_error: is told of the first error, on whichever thread notices it; what it raises is
+            lost.
+          patience: seconds that `close` waits.
+          capacity: calls that may wait in line.
+        """
+        self._on_error, self._patience = on_error, patience
+        self._lock = threading.Lock()
+        super().__init__(make, capacity)
+
+    def flush(self) -> None:
+        self._hand_over("flush")
+
+    def close(self) -> None:
+        if not self._hand_over("close").wait(self._patience):
+            self._fail(TimeoutError(f"no answer for {self._patience:g} s"))
+
+    def _fail(self, error: Exception) -> None:
+        with self._lock:
+            if self._failed:
+                return
+            self._failed = True
+        self._on_error(error)
+
+    def _hand_over(self, name: str, *arguments: Any) -> threading.Event:
+        done = threading.Event()
+        try:
+            self._calls.put_nowait((name, arguments, done))
+        except queue.Full:
+            self._fail(TimeoutError(f"{self._calls.maxsize} messages behind"))
+            done.set()
+        return done

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wgan_jax.errors import first_line
-from wgan_jax.record.background import InBackground
+from wgan_jax.record.background import Mirror
 from wgan_jax.record.writers import Columns, Extras, rows
 
 
@@ -58,9 +58,7 @@ class TensorBoardWriter:
         self._writer.close()
 
 
-def tensorboard_mirror(
-    workdir: Path, say: Callable[[str], None], *, every: int = 1
-) -> InBackground:
+def tensorboard_mirror(workdir: Path, say: Callable[[str], None], *, every: int = 1) -> Mirror:
     """The TensorBoard mirror of a run, on its own thread; events go to `<workdir>/tensorboard`.
 
     A failure (no TensorFlow, a full disk) is said once, and training goes on.
@@ -69,6 +67,4 @@ def tensorboard_mirror(
     def tell(error: Exception) -> None:
         say(f"TensorBoard failed and training goes on without it ({first_line(error)}).")
 
-    return InBackground(
-        lambda: TensorBoardWriter(workdir / "tensorboard", every), on_error=tell, patience=60.0
-    )
+    return Mirror(lambda: TensorBoardWriter(workdir / "tensorboard", every), tell, patience=60.0)

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from wgan_jax.errors import UserError, first_line, to_stderr
 from wgan_jax.files import read_object, replace_object
 from wgan_jax.keys import BY_KEY, METRICS
-from wgan_jax.record.background import InBackground
+from wgan_jax.record.background import Mirror
 from wgan_jax.record.writers import Columns, Extras, rows
 from wgan_jax.settings import WandbSettings
 
@@ -268,7 +268,7 @@ def _has_own_run() -> bool:
 
 def wandb_mirror(
     settings: WandbSettings, workdir: Path, say: Say = to_stderr, *, every: int = 1
-) -> InBackground | None:
+) -> Mirror | None:
     """The W&B mirror of a run, on its own thread; None where the mode is disabled.
 
     Never raises for W&B's sake and never waits longer than a minute, which only `close` may do.
@@ -301,4 +301,4 @@ def wandb_mirror(
         return WandbWriter(run, every)
 
     patience = INIT_SECONDS + FINISH_SECONDS + SPARE_SECONDS
-    return InBackground(make, on_error=tell, patience=patience)
+    return Mirror(make, tell, patience)

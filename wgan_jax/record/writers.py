@@ -2,7 +2,7 @@
 
 `metrics.jsonl` is the primary record: training stops when it cannot be written. W&B and
 TensorBoard are mirrors: what befalls them is said once and training goes on
-(`background.InBackground` with `on_error`). Methods that `clu.metric_writers.MetricWriter` has too
+(`background.Mirror`). Methods that `clu.metric_writers.MetricWriter` has too
 are called as there; `write_chunk` is not among them, for the loop hands over many epochs at a time,
 nor is `write_summary`. Imports neither jax, TensorFlow nor wandb.
 """
