@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from wgan_jax.notebook import Run
 
 # The smallest run that has every part: digits, both networks, no services.
@@ -41,6 +43,17 @@ TINY: dict[str, Any] = {
 def tiny() -> dict[str, Any]:
     """A config of the smallest run that has every part."""
     return dict(TINY)
+
+
+@pytest.fixture
+def quick_compiling() -> Iterator[None]:
+    """Programs that compile in half the time, for tests of what is computed, not of last bits."""
+    import jax
+
+    before = jax.config.values["jax_disable_most_optimizations"]
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
 
 
 @pytest.fixture(scope="session")

@@ -17,6 +17,8 @@ from wgan_jax.gan.rounds import chunk_program
 from wgan_jax.gan.state import Game, GanState, Stream, new_game, root_key, to_uint8
 from wgan_jax.gan.steps import critic_step
 
+pytestmark = pytest.mark.usefixtures("quick_compiling")
+
 
 def shapes_of(game: Game) -> GanState:
     """The initial state, without computing it."""

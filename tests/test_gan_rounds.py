@@ -38,6 +38,13 @@ def test_chunks_of_any_length_give_the_same_bits_by_one_program(tiny):
     assert program._cache_size() == 1
 
 
+def test_weights_stay_in_the_box_exactly(tiny):
+    """However far the updates would go."""
+    _, state, _, _ = play(tiny | {"clip": 0.01, "critic_optimizer": {"learning_rate": 1.0}}, 3)
+    largest = max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(state.critic.params))
+    assert largest == float(np.float32(0.01))
+
+
 def test_what_a_round_measures(tiny):
     game, state, rows, _ = play(tiny, 5)
     row = dict(zip(game.metric_keys, rows.T, strict=True))

@@ -25,6 +25,8 @@ from wgan_jax.limits import Kind
 
 KEY = root_key(0)
 
+pytestmark = pytest.mark.usefixtures("quick_compiling")
+
 
 def critic_update(game: Game, state: GanState):
     """One critic update on the test's batch, compiled."""
@@ -129,15 +131,6 @@ def test_a_generator_s_update_may_be_of_more_fakes_than_the_critic_s(tiny):
     np.testing.assert_allclose(metrics["g_loss"], -scores.mean(), rtol=1e-4, atol=1e-7)
     usual, _ = game_and_state(tiny)
     assert same_bits(critic_update(game, state)[0].critic, critic_update(usual, state)[0].critic)
-
-
-def test_weights_stay_in_the_box_exactly(tiny):
-    config = tiny | {"clip": 0.01, "critic_optimizer": {"learning_rate": 1.0}}
-    game, state = game_and_state(config)
-    for _ in range(3):
-        state, _ = critic_update(game, state)
-        largest = max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(state.critic.params))
-        assert largest == float(np.float32(0.01))
 
 
 @pytest.mark.parametrize("objective", [name for name in OBJECTIVES if name != "wgan"])

@@ -315,7 +315,7 @@ YIELDS = {
     "weights_large": 0.9,
     "critic_pinned": 0.5,
     "samples_alike": 0.5,
-    "weights_grew_large": 0.5,
+    "weights_grew_large": 0.2,
 }
 
 
