@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 TORCH ?=
 
-.PHONY: demo test fast failures faults benchmarks lint format clean
+.PHONY: demo test fast failures games faults benchmarks lint format clean
 
 # Train on the embedded digits; about three minutes on two cores.
 demo: $(VENV)/installed
@@ -22,6 +22,10 @@ fast: $(VENV)/installed-dev
 # The full table of failures made on purpose, 5 seeds each; about five minutes.
 failures: $(VENV)/installed-dev
 	$(BIN)/python -m tests.failures --seeds 5 --out benchmarks/results/failures.json
+
+# Games of every objective, sound and in trouble, and what the judge says of them; 40 minutes.
+games: $(VENV)/installed-dev
+	$(BIN)/python -m tests.failures.games --seeds 1 --drawn 35 --out benchmarks/results/games.json
 
 # Runs killed, damaged and starved at random moments, and what is left of them; 20 minutes.
 faults: $(VENV)/installed-dev

@@ -1,6 +1,6 @@
 """Games of every objective, sound and in trouble, judged by their record and by their losses alone.
 
-    python -m tests.failures.games [--seeds 2] [--drawn 60] [--runs FOLDER] [--out FILE.json]
+    python -m tests.failures.games [--seeds 1] [--drawn 35] [--runs FOLDER] [--out FILE.json]
 
 Each trouble is given to each objective's sound game; besides, games whose settings are drawn at
 random are played. All train on the digits, and are labelled by their samples.
@@ -218,8 +218,8 @@ def summary(judged: Sequence[Judged]) -> list[str]:
 def main() -> None:
     """Play and judge all, and print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--drawn", type=int, default=60, help="games with settings at random")
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--drawn", type=int, default=35, help="games with settings at random")
     parser.add_argument("--runs", type=Path, help="keep the runs here, and take those that are")
     parser.add_argument("--out", type=Path, help="write the results here as JSON")
     options = parser.parse_args()
