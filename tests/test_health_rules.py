@@ -227,6 +227,8 @@ def test_a_hinge_critic_at_chance_may_teach_all_the_same() -> None:
     verdict = judge(history(**columns), Setup("hinge"))
     assert (verdict.verdict, verdict.causes) == ("warning", ("critic guesses",))
     assert judge(history(**columns), Setup("hinge", total_epochs=5000)).verdict == "healthy"
+    columns["fid_score"] = sparse(ROWS, 20, np.linspace(19, 5, 50))
+    assert judge(history(**columns), Setup("hinge")).verdict == "healthy"
 
 
 def test_a_log_loss_critic_that_guesses_with_bursts_lies_on_no_floor() -> None:

@@ -33,7 +33,8 @@ class Rule:
       source: where it comes from.
       sees: the sign it looks for.
       yields: for a rule that infers failure from losses: it is lowered to a warning where FID is
-        near its best, and the best at most this share of the first. 0: never lowered.
+        near its best, and the best at most this share of the first, and a warning is left out.
+        0: never.
     """
 
     name: str
@@ -52,6 +53,8 @@ class Rule:
         if sign is None:
             return None
         overruled = self.yields > 0 and samples.good(past, self.yields)
+        if overruled and self.verdict == "warning":
+            return None
         return Finding(
             self.name,
             self.cause,
@@ -243,7 +246,7 @@ RULES: tuple[Rule, ...] = (
         "Look at the samples: if they get no better, check the critic's gradients, its learning "
         "rate, its data.",
         "Lim and Ye 2017, section 3: the hinge loss at scores of 0; small sound games stay there",
-        losses.critic_at_chance,
+        losses.critic_at_chance, yields=0.75,
     ),
     Rule(
         "critic_strong", "dg_ratio", "above 1 over the last quarter (Wasserstein)",
