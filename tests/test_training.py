@@ -64,7 +64,7 @@ def test_the_run_in_a_notebook(finished):
     assert distance.shape == (6,)
     assert distance.tolist() == [line["wasserstein_distance"] for line in lines(finished.workdir)]
     for n, seed in ((0, 0), (-1, 0), (1, -1), (1, 2**32), (1e3, 0), (1, "0")):
-        with pytest.raises(UserError, match=r"must be from 1 to 1000000, the seed from 0 to 2\*\*32 - 1"):
+        with pytest.raises(UserError, match=r"from 1 to 1000000, the seed from 0 to 2\*\*32 - 1"):
             finished.sample(n, seed)
     pictures = finished.sample(5)
     assert (pictures.shape, pictures.dtype) == ((5, 8, 8, 1), np.uint8)
