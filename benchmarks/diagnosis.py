@@ -40,6 +40,7 @@ TUNED: dict[str, tuple[Callable[..., Any], float]] = {
     "critic_dead": (losses.critic_dead, losses.VANISHED),
     "critic_at_rest": (losses.critic_at_rest, losses.RESTS),
     "gap_drowned": (losses.gap_drowned, losses.DROWNED),
+    "gap_stands": (losses.gap_stands, losses.STANDS),
     "regime_change": (losses.regime_change, losses.REGIME),
     "critic_unsettled": (losses.critic_unsettled, losses.UNSETTLED),
     "losses_wild": (losses.losses_wild, losses.WILD),

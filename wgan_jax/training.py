@@ -53,11 +53,7 @@ def train(
       Interrupted: Ctrl-C or SIGTERM; all is saved, or at a second one what was by then.
     """
     check_flags()
-    settings = resolve(config)
-    if images is not None:
-        data = dataclasses.replace(settings.data, name="arrays")
-        settings = dataclasses.replace(settings, data=data)
-    folder = _folder(workdir)
+    settings, folder = _settings(config, images), _folder(workdir)
     devices.check_divides(settings.batch_size, devices.mesh(settings.devices))
     dataset = hosts.together(lambda: read_images(settings, images))
     hosts.check_same("The settings", repr(settings))
@@ -86,15 +82,16 @@ def train(
             hosts.meet()
             raise
         hosts.meet()
-        record = session.record
-        return Run(
-            settings,
-            absolute(folder),
-            session.game,
-            session.state,
-            record.history,
-            record.verdict,
-        )
+        state, record = session.state, session.record
+        return Run(settings, absolute(folder), session.game, state, record.history, record.verdict)
+
+
+def _settings(config: Mapping[str, Any] | Settings, images: object) -> Settings:
+    """The run's settings, which say where images that are given come from."""
+    settings = resolve(config)
+    if images is None:
+        return settings
+    return dataclasses.replace(settings, data=dataclasses.replace(settings.data, name="arrays"))
 
 
 def _folder(workdir: str | Path) -> Path:

@@ -9,7 +9,6 @@ random are played. All train on the digits, and are labelled by their samples.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import dataclasses
 import json
 import tempfile
@@ -20,14 +19,11 @@ from typing import Any
 
 import numpy as np
 
-from tests.failures.planted import COVERED, POOR, SOUND, configured, measured
-from wgan_jax.diagnosis import read_log
-from wgan_jax.errors import RunFailed
+from tests.failures.planted import COVERED, POOR, SOUND, played
 from wgan_jax.health.judge import Setup, judge
 from wgan_jax.health.logs.runlog import guess_objective
 from wgan_jax.health.past import LOSSES
 from wgan_jax.history import Floats, History
-from wgan_jax.training import train
 
 Changes = dict[str, Any]
 
@@ -155,14 +151,10 @@ def label(classes: int, fid: float, fids: Floats) -> str:
 
 def play(name: str, changes: Changes, workdir: Path) -> Judged:
     """Train a game in a folder, or take it as it lies there, and judge it."""
-    wanted = configured(changes)
-    with contextlib.suppress(RunFailed):
-        train(wanted, workdir, quiet=True)
-    classes, fid = measured(wanted, workdir)
-    log = read_log(workdir)
+    classes, fid, log = played(changes, workdir)
     losses = History()
     losses.extend(log.history.epochs, {key: log.history[key] for key in LOSSES})
-    known = judge(losses, Setup(wanted.objective))
+    known = judge(losses, Setup(log.setup.objective))
     return Judged(
         name,
         classes,

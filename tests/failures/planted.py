@@ -19,6 +19,7 @@ from wgan_jax.diagnosis import read_log
 from wgan_jax.errors import RunFailed, UserError
 from wgan_jax.evaluation import Evaluator
 from wgan_jax.health.judge import judge
+from wgan_jax.health.logs.runlog import RunLog
 from wgan_jax.settings import Settings
 from wgan_jax.starting import open_run
 from wgan_jax.training import train
@@ -147,11 +148,7 @@ def configured(changes: dict[str, Any]) -> Settings:
 
 def play(plant: str, seed: int, workdir: Path) -> Result:
     """Train a planted run in a folder, measure its samples, and ask the judge."""
-    wanted = configured({**PLANTS[plant].changes, "seed": seed})
-    with contextlib.suppress(RunFailed):
-        train(wanted, workdir, quiet=True)
-    classes, fid = measured(wanted, workdir)
-    log = read_log(workdir)
+    classes, fid, log = played({**PLANTS[plant].changes, "seed": seed}, workdir)
     verdict = judge(log.history, log.setup)
     failed = classes < COVERED or not fid <= POOR
     return Result(
@@ -166,7 +163,15 @@ def play(plant: str, seed: int, workdir: Path) -> Result:
     )
 
 
-def measured(wanted: Settings, workdir: Path) -> tuple[int, float]:
+def played(changes: dict[str, Any], workdir: Path) -> tuple[int, float, RunLog]:
+    """Train the sound run with changes; (classes covered, FID[digits], what it has recorded)."""
+    wanted = configured(changes)
+    with contextlib.suppress(RunFailed):
+        train(wanted, workdir, quiet=True)
+    return *_measured(wanted, workdir), read_log(workdir)
+
+
+def _measured(wanted: Settings, workdir: Path) -> tuple[int, float]:
     """(classes covered, FID[digits]) of samples drawn with latents that training never drew."""
     try:
         game, epochs, state = open_run(workdir, "latest")

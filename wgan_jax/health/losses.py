@@ -32,6 +32,7 @@ REGIME = 3.0  # factor of noise from one twentieth of a run to the next: a chang
 UNSETTLED, STALLED = 1.75, 0.75  # growth of noise; fall over half a run, in noises
 DROWNED = 0.01  # share of the generator's noise below which a score gap says nothing
 STANDS = 0.5  # share of its highest that a score gap stays above which nothing brings down
+RESTING = 0.5  # share of that gap within which the generator's scores stay then
 SLOW = 10  # openings, within which a slow game may stand still
 WILD = 10.0  # growth of noise, or of size, at which a loss runs wild
 
@@ -167,7 +168,7 @@ def gap_stands(past: Past, share: float = STANDS) -> Sign | None:
     falls = float(np.median(size[:3]) - np.median(size[-3:])) > float(np.median(d.noise[late]))
     moved = float(g.high[late].max() - g.low[late].min())
     begins_late = d.start[0] > (past.epoch - d.start[0]) / len(d.middle)
-    if size.min() <= share * highest or falls or moved > size.min() / 2 or begins_late:
+    if size.min() <= share * highest or falls or moved > RESTING * size.min() or begins_late:
         return None
     evidence = f"|D| {number(size[-1])}, at most {number(highest)} so far, and falls no more"
     return Sign(f"{evidence}; G moved by {number(moved)}", int(d.start[late][0]))
