@@ -194,7 +194,7 @@ def test_a_run_that_is_warned_of_works_and_its_best_fid_is_shown(plan: grid.Plan
     made, said = Made(lambda *_: True), list[str]()
     single = dataclasses.replace(plan, seeds=(0,), batch_sizes=(16,))
     triage.triage(single, train=made, say=lambda _: None)
-    path = single.workdir(0, 16) / "metrics.jsonl"
+    path = single.workdir(grid.Cell(0, 16)) / "metrics.jsonl"
     rows = [json.loads(line) | {"clip_ratio": 0.7} for line in path.read_text().splitlines()]
     rows[-101]["fid_score"], rows[-1]["fid_score"] = 9.0, 12.5
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -213,7 +213,7 @@ def test_a_run_has_ended_with_its_last_epoch_or_where_it_failed(
     made, single = Made(lambda *_: True), dataclasses.replace(plan, seeds=(0,), batch_sizes=(16,))
     triage.triage(single, train=made, say=lambda _: None)
     line = {"time": 0, "epoch": epoch, "event": event}
-    (single.workdir(0, 16) / "events.jsonl").write_text(json.dumps(line) + "\n")
+    (single.workdir(grid.Cell(0, 16)) / "events.jsonl").write_text(json.dumps(line) + "\n")
     triage.triage(single, train=made, say=lambda _: None)
     assert len(made.trained) == (1 if ended else 2)
 
@@ -270,7 +270,7 @@ def test_the_best_fid_is_headed_by_the_encoder_that_measured_it(plan: grid.Plan)
 
 def test_a_grid_goes_on_where_it_was_and_keeps_its_conclusion(plan: grid.Plan) -> None:
     made = Made(lambda *_: True)
-    made(plan.settings(0, 16), plan.workdir(0, 16))
+    made(plan.settings(grid.Cell(0, 16)), plan.workdir(grid.Cell(0, 16)))
     made.trained.clear()
     triage.triage(plan, train=made, say=lambda _: None)
     assert (0, 16) not in made.trained
@@ -301,7 +301,7 @@ def spread(
         assert devices == 2
         for cell in reversed(cells):
             if cell not in refused:
-                made(plan.settings(*cell), plan.workdir(*cell))
+                made(plan.settings(cell), plan.workdir(cell))
             yield cell, 2 if cell in refused else 0
 
     monkeypatch.setattr("jax.local_device_count", lambda: 2)
@@ -382,7 +382,7 @@ def test_the_experiment_file_runs_once_for_all_cells(
     plan: grid.Plan, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plan.config.write_text(f"print('read')\n{EXPERIMENT}")
-    found = [plan.settings(*cell) for cell in plan.cells()]
+    found = [plan.settings(cell) for cell in plan.cells()]
     assert [(settings.seed, settings.batch_size) for settings in found] == plan.cells()
     assert capsys.readouterr().out == "read\n"
 

@@ -8,6 +8,7 @@ import shlex
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from wgan_jax import experiment
 from wgan_jax.config import resolve
@@ -15,8 +16,19 @@ from wgan_jax.errors import UserError
 from wgan_jax.files import replace_text
 from wgan_jax.settings import Settings
 
-Cell = tuple[int, int]  # seed, batch size
 MOST = 10_000  # numbers on a side of a grid
+
+
+class Cell(NamedTuple):
+    """A run's place in the grid."""
+
+    seed: int
+    batch_size: int
+
+    @property
+    def name(self) -> str:
+        """Of the run's folder."""
+        return f"batch_{self.batch_size}_seed_{self.seed}"
 
 
 @dataclass(frozen=True)
@@ -43,18 +55,18 @@ class Plan:
 
     def cells(self) -> list[Cell]:
         """Seed by seed: every batch size is seen early."""
-        return [(seed, size) for seed in self.seeds for size in self.batch_sizes]
+        return [Cell(seed, size) for seed in self.seeds for size in self.batch_sizes]
 
-    def workdir(self, seed: int, size: int) -> Path:
-        return self.out / f"batch_{size}_seed_{seed}"
+    def workdir(self, cell: Cell) -> Path:
+        return self.out / cell.name
 
     @cached_property
     def base(self) -> Settings:
         """The experiment's own settings; its file is a program, and runs once."""
         return experiment.read(self.config, self.overrides)
 
-    def settings(self, seed: int, size: int) -> Settings:
-        return resolve(dataclasses.replace(self.base, seed=seed, batch_size=size))
+    def settings(self, cell: Cell) -> Settings:
+        return resolve(dataclasses.replace(self.base, **cell._asdict()))
 
     def command(self, name: str, *changes: str) -> str:
         """The command line of a run `fix_<name>` with these settings changed, e.g. `seed=3`."""

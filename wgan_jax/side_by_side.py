@@ -56,14 +56,13 @@ def side_by_side(plan: Plan, cells: Sequence[Cell], devices: int) -> Iterator[tu
 
 def log_of(plan: Plan, cell: Cell) -> Path:
     """The file that has what a run's process said."""
-    return plan.out / f"{plan.workdir(*cell).name}.log"
+    return plan.out / f"{cell.name}.log"
 
 
 def _started(plan: Plan, cell: Cell, device: int) -> subprocess.Popen[bytes]:
-    seed, size = cell
-    flags = [f"--config.seed={seed}", f"--config.batch_size={size}"]
+    flags = [f"--config.seed={cell.seed}", f"--config.batch_size={cell.batch_size}"]
     flags += ["--config.devices=1", "--num_processes=1"]
-    flags += ["--workdir", str(plan.workdir(seed, size))]
+    flags += ["--workdir", str(plan.workdir(cell))]
     command = [sys.executable, str(_RUN), "--config", str(plan.config), *plan.overrides, *flags]
     with log_of(plan, cell).open("a", encoding="utf-8") as log:
         return subprocess.Popen(

@@ -42,11 +42,11 @@ def triage(
       UserError: the experiment cannot be read, or the folder holds other runs; or, when all is
         said and kept, some did not come to their end.
     """
-    for seed, size in plan.cells():
-        _check(plan.workdir(seed, size), plan.settings(seed, size))
+    for cell in plan.cells():
+        _check(plan.workdir(cell), plan.settings(cell))
     abreast = 1 if train is not None else _prepared(plan)
     say(f"{len(plan.cells())} runs in {plan.out}")
-    title = _title(plan.settings(*plan.cells()[0]))
+    title = _title(plan.settings(plan.cells()[0]))
     say(f"{'batch':>7}  {'seed':>5}  {'verdict':<10}  {title}  cause")
     outcomes, missing = [], 0
     for cell, reason in _trained(plan, train or _train, abreast):
@@ -93,7 +93,7 @@ def _prepared(plan: Plan) -> int:
     from wgan_jax import devices
     from wgan_jax.feeding import read_images
 
-    largest = plan.settings(plan.seeds[0], max(plan.batch_sizes))
+    largest = plan.settings(Cell(plan.seeds[0], max(plan.batch_sizes)))
     read_images(largest)
     several = len(plan.cells()) > 1 and largest.devices <= 1
     if several and jax.default_backend() in ("cpu", "gpu"):
@@ -121,22 +121,22 @@ def _trained(plan: Plan, train: Trainer, abreast: int) -> Iterator[tuple[Cell, s
 
     First come those that had ended.
     """
-    epochs = plan.settings(*plan.cells()[0]).epochs
-    left = [cell for cell in plan.cells() if not _ended(plan.workdir(*cell), epochs)]
+    epochs = plan.settings(plan.cells()[0]).epochs
+    left = [cell for cell in plan.cells() if not _ended(plan.workdir(cell), epochs)]
     yield from ((cell, "") for cell in plan.cells() if cell not in left)
     if not left:
         return
     make_folder(plan.out)
     if abreast > 1:
         for cell, code in side_by_side(plan, left, abreast):
-            whole = _ended(plan.workdir(*cell), epochs)
+            whole = _ended(plan.workdir(cell), epochs)
             yield cell, "" if whole else f"exit code {code}: see {log_of(plan, cell)}"
         return
     for number, cell in enumerate(left, len(plan.cells()) - len(left) + 1):
-        reason, name = "", f"batch {cell[1]}, seed {cell[0]}"
+        reason, name = "", f"batch {cell.batch_size}, seed {cell.seed}"
         to_stderr(f"training {name}: run {number} of {len(plan.cells())}")
         try:
-            train(plan.settings(*cell), plan.workdir(*cell))
+            train(plan.settings(cell), plan.workdir(cell))
         except RunFailed:  # of what, is in its folder, and the judge reads it there
             pass
         except Interrupted as error:
@@ -160,11 +160,11 @@ def _outcome(plan: Plan, cell: Cell, reason: str, width: int) -> tuple[Outcome, 
       reason: why it did not come to its end, "" if it did.
       width: of the column for its best FID.
     """
-    seed, size = cell
+    place = f"{cell.batch_size:>7}  {cell.seed:>5}"
     if reason:
-        line = f"{size:>7}  {seed:>5}  {'not ended':<10}  {'-':>{width}}  {reason}"
-        return Outcome(seed, size, worked=False, judged=False), line
-    log = read_log(plan.workdir(seed, size))
+        line = f"{place}  {'not ended':<10}  {'-':>{width}}  {reason}"
+        return Outcome(*cell, worked=False, judged=False), line
+    log = read_log(plan.workdir(cell))
     verdict = judge(log.history, log.setup)
     failed = verdict.verdict == "failing"
     # Not as the judge has it: of a short run neither warnings nor a few FIDs say that it worked.
@@ -173,8 +173,8 @@ def _outcome(plan: Plan, cell: Cell, reason: str, width: int) -> tuple[Outcome, 
     cause, advice = (verdict.causes[0], verdict.advice[0]) if verdict.causes else ("", "")
     _, fid = log.history.measured("fid_score")
     best = f"{fid.min():.1f}" if len(fid) else "-"
-    line = f"{size:>7}  {seed:>5}  {word:<10}  {best:>{width}}  {cause}"
-    return Outcome(seed, size, judged and not failed, cause, advice, judged), line.rstrip()
+    line = f"{place}  {word:<10}  {best:>{width}}  {cause}"
+    return Outcome(*cell, judged and not failed, cause, advice, judged), line.rstrip()
 
 
 def as_text(plan: Plan, conclusion: Conclusion, outcomes: Sequence[Outcome]) -> str:
@@ -219,7 +219,7 @@ def fixes(plan: Plan, conclusion: Conclusion, outcomes: Sequence[Outcome]) -> li
     if not failed:
         return []
     worst = min(failed, key=lambda o: (o.batch_size, o.seed))
-    settings = flat(plan.settings(worst.seed, worst.batch_size))
+    settings = flat(plan.settings(Cell(worst.seed, worst.batch_size)))
     seed, size = f"seed={worst.seed}", f"batch_size={worst.batch_size}"
     rates = ("critic_optimizer.learning_rate", "generator_optimizer.learning_rate")
 
