@@ -308,9 +308,11 @@ TRIAGE_EXAMPLES = """\
 examples:
   python run.py triage --config experiments/digits_wgan.py
   python run.py triage --config FILE --seeds 0:8 --batch_sizes 64,256
-  python run.py triage --config FILE --launcher wandb
+  python run.py triage --config FILE --launcher slurm
 
-A grid that was stopped goes on with the same command.
+A grid that was stopped goes on with the same command. By --launcher it is trained
+here, or by W&B's agents or SLURM, for which a file is written; with none nothing
+is trained, and it concludes from the runs that are there.
 """
 
 
@@ -322,9 +324,10 @@ def triage(argv: Sequence[str]) -> None:
     args.add_argument("--seeds", default="0:8", help="0:8 or 1,2,3")
     args.add_argument("--batch_sizes", default="64,256,1024", help="64,256,1024")
     args.add_argument("--out", type=to_path, help="default: runs/triage_<name of the experiment>")
-    args.add_argument("--launcher", choices=("here", "wandb"), default="here", help="who runs it")
+    who = ("here", "wandb", "slurm", "none")
+    args.add_argument("--launcher", choices=who, default="here", help="who trains the runs")
     options, overrides = args.parse_known_args(argv)
-    from wgan_jax import grid
+    from wgan_jax import grid, launchers
     from wgan_jax import triage as verb
 
     plan = grid.Plan(
@@ -335,9 +338,11 @@ def triage(argv: Sequence[str]) -> None:
         options.out or Path("runs") / f"triage_{options.config.stem}",
     )
     if options.launcher == "wandb":
-        print(grid.write_sweep(plan, plan.out / "sweep.yaml"))
+        print(launchers.write_sweep(plan, plan.out / "sweep.yaml"))
+    elif options.launcher == "slurm":
+        print(launchers.write_job_array(plan, plan.out / "grid.sbatch"))
     else:
-        verb.triage(plan)
+        verb.triage(plan, here=options.launcher == "here")
 
 
 Verb = Callable[[Sequence[str]], None]

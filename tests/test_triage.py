@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
+import os
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +19,7 @@ import pytest
 
 import run
 from tests.made_up_losses import healthy_wgan, sparse
-from wgan_jax import devices, grid, triage
+from wgan_jax import devices, experiment, grid, triage
 from wgan_jax.config import to_dict
 from wgan_jax.errors import Interrupted, RunFailed, UserError
 from wgan_jax.health.conclusion import Outcome, conclude
@@ -323,7 +327,7 @@ def test_runs_that_do_not_come_to_their_end_are_named_and_keep_no_other_from_it(
 ) -> None:
     said = list[str]()
     spread(monkeypatch, Made(lambda *_: True), refused=((1, 64), (3, 64)))
-    with pytest.raises(UserError, match=r"^2 of 8 runs did not come to their end: their lines say"):
+    with pytest.raises(UserError, match=r"^2 of 8 runs have not come to their end, as their lines"):
         triage.triage(plan, say=said.append)
     assert said[2].split()[:2] == ["64", "3"]
     log = plan.out / "batch_64_seed_3.log"
@@ -342,7 +346,7 @@ def test_a_run_that_is_refused_here_is_named_with_the_reason(plan: grid.Plan) ->
             raise UserError("Memory does not suffice.")
         made(settings, workdir)
 
-    with pytest.raises(UserError, match="4 of 8 runs did not"):
+    with pytest.raises(UserError, match="4 of 8 runs have not"):
         triage.triage(plan, train=train, say=said.append)
     assert said[3].endswith("-  Memory does not suffice.")
     assert made.trained == [(seed, 16) for seed in plan.seeds]
@@ -417,3 +421,83 @@ def test_the_sweep_for_wandb_is_the_same_grid(
     assert sweep["command"][2:4] == ["${program}", "triage"]
     assert "--config.n_critic=3" in sweep["command"]
     assert sweep["command"][-1] == "${args}"
+
+
+def test_a_job_array_for_slurm_trains_each_run_of_the_grid(
+    plan: grid.Plan, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Bash plays each of its jobs, as SLURM would; `srun` only says what it is given."""
+    odd = tmp_path / "a grid 100%"
+    arguments = ["--config", str(plan.config), *plan.overrides, "--config.critic.filters=(4,8,8,8)"]
+    sides = ["--out", str(odd), "--seeds", "0:2", "--batch_sizes", "16,64,32"]
+    assert run.main(["triage", *arguments, *sides, "--launcher", "slurm"]) == 0
+    start, conclude = map(shlex.split, capsys.readouterr().out.splitlines()[1:])
+    assert start == ["sbatch", "--gpus=1", str(odd / "grid.sbatch")]
+    script = odd / "grid.sbatch"
+    head = [line for line in script.read_text().splitlines() if line.startswith("#SBATCH ")]
+    flags = dict(flag.partition("=")[::2] for line in head for flag in shlex.split(line)[1:])
+    assert flags["--array"] == "0-5"
+    assert flags["--chdir"] == str(Path.cwd())
+    assert flags["--output"] == f"{str(odd).replace('%', '%%')}/slurm_%a.log"
+    (tmp_path / "srun").write_text('#!/bin/sh\nfor word; do echo "$word"; done\n')
+    (tmp_path / "srun").chmod(0o755)
+    played = []
+    for task in range(6):
+        env = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "SLURM_ARRAY_TASK_ID": str(task)}
+        done = subprocess.run(["bash", script], env=env, capture_output=True, text=True, check=True)
+        assert not done.stderr
+        words = done.stdout.splitlines()
+        assert words[:3] == ["--ntasks=1", sys.executable, "run.py"]
+        assert "--num_processes=1" in words  # each by itself, however many are started
+        given = [word for word in words if word.startswith("--config.")]
+        settings = experiment.read(Path(words[words.index("--config") + 1]), given)
+        assert settings.n_critic == 3
+        assert settings.critic.filters == (4, 8, 8, 8)
+        played.append((settings, Path(words[-1])))
+    grown = grid.Plan(plan.config, tuple(arguments[2:]), (0, 1), (16, 64, 32), odd)
+    assert played == [(grown.settings(cell), grown.workdir(cell)) for cell in grown.cells()]
+    assert conclude[:3] == ["python", "run.py", "triage"]
+    capsys.readouterr()
+    assert run.main(conclude[2:]) == 2  # nothing has begun
+    assert "6 of 6 runs have not come to their end" in capsys.readouterr().err
+
+
+def test_a_grid_that_others_train_is_read_and_not_trained(
+    plan: grid.Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_training(*_: object) -> None:
+        raise AssertionError("it trains")
+
+    monkeypatch.setattr(triage, "_train", no_training)
+    monkeypatch.setattr(triage, "_prepared", no_training)
+    made = Made(lambda _, size: size == 16)
+    for cell in plan.cells()[:6]:
+        with contextlib.suppress(RunFailed):
+            made(plan.settings(cell), plan.workdir(cell))
+    running = plan.workdir(plan.cells()[1])
+    (running / "events.jsonl").write_text("")
+    said = list[str]()
+    with pytest.raises(UserError, match=r"^3 of 8 runs have not come to their end"):
+        triage.triage(plan, here=False, say=said.append)
+    assert [line.split()[:2] for line in said[2:10]] == [
+        *(["16", "0"], ["16", "1"], ["64", "1"], ["16", "2"], ["64", "2"]),  # these have ended
+        *(["64", "0"], ["16", "3"], ["64", "3"]),
+    ]
+    assert [line.split(maxsplit=5)[-1] for line in said[7:10]] == [
+        *("trained up to epoch 999", "no epoch yet", "no epoch yet"),
+    ]
+    for cell in plan.cells():
+        with contextlib.suppress(RunFailed):
+            made(plan.settings(cell), plan.workdir(cell))
+    assert triage.triage(plan, here=False, say=said.append).cause == "batch size"
+
+
+@pytest.mark.parametrize("launcher", ["slurm", "wandb"])
+def test_settings_that_do_not_fit_are_refused_before_others_start_them(
+    plan: grid.Plan, launcher: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--config", str(plan.config), "--out", str(plan.out), "--seeds", "0"]
+    sizes = ["--batch_sizes", "16,0", "--launcher", launcher]
+    assert run.main(["triage", *arguments, *sizes]) == 2
+    assert "config.batch_size = 0 must be at least 1" in capsys.readouterr().err
+    assert not plan.out.exists()

@@ -1,9 +1,8 @@
-"""A grid of runs over seeds and batch sizes: what is in it, where it lies, how it is started."""
+"""A grid of runs over seeds and batch sizes: what is in it, and where it lies."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import shlex
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +12,6 @@ from typing import NamedTuple
 from wgan_jax import experiment
 from wgan_jax.config import resolve
 from wgan_jax.errors import UserError
-from wgan_jax.files import replace_text
 from wgan_jax.settings import Settings
 
 MOST = 10_000  # numbers on a side of a grid
@@ -97,40 +95,3 @@ def whole_numbers(text: str, flag: str) -> tuple[int, ...]:
     if len(numbers) > MOST:
         raise UserError(f"{flag} {text!r} names more than {MOST} numbers: name fewer.")
     return numbers
-
-
-SWEEP = """\
-# A sweep of this grid: `wandb sweep {path}`, then `wandb agent SWEEP` on every machine that shares
-# {out}. When all agents are done, `{command}` concludes from the runs there.
-program: run.py
-method: grid
-parameters:
-  seeds:
-    values: [{seeds}]
-  batch_sizes:
-    values: [{batch_sizes}]
-command:
-  - ${{env}}
-  - python
-  - ${{program}}
-  - triage
-{flags}  - ${{args}}
-"""
-
-
-def write_sweep(plan: Plan, path: Path) -> str:
-    """Write the grid as a W&B sweep, each of whose runs is a grid of one; says how to start it."""
-    seeds, sizes = (", ".join(map(str, side)) for side in (plan.seeds, plan.batch_sizes))
-    flags = [f"--seeds={seeds.replace(' ', '')}", f"--batch_sizes={sizes.replace(' ', '')}"]
-    files = [f"--config={plan.config}", *plan.overrides, f"--out={plan.out}"]
-    command = shlex.join(["python", "run.py", "triage", *files, *flags])
-    content = SWEEP.format(
-        path=shlex.quote(str(path)),
-        out=plan.out,
-        command=command,
-        seeds=seeds,
-        batch_sizes=sizes,
-        flags="".join(f"  - {json.dumps(flag)}\n" for flag in files),
-    )
-    replace_text(path, content)
-    return f"Written: {path}. Start it with: wandb sweep {shlex.quote(str(path))}"

@@ -7,6 +7,7 @@ it was, and the experiment log in the grid's folder has a row for each.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -29,11 +30,16 @@ Trainer = Callable[[Settings, Path], object]
 
 
 def triage(
-    plan: Plan, *, train: Trainer | None = None, say: Callable[[str], None] = print
+    plan: Plan,
+    *,
+    here: bool = True,
+    train: Trainer | None = None,
+    say: Callable[[str], None] = print,
 ) -> Conclusion:
     """Run what is left of the grid, and conclude.
 
     Args:
+      here: whether this process runs it; else others do, and it concludes from what is there.
       train: trains one run in its folder; None: this project's training, side by side where there
         are several devices.
       say: gets each line of the table as it fills, and the conclusion.
@@ -44,12 +50,20 @@ def triage(
     """
     for cell in plan.cells():
         _check(plan.workdir(cell), plan.settings(cell))
-    abreast = 1 if train is not None else _prepared(plan)
+    rest: Iterator[tuple[Cell, str]]
+    ended, left = _ended_and_left(plan)
+    if not here:
+        rest = ((cell, _so_far(plan.workdir(cell))) for cell in left)
+    elif train is None and left and (abreast := _prepared(plan)) > 1:
+        rest = _trained_abreast(plan, left, abreast)
+    else:
+        rest = _trained_in_turn(plan, left, train or _train)
     say(f"{len(plan.cells())} runs in {plan.out}")
     title = _title(plan.settings(plan.cells()[0]))
     say(f"{'batch':>7}  {'seed':>5}  {'verdict':<10}  {title}  cause")
     outcomes, missing = [], 0
-    for cell, reason in _trained(plan, train or _train, abreast):
+    make_folder(plan.out)
+    for cell, reason in itertools.chain(((cell, "") for cell in ended), rest):
         missing += bool(reason)
         outcome, line = _outcome(plan, cell, reason, len(title))
         outcomes.append(outcome)
@@ -61,8 +75,8 @@ def triage(
     replace_object(plan.out / ledger.CONCLUSION, dataclasses.asdict(conclusion))
     if missing:
         raise UserError(
-            f"{missing} of {len(outcomes)} runs did not come to their end: their lines say why. "
-            "The same command goes on with them."
+            f"{missing} of {len(outcomes)} runs have not come to their end, as their lines say. "
+            "Started again, they go on."
         )
     return conclusion
 
@@ -108,30 +122,38 @@ def _title(settings: Settings) -> str:
     return f"best FID{encoder_mark(figures_by(settings))}"
 
 
+def _ended_and_left(plan: Plan) -> tuple[list[Cell], list[Cell]]:
+    """The runs that failed or have trained all their epochs, and those that have not."""
+    epochs = plan.base.epochs
+    ended = [cell for cell in plan.cells() if _ended(plan.workdir(cell), epochs)]
+    return ended, [cell for cell in plan.cells() if cell not in ended]
+
+
 def _ended(workdir: Path, epochs: int) -> bool:
-    """Whether the run in a folder failed or has trained so many epochs: nothing is left to do."""
     if not (workdir / "config.json").exists() or not claim.ended(workdir):
         return False
     last = claim.events(workdir)[-1]
     return bool(last["event"] == "failed" or last["epoch"] + 1 >= epochs)
 
 
-def _trained(plan: Plan, train: Trainer, abreast: int) -> Iterator[tuple[Cell, str]]:
-    """Each run of the grid when its turn is over, and why it did not come to its end, if so.
+def _so_far(workdir: Path) -> str:
+    """How far a run came that has not ended, in words."""
+    try:
+        return f"trained up to epoch {read_log(workdir).history.epochs[-1]}"
+    except UserError:
+        return "no epoch yet"
 
-    First come those that had ended.
-    """
-    epochs = plan.settings(plan.cells()[0]).epochs
-    left = [cell for cell in plan.cells() if not _ended(plan.workdir(cell), epochs)]
-    yield from ((cell, "") for cell in plan.cells() if cell not in left)
-    if not left:
-        return
-    make_folder(plan.out)
-    if abreast > 1:
-        for cell, code in side_by_side(plan, left, abreast):
-            whole = _ended(plan.workdir(cell), epochs)
-            yield cell, "" if whole else f"exit code {code}: see {log_of(plan, cell)}"
-        return
+
+# Each run when its turn is over, and why it did not come to its end, if so.
+
+
+def _trained_abreast(plan: Plan, left: list[Cell], abreast: int) -> Iterator[tuple[Cell, str]]:
+    for cell, code in side_by_side(plan, left, abreast):
+        whole = _ended(plan.workdir(cell), plan.base.epochs)
+        yield cell, "" if whole else f"exit code {code}: see {log_of(plan, cell)}"
+
+
+def _trained_in_turn(plan: Plan, left: list[Cell], train: Trainer) -> Iterator[tuple[Cell, str]]:
     for number, cell in enumerate(left, len(plan.cells()) - len(left) + 1):
         reason, name = "", f"batch {cell.batch_size}, seed {cell.seed}"
         to_stderr(f"training {name}: run {number} of {len(plan.cells())}")
@@ -194,8 +216,8 @@ def as_text(plan: Plan, conclusion: Conclusion, outcomes: Sequence[Outcome]) -> 
     if conclusion.unjudged:
         lines.append(
             "Not judged: runs that did not come to their end, and those that do not fail and have "
-            f"fewer than {LEAST} values of d_loss. The same command goes on with the first, and "
-            f"with --config.epochs={LEAST} or more with the others."
+            f"fewer than {LEAST} values of d_loss. Started again, the first go on, and with "
+            f"--config.epochs={LEAST} or more the others."
         )
     elif conclusion.cause not in ("nothing", "neither"):
         chance = f"chance alone would do this in {conclusion.p_value:.2g} of such grids"
