@@ -26,7 +26,7 @@ from wgan_jax.data.sources import ArrayFile
 from wgan_jax.data.stream import Abandoned, BatchStream, Draws
 from wgan_jax.errors import UserError
 from wgan_jax.order import drawn
-from wgan_jax.record.claim import same_images
+from wgan_jax.record.identity import same_images
 from wgan_jax.settings import DataSettings
 
 KEY = np.array([3, 141592653], np.uint32)

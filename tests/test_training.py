@@ -31,7 +31,8 @@ from wgan_jax.health import judge
 from wgan_jax.history import History
 from wgan_jax.keys import ROUND_KEYS
 from wgan_jax.preview import preview
-from wgan_jax.record.claim import claimed, events
+from wgan_jax.record import events
+from wgan_jax.record.claim import claimed
 from wgan_jax.record.samples import epoch_of, grid_paths
 from wgan_jax.record.writers import JsonLinesWriter
 from wgan_jax.starting import new_state, open_run, weights_from
@@ -52,7 +53,7 @@ def test_what_a_run_leaves(finished):
         assert (gif.n_frames, gif.info["loop"]) == (3, 0)
     assert json.loads((place / "config.json").read_text())["batch_size"] == 8
     assert json.loads((place / "environment.json").read_text())["seed"] == 42
-    assert [event["event"] for event in events(place)] == ["started", "finished"]
+    assert [event["event"] for event in events.read(place)] == ["started", "finished"]
     assert sorted(p.name for p in (place / "checkpoints").iterdir() if p.name.isdigit()) == [
         "3",
         "6",
@@ -93,7 +94,7 @@ def test_stopped_and_resumed_is_the_same_run(finished, tiny, tmp_path, monkeypat
     for key in finished.game.metric_keys:
         np.testing.assert_array_equal(resumed.history[key], finished.history[key])
     assert [line["epoch"] for line in lines(tmp_path / "run")] == list(range(6))
-    happened = [event["event"] for event in events(tmp_path / "run")]
+    happened = [event["event"] for event in events.read(tmp_path / "run")]
     assert happened == ["started", "stopped"] + ["resumed", "stopped"] * 2 + ["resumed", "finished"]
 
 
@@ -236,7 +237,7 @@ def test_a_finished_run_says_so_and_does_nothing(finished, tiny, capsys):
     assert "is finished: all 6 epochs are trained" in capsys.readouterr().out
     assert sorted((p, p.stat().st_mtime_ns) for p in finished.workdir.rglob("*.png")) == before
     assert len(run.history) == 6
-    assert [event["event"] for event in events(finished.workdir)] == ["started", "finished"]
+    assert [event["event"] for event in events.read(finished.workdir)] == ["started", "finished"]
 
 
 def test_a_run_shows_itself_in_one_line(finished):
@@ -244,7 +245,7 @@ def test_a_run_shows_itself_in_one_line(finished):
 
 
 def named(workdir: Path) -> list[str]:
-    return [event["event"] for event in events(workdir)]
+    return [event["event"] for event in events.read(workdir)]
 
 
 @pytest.mark.parametrize("moment", ["conclude", "event"])
@@ -271,7 +272,7 @@ def test_a_run_that_ended_before_its_conclusion_is_concluded(moment, tiny, tmp_p
 def test_a_runs_own_report_shows_that_it_finished(finished):
     """As the one does that is made anew later: it has the same line, though it was made before."""
     own = (finished.workdir / "report.md").read_text()
-    last = events(finished.workdir)[-1]
+    last = events.read(finished.workdir)[-1]
     assert f"| finished | {last['epoch']} | {last['time']} | verdict: {last['verdict']} |" in own
 
 

@@ -20,7 +20,7 @@ from wgan_jax.feeding import Resident
 from wgan_jax.gan.rounds import Chunk
 from wgan_jax.health.judge import Finding, Judge, Verdict
 from wgan_jax.history import History
-from wgan_jax.record.claim import events
+from wgan_jax.record import events
 from wgan_jax.starting import open_run
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # orbax's event loops
@@ -50,7 +50,7 @@ def test_non_finite_losses_stop_the_run_and_name_the_epoch(tiny, tmp_path, monke
     assert "the last checkpoint is after 3 epochs" in str(caught.value)
     assert [line["epoch"] for line in lines(tmp_path)] == [0, 1, 2, 3]
     assert sorted(p.name for p in (tmp_path / "checkpoints").iterdir() if p.name.isdigit()) == ["3"]
-    assert events(tmp_path)[-1]["event"] == "failed"
+    assert events.read(tmp_path)[-1]["event"] == "failed"
 
 
 def test_what_is_not_finite_is_neither_saved_nor_drawn(tiny, tmp_path, monkeypatch):
@@ -84,9 +84,9 @@ def test_rollback_goes_back_lowers_the_rates_and_records_it(tiny, tmp_path, monk
     assert int(run.state.epoch) == 6
     assert float(run.state.rate_factor) == 0.5
     assert np.isfinite(run.history["d_loss"]).all()
-    happened = [event["event"] for event in events(tmp_path)]
+    happened = [event["event"] for event in events.read(tmp_path)]
     assert [name for name in happened if name != "verdict"] == ["started", "rollback", "finished"]
-    back = next(event for event in events(tmp_path) if event["event"] == "rollback")
+    back = next(event for event in events.read(tmp_path) if event["event"] == "rollback")
     assert (back["epoch"], back["to_epoch"], back["rate_factor"]) == (4, 3, 0.5)
     assert "is nan" in back["reason"]
     assert [line["epoch"] for line in lines(tmp_path)] == list(range(6))
@@ -151,7 +151,7 @@ def test_processes_leave_together_once_all_is_closed(ending, tiny, tmp_path, mon
         monkeypatch.setattr(hosts, "agreed", lambda rounds, _: (rounds, signal.SIGTERM))
     with contextlib.nullcontext() if ending == "finished" else pytest.raises(OneLine):
         train(tiny, tmp_path, quiet=True)
-    assert events(tmp_path)[-1]["event"] == ending
+    assert events.read(tmp_path)[-1]["event"] == ending
     assert happened == ["closed", "met"]
 
 
@@ -160,7 +160,7 @@ def test_rollbacks_come_to_an_end(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "CHUNK_SECONDS", 0.0)
     with pytest.raises(RunFailed, match="Lower the learning rates: 2 rollbacks did not help"):
         train(tiny | {"on_failure": "rollback", "max_rollbacks": 2}, tmp_path, quiet=True)
-    rates = [e["rate_factor"] for e in events(tmp_path) if e["event"] == "rollback"]
+    rates = [e["rate_factor"] for e in events.read(tmp_path) if e["event"] == "rollback"]
     assert rates == [0.5, 0.25]
 
 
@@ -169,7 +169,7 @@ def test_grids_show_the_same_latents_at_every_epoch(tiny, tmp_path, monkeypatch)
     poisoned(monkeypatch, 1)
     config = tiny | {"epochs": 3, "sample_every": 1}
     train(config | {"on_failure": "rollback", "rollback_factor": 1e-30}, tmp_path, quiet=True)
-    assert [e["to_epoch"] for e in events(tmp_path) if e["event"] == "rollback"] == [0]
+    assert [e["to_epoch"] for e in events.read(tmp_path) if e["event"] == "rollback"] == [0]
     pictures = [path.read_bytes() for path in (tmp_path / "samples").glob("*.png")]
     assert (len(pictures), len(set(pictures))) == (4, 1)
 
@@ -203,7 +203,7 @@ def test_a_failing_run_is_stopped_where_asked_for_and_keeps_its_report(
         "See report.html for advice, or go on with --config.on_failure=rollback."
     )
     assert "Health: failing since epoch 3: collapse (1 of 10 classes)" in capsys.readouterr().out
-    happened = [event["event"] for event in events(tmp_path)]
+    happened = [event["event"] for event in events.read(tmp_path)]
     assert happened == ["started", "verdict", "failed"]
     assert json.loads((tmp_path / "summary.json").read_text())["status"] == "failed"
     assert (tmp_path / "report.html").exists()
@@ -215,7 +215,7 @@ def test_a_failing_run_is_rolled_back_where_asked_for(tiny, tmp_path, monkeypatc
     failing_after(monkeypatch, 4)
     run = train(tiny | {"on_failure": "rollback"}, tmp_path, quiet=True)
     assert float(run.state.rate_factor) == 0.5
-    (back,) = [event for event in events(tmp_path) if event["event"] == "rollback"]
+    (back,) = [event for event in events.read(tmp_path) if event["event"] == "rollback"]
     assert back["to_epoch"] == 3
     assert "collapse" in back["reason"]
     assert [line["epoch"] for line in lines(tmp_path)] == list(range(6))
@@ -234,7 +234,7 @@ def test_a_run_rolled_back_past_its_best_checkpoints_keeps_the_best(tiny, tmp_pa
     train(config | {"epochs": 5}, tmp_path, quiet=True)
     failing_after(monkeypatch, 3)
     run = train(config | {"on_failure": "rollback"}, tmp_path, quiet=True)
-    (back,) = [event for event in events(tmp_path) if event["event"] == "rollback"]
+    (back,) = [event for event in events.read(tmp_path) if event["event"] == "rollback"]
     assert (back["to_epoch"], int(run.state.epoch)) == (2, 6)
     _, epoch, state = open_run(tmp_path, "best")
     assert (epoch, float(state.rate_factor)) == (5, 1.0)
@@ -256,7 +256,7 @@ def test_a_streamed_run_rolls_back(tiny, tmp_path, monkeypatch):
     assert int(run.state.epoch) == 6
     drawn_images = 6 * tiny["n_critic"] * tiny["batch_size"]
     assert int(run.state.position) == drawn_images
-    assert [event["event"] for event in events(tmp_path) if event["event"] != "verdict"] == [
+    assert [event["event"] for event in events.read(tmp_path) if event["event"] != "verdict"] == [
         "started",
         "rollback",
         "finished",

@@ -21,7 +21,7 @@ from wgan_jax.gan.rounds import CHUNK, Chunk, chunk_program
 from wgan_jax.gan.state import GanState, new_game, root_key
 from wgan_jax.health.windows import LEAST
 from wgan_jax.interruption import Signals, watched
-from wgan_jax.record import claim
+from wgan_jax.record import events
 from wgan_jax.record.checkpoints import Checkpoints
 from wgan_jax.recording import Follower, Played, Recorder
 from wgan_jax.settings import Settings
@@ -86,7 +86,7 @@ class Session:
            Where a process died before that event, the next start concludes the run.
         """
         trained = self.epoch >= self.settings.epochs
-        if trained and hosts.by_first(lambda: claim.ended(self.workdir)):
+        if trained and hosts.by_first(lambda: events.ended(self.workdir)):
             self.say(f"{self.workdir} is finished: all {self.epoch} epochs are trained.")
             return
         self.record.open(self.epoch)
@@ -308,8 +308,8 @@ class Session:
             self.state = self._at_rates(state, np.float32(back[0]["rate_factor"]))
 
     def _rollbacks(self) -> list[dict[str, Any]]:
-        events = hosts.by_first(lambda: claim.events(self.workdir))
-        return [event for event in events if event["event"] == "rollback"]
+        happened = hosts.by_first(lambda: events.read(self.workdir))
+        return [event for event in happened if event["event"] == "rollback"]
 
     def _at_rates(self, state: GanState, factor: np.float32) -> GanState:
         whole = devices.everywhere(self.game.mesh)
@@ -328,7 +328,7 @@ class Session:
                 signum,
             )
         verdict = self.record.verdict
-        finished = claim.new_event("finished", self.epoch - 1, verdict=verdict.word)
+        finished = events.new("finished", self.epoch - 1, verdict=verdict.word)
         paths = self.record.conclude("finished", finished)
         self.record.event(**finished)
         word = verdict.line()

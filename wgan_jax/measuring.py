@@ -20,7 +20,7 @@ from wgan_jax.files import append_line, if_writable, replace_object
 from wgan_jax.gan.state import root_key
 from wgan_jax.keys import encoder_mark
 from wgan_jax.quality.encoders import ENCODERS
-from wgan_jax.record import claim
+from wgan_jax.record import identity
 from wgan_jax.record.samples import save_grid
 from wgan_jax.sampling import draw
 from wgan_jax.settings import DataSettings
@@ -124,7 +124,7 @@ def evaluate_run(
     )
     game = replace(game, settings=replace(game.settings, quality=quality))
     dataset = load_images(game.settings.data, game.settings.image_size)
-    claim.refuse_other_images(workdir, dataset.identity)
+    identity.refuse_other_images(workdir, dataset.identity)
     evaluator = Evaluator(game, dataset, to_stderr, dtype=options.dtype or "float32")
     found = evaluator.measure(state, epoch, n=n, all_distances=True)
     found = replace(found, protocol=found.protocol | {"checkpoint": checkpoint})

@@ -18,7 +18,7 @@ from wgan_jax.files import absolute, expanded
 from wgan_jax.gan.state import Game, GanState
 from wgan_jax.health.judge import Verdict, judge
 from wgan_jax.history import History
-from wgan_jax.record import claim
+from wgan_jax.record import identity
 from wgan_jax.record.workdir import read
 from wgan_jax.settings import Settings
 from wgan_jax.starting import open_run
@@ -136,7 +136,7 @@ class Run:
                 f"{self.workdir} was trained on an array: give measure(images=...) the same."
             )
         dataset = read_images(self.settings, images)
-        claim.refuse_other_images(self.workdir, dataset.identity)
+        identity.refuse_other_images(self.workdir, dataset.identity)
         evaluator = Evaluator(self.game, dataset, to_stderr)
         return evaluator.measure(self.state, int(self.state.epoch), n=int(n), all_distances=True)
 

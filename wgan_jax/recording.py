@@ -17,7 +17,7 @@ from wgan_jax.errors import UserError, kind_and_line
 from wgan_jax.health.judge import Judge, Setup
 from wgan_jax.history import History
 from wgan_jax.keys import encoder_mark
-from wgan_jax.record import claim, environment, ledger, samples
+from wgan_jax.record import claim, environment, events, ledger, samples
 from wgan_jax.record.background import InBackground
 from wgan_jax.record.console import Console, classes_line, epoch_block, quality_line
 from wgan_jax.record.writers import Columns, JsonLinesWriter, MultiWriter, Writer
@@ -153,7 +153,7 @@ class Recorder:
 
     def event(self, event: str, epoch: int, **details: Any) -> None:
         """One line in `events.jsonl`."""
-        claim.append_event(self.workdir, event, epoch, **details)
+        events.append(self.workdir, event, epoch, **details)
 
     def _save_pictures(self, images: NDArray[np.uint8], epoch: int) -> None:
         path = samples.grid_path(self.workdir / "samples", epoch)

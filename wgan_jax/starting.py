@@ -15,7 +15,7 @@ from wgan_jax.backend import quick_options
 from wgan_jax.errors import UserError
 from wgan_jax.files import expanded
 from wgan_jax.gan.state import Game, GanState, new_game, root_key
-from wgan_jax.record import claim
+from wgan_jax.record import identity
 from wgan_jax.record.checkpoints import Checkpoints
 from wgan_jax.record.digests import structure
 
@@ -90,8 +90,8 @@ def open_run(
     Raises:
       UserError: no run or checkpoint there.
     """
-    settings = claim.load_settings(workdir)
-    game = new_game(settings, int(claim.load_dataset(workdir)["shape"][3]))
+    settings = identity.load_settings(workdir)
+    game = new_game(settings, int(identity.load_dataset(workdir)["shape"][3]))
     like = jax.eval_shape(game.new_state, root_key(settings.seed))
     folder = workdir / "checkpoints"
     with contextlib.closing(Checkpoints(folder, say=say, read_only=True)) as checkpoints:

@@ -22,7 +22,7 @@ from wgan_jax.feeding import read_images
 from wgan_jax.files import absolute, expanded
 from wgan_jax.loop import Session
 from wgan_jax.notebook import Run
-from wgan_jax.record import claim
+from wgan_jax.record import claim, identity
 from wgan_jax.settings import Settings
 
 _TURN = threading.Lock()  # held by the one `train` of this process that is at work
@@ -63,7 +63,7 @@ def train(
 
         def claim_it() -> None:
             held.enter_context(claim.claimed(folder))
-            claim.settle(folder, settings, dataset.identity)
+            identity.settle(folder, settings, dataset.identity)
 
         hosts.by_first(claim_it)
         hosts.together(lambda: claim.check_seen(folder))

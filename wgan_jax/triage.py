@@ -22,7 +22,7 @@ from wgan_jax.health.conclusion import Conclusion, Outcome, conclude, rate_facto
 from wgan_jax.health.judge import NOT_JUDGED, judge
 from wgan_jax.health.windows import LEAST
 from wgan_jax.keys import encoder_mark
-from wgan_jax.record import claim, ledger
+from wgan_jax.record import events, identity, ledger
 from wgan_jax.settings import Settings, figures_by
 from wgan_jax.side_by_side import log_of, side_by_side
 
@@ -85,7 +85,7 @@ def _check(workdir: Path, settings: Settings) -> None:
     """Refuse a folder in which a run with other settings lies."""
     if not (workdir / "config.json").exists():
         return
-    other = difference(claim.load_settings(workdir), settings)
+    other = difference(identity.load_settings(workdir), settings)
     if other:
         name, (theirs, ours) = next(iter(other.items()))
         raise UserError(
@@ -130,9 +130,9 @@ def _ended_and_left(plan: Plan) -> tuple[list[Cell], list[Cell]]:
 
 
 def _ended(workdir: Path, epochs: int) -> bool:
-    if not (workdir / "config.json").exists() or not claim.ended(workdir):
+    if not (workdir / "config.json").exists() or not events.ended(workdir):
         return False
-    last = claim.events(workdir)[-1]
+    last = events.read(workdir)[-1]
     return bool(last["event"] == "failed" or last["epoch"] + 1 >= epochs)
 
 
