@@ -33,7 +33,7 @@ from wgan_jax.keys import ROUND_KEYS
 from wgan_jax.preview import preview
 from wgan_jax.record import events
 from wgan_jax.record.claim import claimed
-from wgan_jax.record.samples import epoch_of, grid_paths
+from wgan_jax.record.samples import epochs_in_name, grid_paths
 from wgan_jax.record.writers import JsonLinesWriter
 from wgan_jax.starting import new_state, open_run, weights_from
 
@@ -453,7 +453,7 @@ def test_what_is_off_is_off_after_the_last_epoch_too(tiny, tmp_path):
 
 
 def grids(workdir: Path) -> list[int]:
-    return [epoch_of(path) for path in grid_paths(workdir / "samples")]
+    return [epochs_in_name(path) for path in grid_paths(workdir / "samples")]
 
 
 def measured(workdir: Path) -> list[int]:

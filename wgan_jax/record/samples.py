@@ -28,7 +28,7 @@ def grid_path(folder: Path, epoch: int) -> Path:
     return folder / f"epoch_{epoch:06d}.png"
 
 
-def epoch_of(path: Path) -> int:
+def epochs_in_name(path: Path) -> int:
     """The epochs trained before a grid was drawn, from its name."""
     match = re.fullmatch(r"epoch_(\d+)", path.stem)
     if not match:
@@ -39,7 +39,7 @@ def epoch_of(path: Path) -> int:
 def grid_paths(folder: Path) -> list[Path]:
     """All sample grids in a folder, by epoch."""
     found = [path for path in folder.glob("epoch_*.png") if path.stem[6:].isdigit()]
-    return sorted(found, key=epoch_of)
+    return sorted(found, key=epochs_in_name)
 
 
 def grid(images: NDArray[np.uint8], columns: int) -> NDArray[np.uint8]:
@@ -83,7 +83,7 @@ def save_progress(paths: Sequence[Path], path: Path) -> None:
     """
     if not paths:
         raise ValueError("no sample grids to make a looping picture of")
-    chosen = evenly(sorted(paths, key=epoch_of), MAX_FRAMES)
+    chosen = evenly(sorted(paths, key=epochs_in_name), MAX_FRAMES)
     frames = [_frame(source) for source in chosen]
     file = io.BytesIO()
     frames[0].save(
@@ -112,6 +112,6 @@ def _frame(source: Path) -> Image.Image:
     frame = Image.new("RGB", (picture.width, picture.height + 30), (PAPER,) * 3)
     frame.paste(picture)
     caption = (picture.width / 2, picture.height + 14)
-    text = f"after {epoch_of(source):,} epochs"
+    text = f"after {epochs_in_name(source):,} epochs"
     ImageDraw.Draw(frame).text(caption, text, fill=(60, 60, 60), font=font, anchor="mm")
     return frame.quantize(256, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)

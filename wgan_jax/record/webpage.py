@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from wgan_jax.record.pages import TONES, Page, Section
-from wgan_jax.record.samples import epoch_of, evenly
+from wgan_jax.record.samples import epochs_in_name, evenly
 
 PARTS = Path(__file__).parent / "html"
 MAX_GRIDS = 40
@@ -27,7 +27,7 @@ def webpage(page: Page, charts: dict[str, Any], grids: Sequence[Path]) -> str:
       grids: sample grids by epoch, of which evenly spaced ones are embedded.
     """
     chosen = choose(grids)
-    pictures = [{"epoch": epoch_of(path), "src": _data_uri(path)} for path in chosen]
+    pictures = [{"epoch": epochs_in_name(path), "src": _data_uri(path)} for path in chosen]
     values = {
         "title": escape(page.name),
         "verdict": escape(page.verdict),
