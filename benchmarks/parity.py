@@ -32,7 +32,7 @@ from wgan_jax import devices
 from wgan_jax.config import resolve, to_dict
 from wgan_jax.gan import networks, state
 from wgan_jax.gan.rounds import _drawn_resident, _moved_on, chunk_program
-from wgan_jax.gan.state import Game, GanState, Stream, new_game, root_key
+from wgan_jax.gan.state import SPECTRAL, Game, GanState, Stream, new_game, root_key
 from wgan_jax.gan.steps import _critic_keys, _flip
 from wgan_jax.settings import Settings, critic_updates
 
@@ -43,6 +43,7 @@ EXPERIMENTS = (
     "cifar_wgan_adam",
     "cifar_wgan_gp",
     "cifar_wgan_gp_resnet",
+    "cifar_sngan",
     "cifar_nsgan",
     "lsun_dcgan64",
 )
@@ -107,6 +108,20 @@ SMALL: dict[str, dict[str, Any]] = {
             "init": "glorot",
         },
     },
+    "spectral": _BOTH_ADAM
+    | {
+        "objective": "hinge",
+        "critic": {
+            "blocks": "residual",
+            "filters": (4, 8),
+            "strides": (2, 1),
+            "kernel": 3,
+            "activation": "relu",
+            "normalization": "spectral",
+            "pooling": "sum",
+            "score_bias": False,
+        },
+    },
     "kernels": {
         "critic": {"filters": (4, 4, 8), "strides": (1, 2, 1), "kernels": (3, 4, 5)},
         "generator": {"base_filters": 8, "filters": (8, 4), "kernel": 5, "output_kernel": 3},
@@ -161,7 +176,7 @@ def played(settings: Settings, channels: int, rounds: int) -> tuple[Arrays, Arra
         pixels = made_up_images(3 * settings.batch_size, game.image_shape)
         images = devices.put(pixels, devices.everywhere(game.mesh))
         first = jax.jit(lambda key: jax.tree.map(_widened, game.new_state(key)))(key)
-        record = weights(first) | inputs(game, first, images, key, rounds)
+        record = weights(first) | directions(first) | inputs(game, first, images, key, rounds)
         last, chunk = chunk_program(game)(first, images, key, jnp.int32(rounds))
         columns = np.asarray(chunk.metrics)[:rounds].T
         return record, dict(zip(game.metric_keys, columns, strict=True)) | weights(last)
@@ -254,10 +269,19 @@ def _over_largest(ours: NDArray[Any], theirs: NDArray[Any]) -> float:
 
 def weights(state: GanState) -> Arrays:
     """Both players' weights by name, e.g. `critic/Conv_0/kernel`."""
+    return _named("critic", state.critic.params) | _named("generator", state.generator.params)
+
+
+def directions(state: GanState) -> Arrays:
+    """What the critic's spectral normalisation begins with, e.g. `spectral/Conv_0/kernel`."""
+    return _named(SPECTRAL, state.critic.stats.get(SPECTRAL, {}))
+
+
+def _named(prefix: str, tree: Any) -> Arrays:
+    """The arrays of a tree by prefix and path."""
     return {
-        f"{player}/{'/'.join(str(step.key) for step in path)}": np.asarray(leaf)
-        for player in PLAYERS
-        for path, leaf in jax.tree_util.tree_leaves_with_path(getattr(state, player).params)
+        f"{prefix}/{'/'.join(str(step.key) for step in path)}": np.asarray(leaf)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
     }
 
 

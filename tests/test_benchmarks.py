@@ -282,7 +282,10 @@ def test_layers_are_counted_tap_by_tap():
 
 @pytest.mark.parametrize(
     "name",
-    ["cifar_wgan", "cifar_wgan_adam", "cifar_wgan_gp", "cifar_wgan_gp_resnet", "lsun_dcgan64"],
+    [
+        *("cifar_wgan", "cifar_wgan_adam", "cifar_wgan_gp", "cifar_wgan_gp_resnet"),
+        *("cifar_sngan", "lsun_dcgan64"),
+    ],
 )
 def test_the_count_by_hand_is_xlas_for_the_plain_form(name, monkeypatch):
     for form in ("conv2d", "upconv2d", "downconv2d", "conv_transpose2d"):

@@ -48,6 +48,7 @@ def test_the_guides_network():
         ("digits_wgan", []),
         ("cifar_wgan_adam", []),
         ("cifar_wgan_gp_resnet", []),
+        ("cifar_sngan", []),
         ("lsun_dcgan64", []),
         ("lsun_dcgan64", ["--config.image_size=32"]),
     ],
@@ -90,6 +91,16 @@ def test_the_published_resnet_has_as_many_weights():
     assert count(state.generator.params) == dense + 3 * block + 2 * 256 + 9 * 256 * 3 + 3
     assert count(state.critic.params) == 1_053_825
     assert count(state.generator.params) == 4_276_739
+
+
+def test_the_spectrally_normalised_resnet_is_the_same_without_a_bias_behind_its_features():
+    names = ("cifar_wgan_gp_resnet", "cifar_sngan")
+    penalised, spectral = (
+        shapes_of(new_game(experiment.read(Path(f"experiments/{name}.py")), 3)) for name in names
+    )
+    assert count(spectral.critic.params) == count(penalised.critic.params) - 1
+    assert "bias" not in spectral.critic.params["Dense_0"]
+    assert count(spectral.generator.params) == count(penalised.generator.params)
 
 
 def test_the_published_clipped_critic_alternates_its_kernels():

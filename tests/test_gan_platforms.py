@@ -53,6 +53,17 @@ def test_with_bfloat16_every_product_is_of_such_numbers_but_the_scores(name, mon
     assert [types for types in operands if "xf32" in types and "x1xf32" not in types] == []
 
 
+def test_only_spectral_normalisation_asks_for_all_digits(monkeypatch):
+    """Its products are of a kernel and a vector: they cost little, and need more than 3 digits."""
+    text, leaves = lowered(monkeypatch, "cifar_sngan", "gpu", "tf32")
+    assert text.count("tf.aliasing_output") == leaves
+    exact = [line for line in text.splitlines() if PRODUCT.search(line) and "HIGHEST" in line]
+    assert exact
+    for line in exact:
+        (operands,) = PRODUCT.findall(line)
+        assert re.search(r"tensor<\d+xf32>", operands), line
+
+
 def test_with_float32_every_product_asks_for_all_digits(monkeypatch):
     text, _ = lowered(monkeypatch, "cifar_wgan", "gpu", "float32")
     products = [line for line in text.splitlines() if PRODUCT.search(line)]

@@ -121,6 +121,11 @@ def _check_critic(values: Mapping[str, Any]) -> None:
             f"config.critic.normalization = 'batch' does not go with {objective}, whose penalty is "
             "per image (Gulrajani et al. 2017, section 4): use 'layer' or 'none'."
         )
+    if OBJECTIVES[objective].clips and values["critic.normalization"] == "spectral":
+        raise UserError(
+            f"config.critic.normalization = 'spectral' does not go with {objective}: it divides by "
+            "the size of weights, which clipping bounds. Use config.objective = 'hinge'."
+        )
 
 
 def _check_generator(values: Mapping[str, Any]) -> None:

@@ -76,12 +76,15 @@ class CriticSettings:
         "none", "of features, before the score: none, mean or sum over the image", POOLINGS
     )
     normalization: str = _field(
-        "none", "none, layer or batch (clipped batch norm dies)", ("none", "layer", "batch")
+        "none",
+        "none, layer, batch (clipped batch norm dies) or spectral (of the weights)",
+        ("none", "layer", "batch", "spectral"),
     )
     activation: str = _field("leaky_relu", "leaky_relu or relu", ("leaky_relu", "relu"))
     leak: float = _field(0.2, "slope of leaky_relu below 0")
     dropout: float = _field(0.0, "share of features dropped after each layer", SHARE)
     bias: bool = _field(True, "biases in the convolutions")
+    score_bias: bool = _field(True, "a bias in the dense layer behind them, added to all scores")
     init: str = _field("normal", "first weights: normal, of init_std, or glorot (uniform)", INITS)
     init_std: float = _field(0.02, "standard deviation of the initial weights", POSITIVE)
 

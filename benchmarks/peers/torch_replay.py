@@ -112,6 +112,7 @@ def weights(network: nn.Module) -> Iterator[tuple[str, nn.Parameter, tuple[int, 
             continue
         for name, weight in module.named_parameters():
             ours = {"Conv": "kernel", "Dense": "kernel"}.get(kind, "scale")
+            name = name.removesuffix("_orig")  # torch's word for a weight that is normalised
             axes: tuple[int, ...] = tuple(range(weight.ndim))
             if weight.ndim == 4:
                 axes = (2, 3, 0, 1) if isinstance(module, nn.ConvTranspose2d) else (3, 2, 0, 1)
@@ -145,6 +146,8 @@ class Replay:
                 for name, weight, axes in weights(network):
                     ours = torch.from_numpy(record[f"{player}/{name}"]).to(DTYPE)
                     weight.copy_(ours.permute(*axes))
+            if self.settings["critic"]["normalization"] == "spectral":
+                self.normalize_spectrally()
         self.optimizers = {
             player: optimizer(self.settings[f"{player}_optimizer"], network, False)
             for player, network in self.players.items()
@@ -152,13 +155,23 @@ class Replay:
         self.updates = dict.fromkeys(self.players, 0)
         self.losses: list[float] = []
 
+    def normalize_spectrally(self) -> None:
+        """Torch's own spectral normalisation of the critic, from the record's directions."""
+        network = self.players["critic"]
+        names = {id(weight): name for name, weight, _ in weights(network)}
+        for module in list(network.modules()):
+            if isinstance(module, (nn.Conv2d, nn.Linear)):
+                direction = self.record[f"spectral/{names[id(module.weight)]}"]
+                nn.utils.spectral_norm(module)
+                module.weight_u.copy_(torch.from_numpy(direction))
+
     def critic_step(self) -> dict[str, Any]:
         s, objective = self.settings, self.settings["objective"]
         number = self.updates["critic"]
         real = self.images(self.record["real"][number])
         with torch.no_grad():
             fake = self.players["generator"](self.floats(self.record["latents"][number]))
-        on_real, on_fake = self.scores(real), self.scores(fake)
+        on_real, on_fake = self.scores(torch.cat([real, fake])).chunk(2)
         real_term, fake_term = REAL[objective](on_real).mean(), FAKE[objective](on_fake).mean()
         found = {
             "d_loss_real": real_term,
@@ -187,12 +200,16 @@ class Replay:
     def generator_step(self) -> dict[str, Any]:
         objective = self.settings["objective"]
         latents = self.record["generator_latents"][self.updates["generator"]]
+        kept = {name: value.clone() for name, value in self.players["critic"].named_buffers()}
         scores = self.scores(self.players["generator"](self.floats(latents)))
         loss = GENERATOR.get(objective, REAL["wgan"])(scores).mean()
         found = {"g_loss": loss}
         if objective == "nsgan":
             found["g_accuracy"] = (scores > 0).to(DTYPE).mean()
-        return found | {"generator_grad_norm": self.update("generator", loss)}
+        found["generator_grad_norm"] = self.update("generator", loss)
+        for name, value in self.players["critic"].named_buffers():
+            value.copy_(kept[name])  # ours moves the critic's directions in its own updates alone
+        return found
 
     def round(self) -> dict[str, float]:
         for _ in range(self.settings["n_critic"]):

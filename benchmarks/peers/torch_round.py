@@ -109,9 +109,10 @@ def critic(s: Settings, size: int, channels: int) -> nn.Module:
         inputs, size = filters, -(-size // stride)
     if s["blocks"] == "residual":
         layers.append(activation(s))
-    if s["pooling"] != "none":
-        return nn.Sequential(*layers, Pool(s["pooling"]), nn.Linear(inputs, 1))
-    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(inputs * size**2, 1))
+    pooled = s["pooling"] != "none"
+    flat = Pool(s["pooling"]) if pooled else nn.Flatten()
+    features = inputs if pooled else inputs * size**2
+    return nn.Sequential(*layers, flat, nn.Linear(features, 1, bias=s["score_bias"]))
 
 
 def generator(settings: Settings, channels: int, phases: bool) -> nn.Module:

@@ -211,7 +211,8 @@ class Critic(nn.Module):
             x = x.reshape(len(x), -1)
         else:
             x = x.mean((1, 2)) if s.pooling == "mean" else x.sum((1, 2))
-        return nn.Dense(1, kernel_init=_initializer(s), dtype=jnp.float32)(x)[:, 0]
+        score = nn.Dense(1, s.score_bias, kernel_init=_initializer(s), dtype=jnp.float32)
+        return score(x)[:, 0]
 
 
 def _pooling(side: int) -> Form:

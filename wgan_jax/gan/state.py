@@ -18,6 +18,7 @@ from wgan_jax.backend import RANDOM_BITS, check_flags
 from wgan_jax.gan.metrics import WINDOW
 from wgan_jax.gan.networks import Critic, Generator, pooled
 from wgan_jax.gan.objectives import OBJECTIVES, Objective
+from wgan_jax.gan.spectral import first_directions, normalized
 from wgan_jax.gan.transforms import clip_weights, optimizer
 from wgan_jax.keys import ROUND_KEYS
 from wgan_jax.limits import OBJECTIVES as KINDS
@@ -26,6 +27,7 @@ from wgan_jax.settings import Settings, critic_updates
 
 Tree = Any
 GRID = 64  # samples in a grid
+SPECTRAL = "spectral"  # the collection of what spectral normalisation keeps
 STANDING = 1024  # latents for standing statistics, rounded up to whole batches
 
 
@@ -41,6 +43,7 @@ class Stream(IntEnum):
     EVALUATION = 6
     GRID = 7
     STANDING = 8
+    SPECTRAL = 9
 
 
 def root_key(seed: int) -> Array:
@@ -53,7 +56,8 @@ class Player(flax.struct.PyTreeNode):
 
     Attributes:
       params: trainable weights.
-      stats: running averages of its normalisation; empty where it has none.
+      stats: what its normalisation keeps, by collection: running averages, or directions of
+        spectral normalisation; empty where there is none.
       opt_state: its optimiser's arrays.
     """
 
@@ -134,6 +138,9 @@ class Game:
             jax.random.fold_in(key, Stream.CRITIC_INIT),
             jnp.zeros((1, *self.image_shape)),
         )
+        if settings.critic.normalization == "spectral":
+            directions = first_directions(critic.params, jax.random.fold_in(key, Stream.SPECTRAL))
+            critic = critic.replace(stats=critic.stats | {SPECTRAL: directions})
         generator = _new_player(
             self.generator,
             self.generator_optimizer,
@@ -195,13 +202,21 @@ class Game:
         """Samples as they are saved and measured: uint8 [n, h, w, c], 0 to 255."""
         return to_uint8(self.generate(sampler, latents))
 
+    def critic_variables(self, params: Tree, stats: Tree) -> Tree:
+        """What the critic scores with: its weights, spectrally normalised where they are, and what
+        its normalisation then keeps."""
+        if SPECTRAL not in stats:
+            return {"params": params, **stats}
+        params, directions = normalized(params, stats[SPECTRAL])
+        return {"params": params, **stats, SPECTRAL: directions}
+
     def scores(self, state: GanState, images: Array) -> Array:
         """The critic's scores float32 [n] of images [n, h, w, c], without dropout. Pure.
 
         Images are whole numbers, 0 to 255, or floats in [-1, 1], as `generate` makes them and
         gradients go through.
         """
-        variables = {"params": state.critic.params, **state.critic.stats}
+        variables = self.critic_variables(state.critic.params, state.critic.stats)
         pixels = images if jnp.issubdtype(images.dtype, jnp.floating) else from_uint8(images)
         scores: Any = self.critic.apply(variables, pixels, train=False)
         return jnp.asarray(scores)

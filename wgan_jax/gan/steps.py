@@ -122,9 +122,10 @@ def _critic_keys(key: Array, update: Array) -> Array:
 
 
 def _score(game: Game, params: Tree, stats: Tree, images: Array, key: Array) -> tuple[Array, Tree]:
-    """Scores [batch] of images as in training, and the critic's new running averages."""
+    """Scores [batch] of images as in training, and what the critic's normalisation then keeps."""
+    variables = game.critic_variables(params, stats)
     scores, changed = game.critic.apply(
-        {"params": params, **stats}, images, train=True, rngs={"dropout": key}, mutable=list(stats)
+        variables, images, train=True, rngs={"dropout": key}, mutable=list(stats)
     )
     return scores, dict(changed)
 
