@@ -53,7 +53,7 @@ def test_all_agree_with_torch_fidelity() -> None:
         "is_std": std,
     }
     for name, value in found.items():
-        assert value == pytest.approx(float(golden[f"metrics/{name}"]), rel=1e-6), name
+        assert value == pytest.approx(float(golden[f"metrics/{name}"]), rel=1e-9), name
 
 
 def test_frechet_distance_of_diagonal_gaussians_by_hand() -> None:

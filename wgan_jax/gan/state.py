@@ -177,7 +177,7 @@ class Game:
         """The generator's variables for making samples, from the run's root key. Pure.
 
         The weights are the averaged ones where averaging is on. The normalisation uses standing
-        statistics (Brock et al. 2019, appendix B): those of `standing` latents with these very
+        statistics (Brock et al. 2019, appendix C.1): those of `standing` latents with these very
         weights. Running averages would not fit: they come from the weights of earlier rounds.
         """
         params = state.generator.params if state.ema is None else state.ema
