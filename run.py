@@ -69,7 +69,9 @@ def train(argv: Sequence[str]) -> None:
     several.add_argument("--num_processes", type=int, metavar="N", help="how many; 1: this alone")
     several.add_argument("--process_id", type=int, metavar="I", help="which this is, from 0")
     args.add_argument("--dry_run", action="store_true", help="show what would run, and exit")
-    args.add_argument("--profile", action="store_true", help="trace some chunks: what takes time?")
+    args.add_argument(
+        "--profile", action="store_true", help="trace a few chunks, print what takes time"
+    )
     args.add_argument("--fields", action="store_true", help="show every config field, and exit")
     options, overrides = args.parse_known_args(argv)
     if options.fields:
@@ -126,9 +128,13 @@ def diagnose(argv: Sequence[str]) -> None:
     """Say what is wrong with a run, of any GAN, from its log."""
     args = parser("run.py diagnose", diagnose.__doc__ or "", DIAGNOSE_EXAMPLES)
     args.add_argument("path", type=to_path, help="table, JSON, printed lines, events; or a folder")
-    args.add_argument("--map", default="", metavar="KEY=COLUMN,...", help="name the columns")
+    args.add_argument(
+        "--map", default="", metavar="KEY=COLUMN,...", help="which column has which number"
+    )
     args.add_argument("--objective", help="wgan, wgan_gp, nsgan, hinge or lsgan; default: guessed")
-    args.add_argument("--until", type=int, metavar="EPOCH", help="judge as if it had come so far")
+    args.add_argument(
+        "--until", type=int, metavar="EPOCH", help="judge as if the run had ended here"
+    )
     args.add_argument("--json", action="store_true", help="one JSON object a line")
     options = args.parse_args(argv)
     from wgan_jax import diagnosis
@@ -244,14 +250,26 @@ def evaluate(argv: Sequence[str]) -> None:
     args.add_argument("--n", type=int, default=0, help="samples; default: the run's quality.n")
     args.add_argument("--images", metavar="SET", help="the set judged, without a run")
     args.add_argument("--reference", metavar="SET", help="what it is compared with")
-    args.add_argument("--encoder", default="", help="inception (default) or digits")
+    args.add_argument(
+        "--encoder",
+        default="",
+        help="inception or digits; default: the run's, for two sets inception",
+    )
     args.add_argument("--weights", default="", metavar="NAME", help="as run.py weights keeps them")
-    args.add_argument("--resize", default="", help="input protocol: tf1 (default) or pytorch")
-    args.add_argument("--protocol", default="", help="of a plain statistics file: tf1 or pytorch")
+    args.add_argument(
+        "--resize", default="", help="tf1 or pytorch; default: the run's, for two sets tf1"
+    )
+    args.add_argument(
+        "--protocol", default="", help="how a plain statistics file was made: tf1 or pytorch"
+    )
     args.add_argument("--dtype", default="", help="float32 (default) or bfloat16")
     args.add_argument("--batch-size", type=int, help="default: the run's, for two sets 64")
-    args.add_argument("--image-size", type=int, default=0, help="cut squares of this size")
-    args.add_argument("--save-reference", type=to_path, metavar="FILE", help="keep its statistics")
+    args.add_argument(
+        "--image-size", type=int, default=0, help="crop and resize to squares of this size"
+    )
+    args.add_argument(
+        "--save-reference", type=to_path, metavar="FILE", help="keep the reference's statistics"
+    )
     args.add_argument("--json", action="store_true", help="one line of JSON")
     options = args.parse_args(argv)
     from wgan_jax import measuring

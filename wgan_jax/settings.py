@@ -56,7 +56,7 @@ class DataSettings:
     cache_dir: str = _field("", "where prepared datasets lie; empty: TFDS's own", result=False)
     flip: bool = _field(False, "mirror each drawn image left-right with probability 1/2")
     stream: bool = _field(
-        False, "read images while training, for what does not fit on the device", result=False
+        False, "read images while training, where they do not fit on the device", result=False
     )
     workers: int = _field(2, "streaming: processes that decode; 0: threads", most=256, result=False)
 
@@ -69,15 +69,17 @@ class CriticSettings:
         "plain", "what layers are: plain (a convolution) or residual (two, and a shortcut)", BLOCKS
     )
     filters: tuple[int, ...] = _field((32, 64, 128, 128), "output channels of each layer")
-    strides: tuple[int, ...] = _field((2, 2, 2, 1), "stride of each layer; residual: of its mean")
+    strides: tuple[int, ...] = _field(
+        (2, 2, 2, 1), "stride of each layer; of residual blocks, of their mean pool"
+    )
     kernel: int = _field(5, "kernel size in pixels", COUNT, most=64)
     kernels: tuple[int, ...] = _field((), "kernel size of each layer; empty: kernel for all")
     pooling: str = _field(
-        "none", "of features, before the score: none, mean or sum over the image", POOLINGS
+        "none", "of the last features over the image, before the score: none, mean or sum", POOLINGS
     )
     normalization: str = _field(
         "none",
-        "none, layer, batch (clipped batch norm dies) or spectral (of the weights)",
+        "none, layer, batch (weight clipping cuts its scales) or spectral (of the weights)",
         ("none", "layer", "batch", "spectral"),
     )
     activation: str = _field("leaky_relu", "leaky_relu or relu", ("leaky_relu", "relu"))
@@ -102,11 +104,13 @@ class GeneratorSettings:
         "plain", "what layers are: plain (a convolution) or residual (two, and a shortcut)", BLOCKS
     )
     base_filters: int = _field(
-        128, "channels of the small image behind the dense layer", COUNT, most=10**4
+        128, "channels of the small image that the dense layer makes", COUNT, most=10**4
     )
     filters: tuple[int, ...] = _field((128, 64, 32), "output channels of each doubling layer")
     kernel: int = _field(5, "kernel size in pixels", COUNT, most=64)
-    output_kernel: int = _field(0, "that of the last layer, to pixels; 0: kernel", most=64)
+    output_kernel: int = _field(
+        0, "kernel size of the last layer, to pixels; 0: as kernel", most=64
+    )
     upsampling: str = _field(
         "nearest",
         "nearest (then convolution) or transposed (convolution)",
@@ -117,12 +121,13 @@ class GeneratorSettings:
     norm_momentum: float = _field(0.99, "share of the old in the norm's running averages", SHARE)
     activation: str = _field("leaky_relu", "leaky_relu or relu", ("leaky_relu", "relu"))
     leak: float = _field(0.2, "slope of leaky_relu below 0")
-    bias: bool = _field(True, "biases in the convolutions; that to pixels always has one")
+    bias: bool = _field(True, "biases in the convolutions; the last always has one")
     init: str = _field("normal", "first weights: normal, of init_std, or glorot (uniform)", INITS)
     init_std: float = _field(0.02, "standard deviation of the initial weights", POSITIVE)
     fakes_statistics: str = _field(
         "batch",
-        "norm of the fakes the critic sees: batch (the authors) or running (the guide)",
+        "what batch norm uses in fakes for the critic: batch statistics (WGAN authors' code) or "
+        "running averages (the guide)",
         ("batch", "running"),
     )
 
@@ -148,9 +153,9 @@ class OptimizerSettings:
 class NCriticSchedule:
     """Longer critic phases, as in the WGAN authors' code: 100 updates in 25 rounds, then rarely."""
 
-    warm_epochs: int = _field(0, "the first so many epochs are long; 0: none")
-    period: int = _field(0, "every so many epochs one is long; 0: none")
-    long: int = _field(100, "critic updates in a long epoch", COUNT, most=10**4)
+    warm_epochs: int = _field(0, "so many epochs at the start have a long critic phase; 0: none")
+    period: int = _field(0, "every so many epochs one has a long critic phase; 0: none")
+    long: int = _field(100, "critic updates in a long critic phase", COUNT, most=10**4)
 
     @property
     def varies(self) -> bool:
@@ -211,23 +216,23 @@ class Settings:
     )
     batch_size: int = _field(512, "images per update", COUNT, most=10**6)
     generator_batches: int = _field(
-        1, "batches of fakes in the generator's own update", COUNT, most=10**3
+        1, "fakes in a generator update, as a multiple of batch_size", COUNT, most=10**3
     )
     n_critic: int = _field(5, "critic updates per epoch", COUNT, most=10**4)
     clip: float = _field(
-        0.01, "critic weights stay in [-clip, clip] where they are clipped", POSITIVE
+        0.01, "objective wgan: critic weights are clipped to [-clip, clip]", POSITIVE
     )
     objective: str = _field("wgan", ", ".join(OBJECTIVES), tuple(OBJECTIVES))
-    gradient_penalty: float = _field(10.0, "weight of the penalty, where the objective has one")
+    gradient_penalty: float = _field(10.0, "objective wgan_gp: weight of the penalty")
     latent_dim: int = _field(
         100, "length of the generator's input, drawn from N(0, 1)", COUNT, most=10**5
     )
     image_size: int = _field(32, "height and width in pixels", COUNT, most=1024)
     precision: str = _field(
         "tf32",
-        "of products: tf32 (each device's default: TF32 on GPUs, bfloat16 on TPUs, float32 on "
-        "CPUs), float32 or bfloat16 (the fastest on GPUs, at some cost: docs/performance.md); "
-        "weights, statistics and losses are float32 always",
+        "of products and convolutions: tf32 (each device's default: TF32 on GPUs, bfloat16 on "
+        "TPUs, float32 on CPUs), float32 or bfloat16 (the fastest on GPUs, at some cost: "
+        "docs/performance.md); weights, statistics and losses are always float32",
         ("float32", "tf32", "bfloat16"),
     )
     devices: int = _field(0, "devices that share every batch; 0: all there are", result=False)
@@ -235,7 +240,7 @@ class Settings:
     init_from: str = _field("", "a workdir or checkpoint to take the initial weights from")
     on_failure: str = _field(
         "warn",
-        "warn, stop or rollback when a run is failing",
+        "what a run that is judged failing does: warn, stop or rollback (to a healthy checkpoint)",
         ("warn", "stop", "rollback"),
         result=False,
     )
