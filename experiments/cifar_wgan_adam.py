@@ -1,11 +1,12 @@
 """WGAN with weight clipping on CIFAR-10, by a published recipe.
 
-Recipe: that of pytorch-gan-collections (https://github.com/w86763777/pytorch-gan-collections, WGAN
-CNN), its network too: a critic of 3x3 and strided 4x4 convolutions by turns, without a norm; a
-DCGAN generator whose last convolution is 3x3; c 0.1, Adam 2e-4 with betas 0 and 0.9, decayed
-linearly over 100,000 rounds, one critic update a round, batch 128, 256 fakes in the generator's
-update, images mirrored at random. It reports IS 6.62 and FID 40.03 (50,000 samples against the
-training set) for its own code.
+Settings and networks of pytorch-gan-collections
+(https://github.com/w86763777/pytorch-gan-collections, configs/WGAN_CIFAR10_CNN.txt): a critic of
+3x3 and strided 4x4 convolutions by turns, without a norm; a DCGAN generator whose last convolution
+is 3x3; c 0.1, Adam 2e-4 with betas 0 and 0.9, decayed linearly over 100,000 rounds, one critic
+update a round, batch 128, 256 fakes in the generator's update, images mirrored at random. For its
+own code it reports IS 6.62 and FID 40.03 (50,000 samples against the training set). docs/metrics.md
+says what differs here.
 Needs: CIFAR-10 (162 MB, fetched once by TensorFlow Datasets).
 
     python run.py --config experiments/cifar_wgan_adam.py

@@ -1,7 +1,8 @@
 """WGAN with gradient penalty on CIFAR-10, with the guide's small networks.
 
 Paper: Gulrajani et al. 2017, https://arxiv.org/abs/1704.00028 (Algorithm 1: lambda 10, Adam 1e-4
-with betas 0 and 0.9, five critic updates, layer norm instead of batch norm in the critic).
+with betas 0 and 0.9, five critic updates; section 4: layer norm instead of batch norm in the
+critic). The networks are not the paper's.
 Needs: CIFAR-10 (162 MB, fetched once by TensorFlow Datasets).
 
     python run.py --config experiments/cifar_wgan_gp.py

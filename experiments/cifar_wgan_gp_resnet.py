@@ -1,12 +1,14 @@
 """WGAN with gradient penalty on CIFAR-10 with residual networks, by a published recipe.
 
-Paper: Gulrajani et al. 2017, https://arxiv.org/abs/1704.00028, appendix F. Recipe: that of
-pytorch-gan-collections (https://github.com/w86763777/pytorch-gan-collections, WGAN-GP ResNet):
-generator of 256 channels, critic of 128 without a norm and with features summed over the image,
-Glorot's weights, Adam 2e-4 with betas 0 and 0.9, decayed linearly over 100,000 rounds, five critic
-updates, batch 64, 128 fakes in the generator's update, images mirrored at random. It reports IS
-7.95 and FID 16.95 (50,000 samples against the training set) for its own code. The paper's networks
-differ in the generator's 128 channels and in the mean of the critic's features.
+Paper: Gulrajani et al. 2017, https://arxiv.org/abs/1704.00028, appendix F. Settings and networks of
+pytorch-gan-collections (https://github.com/w86763777/pytorch-gan-collections,
+configs/WGANGP_CIFAR10_RES.txt): generator of 256 channels, critic of 128 without a norm and with
+features summed over the image, Glorot's weights, Adam 2e-4 with betas 0 and 0.9, decayed linearly
+over 100,000 rounds, five critic updates, batch 64, 128 fakes in the generator's update, images
+mirrored at random. For its own code it reports IS 7.95 and FID 16.95 (50,000 samples against the
+training set). docs/metrics.md says what differs here. The paper's networks differ in two things:
+128 channels in the generator, and the mean of the critic's features instead of their sum; its code
+also adds noise to the 8-bit images.
 Needs: CIFAR-10 (162 MB, fetched once by TensorFlow Datasets), and a GPU: on two CPU cores a round
 takes seconds.
 

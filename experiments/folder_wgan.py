@@ -5,7 +5,7 @@ centre square and resized.
 
     python run.py --config experiments/folder_wgan.py --config.data.name=folder:my_pictures
 
-For 64x64 see experiments/lsun_dcgan64.py, whose network takes a folder just so.
+For 64x64 take experiments/lsun_dcgan64.py, with the same --config.data.name.
 Result: depends on your pictures.
 """
 
