@@ -13,11 +13,13 @@ DOCS = Path(__file__).resolve().parent.parent / "docs"
 FORMS = ("plain", "winograd")  # of a convolution
 INTRO = """# Performance
 
-Made by `python -m benchmarks --torch PYTHON` from `benchmarks/results/performance.json`; each part
-says where and when. The peers are the scripts in `benchmarks/peers`: the same networks (equal
-numbers of weights, checked), the same optimisers, batch and images. All are processes that take
-turns, so that a ratio compares turns of the same minute; figures are medians over turns, with the
-least and greatest. A round is 5 critic updates and one generator update.
+Made by `python -m benchmarks --torch PYTHON`, whose figures are in
+`benchmarks/results/performance.json`; below each part stands on what machine and when it was
+measured. Other programs are the scripts in `benchmarks/peers`: the same networks (their numbers of
+weights are checked to be equal), optimisers, batches and images. Each program is a process of its
+own, and they take turns, so that a ratio compares turns of the same minute. Figures are medians
+over turns, with the least and the greatest in brackets. A round is 5 critic updates and one
+generator update. *Times ours* is how many times as long the other program takes.
 
 `python run.py --config FILE --profile` says where the time of your own run goes.
 """
@@ -71,18 +73,20 @@ def _parity(figures: dict[str, Any]) -> str:
     ]
     peer = next(iter(figures.values()))["torch"]
     return (
-        "## Do they compute the same?\n\nTen rounds of each experiment, batch 16, played by the "
-        "program of a run and again by PyTorch, plainly written (`benchmarks/peers/torch_replay.py`"
-        "): autograd's gradients, torch's optimisers, norms and convolutions. First weights, "
-        "images, latents and places of the penalty are ours; all is in float64. The largest "
-        "difference in any round of a loss, a gradient's norm or any other measure, over the "
-        "column's largest value; and how far the last weights are apart, over how far they were "
-        f"trained.\n\n{table(heads, lines)}\n\nDropout (`cifar_nsgan`) is off, longer critic "
-        "phases are left out, and schedules end with the twentieth round; their rates are float64 "
-        "too, which in a run optax computes in float32. The losses of `cifar_wgan_gp_resnet` swing "
-        "so in its first rounds that round-off of 2e-14 grows some hundred times in ten of them. "
-        "Small runs are compared in the tests (`tests/test_parity.py`). Forms of GPUs "
-        f"ran on the CPU, too. The other contestant: torch {peer}.\n"
+        "## Do they compute the same?\n\nTen rounds of every experiment with a network of its own, "
+        "batch 16, were trained by this program and then replayed by plainly written PyTorch "
+        "(`benchmarks/peers/torch_replay.py`) with autograd's gradients and torch's optimisers, "
+        "norms and convolutions. Initial weights, images, latents and the penalty's points are "
+        "ours; everything is in float64. The first column is the largest difference in any round "
+        "of a loss, a gradient's norm or any other measure, divided by that measure's largest "
+        "value; the others are how far the final weights are apart, divided by how far training "
+        f"moved them.\n\n{table(heads, lines)}\n\nDropout (`cifar_nsgan`) is off, longer critic "
+        "phases are left out, and learning-rate schedules end with the twentieth round; rates are "
+        "float64 too, whereas optax computes them in float32 in a run. The losses of "
+        "`cifar_wgan_gp_resnet` change so much in the first rounds that a round-off of 2e-14 grows "
+        "some hundred times within ten of them. Smaller runs are compared in the tests "
+        "(`tests/test_parity.py`). *In the forms of GPUs*: convolutions as they run on a GPU, "
+        f"computed on the CPU. The replay used torch {peer}.\n"
     )
 
 
@@ -103,11 +107,13 @@ def _bounds(figures: dict[str, Any]) -> str:
     return (
         f"In {figures['precision']} this device multiplies large matrices at "
         f"{peaks['operations'] / 1e9:,.0f} GFLOP/s and copies {peaks['bytes'] / 1e9:,.0f} GB/s "
-        "(the best of five). For a round's dense layers and convolutions, counted by hand as if "
-        "plain, that is a least time, by operations or by bytes; the share is that time over the "
-        "measured one. It may exceed 100 %: XLA counts all operations of the program that runs, "
-        "and convolutions take fewer (`wgan_jax/gan/conv.py`). XLA's bytes are those "
-        f"of each operation by itself, in caches or not.\n\n{table(heads, lines)}"
+        "(the best of five). From these peaks follows the least time in which a round's dense "
+        "layers and convolutions could run in their plain form, whose operations and bytes are "
+        "counted by hand; the share is that time over the measured one. It may exceed 100 %, "
+        "because the convolutions here need fewer operations than the plain form "
+        "(`wgan_jax/gan/conv.py`). *By XLA* are XLA's own counts for the program that runs; its "
+        "bytes are those of each operation by itself, whether they come from a cache or not."
+        f"\n\n{table(heads, lines)}"
     )
 
 
@@ -133,9 +139,10 @@ def _quality(figures: dict[str, Any]) -> str:
         f"{rate / 1e9:.0f} GFLOP/s, {rate / figures['peak']:.0%} of what large matrix products "
         f"reach.\n\n"
         f"The features of 50,000 images would take {features:,.0f} s at this rate (computed, not "
-        f"run). The matrix part of a FID then takes {spread(matrix['with_stored_root'], 2)} s with "
-        f"the reference's stored root, {share:.2%} of that; {spread(matrix['from_moments'], 2)} s "
-        f"from moments alone, {fresh:.2%}.\n\n{_both_forms(figures['convolutions'], size)}"
+        f"run). From the moments to the FID it then takes {spread(matrix['from_moments'], 2)} s "
+        f"({fresh:.2%} of that), or {spread(matrix['with_stored_root'], 2)} s ({share:.2%}) where "
+        "the matrix root of the real images' covariance is stored."
+        f"\n\n{_both_forms(figures['convolutions'], size)}"
     )
 
 
@@ -153,10 +160,11 @@ def _both_forms(convolutions: list[dict[str, Any]], batch_size: int) -> str:
     plain, other = (sum(r["times"] * r[form]["median"] for r in convolutions) for form in FORMS)
     heads = ["pixels, kernel, channels", "of them", "plain, ms", "Winograd, ms", "difference"]
     return (
-        "Inception's convolutions are plain ones. Winograd's form, which a round's take, was tried "
-        f"on all that it could make, {batch_size} images at a time: together they take "
-        f"{other:.2f} s in it and {plain:.2f} s plain. The difference is the largest, over the "
-        f"largest value.\n\n{table(heads, lines)}"
+        "Inception's convolutions run in their plain form. Winograd's form, which training uses on "
+        f"CPUs, was tried on all of them that it can compute, {batch_size} images at a time: "
+        f"together they take {other:.2f} s in Winograd's form and {plain:.2f} s in the plain one. "
+        "The last column is the largest difference over the largest value."
+        f"\n\n{table(heads, lines)}"
     )
 
 
@@ -169,16 +177,16 @@ def _host(figures: dict[str, Any]) -> str:
         lines.append([name, *counts, ratio, f"{row['without_bursts']:.3f}", f"{row['within']:.1f}"])
     heads = ["run", "epochs", "chunks", "loop over rounds alone", "without bursts", "s, the loop"]
     return (
-        "## What the host adds\n\nWall time of a run's loop (JSON lines, console, health, samples, "
-        "checkpoints) over that of the same chunks of rounds without it. Every chunk is played "
-        "twice, alone and then within the run, so that bursts of other work fall on both; in "
-        "brackets, the tenth of the run with the least ratio and that with the greatest. A burst "
-        "shorter than a pair falls on one of the two; *without bursts*, the difference of each "
-        "pair counts as the median of its kind: nothing due at its end, samples, or a checkpoint "
-        "too. Files that are still being written when a chunk ends are waited for, and count. What "
-        "comes once a run is left out: compiling, W&B's start, the last checkpoint and the report. "
-        "W&B gets every tenth epoch of the digits demo (`config.mirror_every`), every one of the "
-        "other."
+        "## What the host adds\n\nThe wall time of a run's whole loop (with JSON lines, console, "
+        "health, samples and checkpoints), divided by that of its rounds alone. Every chunk of "
+        "rounds is played twice, alone and then within the run, so that bursts of other work on "
+        "the machine fall on both; in brackets are the tenths of the run with the least and with "
+        "the greatest ratio. A short burst may still fall on only one of the two. *Without bursts* "
+        "therefore counts each difference as the median of its kind (chunks with nothing due at "
+        "their end, with samples, with a checkpoint). Files that are still being written when a "
+        "chunk ends are waited for, and count. What happens once a run is left out: compiling, "
+        "W&B's start, the last checkpoint and the report. W&B gets every tenth epoch of the digits "
+        "demo (`config.mirror_every`), and every epoch of the other run."
         f"\n\n{table(heads, lines)}"
     )
 

@@ -36,11 +36,12 @@ def gpu(figures: dict[str, Any]) -> str:
     """A contest's rounds on a GPU, beside PyTorch's, and how close to the hardware."""
     parts = [
         f"## On a GPU: {figures['device']}\n\n"
-        "PyTorch's best over ours: of those with plain upsampling. How close to the hardware: "
-        "peaks are those of a large matrix product and of a copy. The plain form is counted by "
-        "hand, as above; then come the kernels of our program, each with its operands and results "
-        "moved once, and the time were each of them at its peak, by operations or by bytes, one "
-        "after the other. Shares are of our time.\n"
+        "*PyTorch's best over ours* is the fastest of PyTorch's modes with plain upsampling, over "
+        "our time. The second table says how close this is to the hardware. Peaks are those of "
+        "a large matrix product and of a copy. The plain form of a round is counted by hand, as "
+        "above. *Our kernels* counts the kernels of our program, each with its operands and "
+        "results moved once; *ms, each at the peak* is the time if each of them ran at its peak, "
+        "one after the other. Shares are of our measured time.\n"
     ]
     for batch, of_it in figures["batches"].items():
         rows, hardware = of_it["rows"], of_it["hardware"]
@@ -142,10 +143,10 @@ def ahead(figures: dict[str, Any]) -> str:
     ]
     return (
         "## Compiled for an H100, not run\n\nXLA compiles for a GPU that is only described to it: "
-        "`python -m benchmarks --only ahead`, with jax's CUDA plugin and without a GPU. What a "
-        "round would run there, counted in the compiled program: operations of convolutions and "
-        "matrix products, bytes of every kernel's operands and results, kernels. The plain form is "
-        "counted by hand, as above. Of the seconds of a round this says nothing.\n\n"
+        "`python -m benchmarks --only ahead`, with jax's CUDA plugin and without a GPU. Counted in "
+        "the compiled program of a round are the operations of convolutions and matrix products, "
+        "the bytes of every kernel's operands and results, and the kernels. The plain form is "
+        "counted by hand, as above. This says nothing about the seconds of a round.\n\n"
         f"{table(heads, lines)}"
     )
 
@@ -167,10 +168,10 @@ def ahead_tpu(figures: dict[str, Any]) -> str:
     ]
     return (
         "## Compiled for a TPU v5e, not run\n\n`python -m benchmarks --only ahead_tpu`, with "
-        "`jax[tpu]` and without a TPU. XLA writes down how many cycles of the chip it takes every "
-        "operation of a round to need: an estimate, by which it makes its own choices, and no "
-        "measurement. Convolutions are given to it as they are; beside them stand the forms made "
-        "for GPUs, where images are put in blocks again and again. Precision is the device's "
-        "default: products of bfloat16 in float32 arrays.\n\n"
+        "`jax[tpu]` and without a TPU. XLA notes how many cycles of the chip it expects every "
+        "operation of a round to need. These are estimates, by which XLA makes its own choices, "
+        "and no measurements. On a TPU convolutions are given to XLA as they are; for comparison, "
+        "the forms made for GPUs, which put images into blocks of pixels, were compiled too. "
+        "Precision is the device's default: products of bfloat16 in float32 arrays.\n\n"
         f"{table(heads, lines)}"
     )

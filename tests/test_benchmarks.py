@@ -214,7 +214,7 @@ def test_the_page_has_every_part(tmp_path, monkeypatch):
     assert "would take 3,125 s at this rate (computed, not" in text
     assert "So this is 160 GFLOP/s, 80% of" in text
     assert "| 35 x 35, 3 x 3, 64 to 96 | 4 | 20.0 | 30.0 | 4e-06 |" in text
-    assert "together they take 0.12 s in it and 0.08 s plain" in text
+    assert "take 0.12 s in Winograd's form and 0.08 s in the plain one" in text
     assert "| digits | 9 | 3 | 1.010 (0.900 to 1.100) | 1.020 | 2.0 |" in text
     assert "2026-01-02, load before 0.5" in text
     assert "| cifar_wgan 64 tf32 | 5.0 | 5.0 | 5.0 | 5.0 | 1,234 | 67 | 9.0 |" in text
