@@ -73,11 +73,12 @@ def _parity(figures: dict[str, Any]) -> str:
     ]
     peer = next(iter(figures.values()))["torch"]
     return (
-        "## Do they compute the same?\n\nTen rounds of every experiment with a network of its own, "
-        "batch 16, were trained by this program and then replayed by plainly written PyTorch "
-        "(`benchmarks/peers/torch_replay.py`) with autograd's gradients and torch's optimisers, "
-        "norms and convolutions. Initial weights, images, latents and the penalty's points are "
-        "ours; everything is in float64. The first column is the largest difference in any round "
+        "## Do they compute the same?\n\nTen rounds of every experiment but `folder_wgan`, whose "
+        "network is `cifar_wgan`'s, batch 16, were trained by this program and then replayed by "
+        "plainly written PyTorch (`benchmarks/peers/torch_replay.py`) with autograd's gradients "
+        "and torch's optimisers, norms and convolutions. Initial weights, images, latents and the "
+        "penalty's points are ours; everything is in float64. The first column is the largest "
+        "difference in any round "
         "of a loss, a gradient's norm or any other measure, divided by that measure's largest "
         "value; the others are how far the final weights are apart, divided by how far training "
         f"moved them.\n\n{table(heads, lines)}\n\nDropout (`cifar_nsgan`) is off, longer critic "
