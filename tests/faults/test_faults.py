@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -52,3 +53,13 @@ def test_the_page_shows_the_figures_last_measured():
     rows = json.loads(Path("benchmarks/results/faults.json").read_text())
     page = Path("docs/reliability.md").read_text()
     assert rendered(page, rows) == page
+
+
+def test_the_page_names_tests_that_there_are():
+    promises, _, _ = Path("docs/reliability.md").read_text().partition("## Faults")
+    named = re.findall(r"`(test_\w+\.py)`(?:: ([\w, ]+))?", promises)
+    assert len(named) > 30
+    for file, words in named:
+        tests = re.findall(r"def (test_\w+)", (Path("tests") / file).read_text())
+        for word in filter(None, words.strip().split(", ")):
+            assert any(word in test for test in tests), f"{file}: {word}"
