@@ -151,3 +151,22 @@ def test_runs_end_with_a_grid_that_is_killed(plan_of):
     while len(list(plan.out.glob("*/saved"))) < 2 and time.monotonic() < deadline:
         time.sleep(0.05)
     assert len(list(plan.out.glob("*/saved"))) == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's end")
+def test_a_run_whose_grid_is_killed_before_the_run_looks_for_it_ends_too():
+    """A process takes a second or more from its start to that look, on a busy machine many."""
+    late = (
+        "import os, time; parent = os.environ['WGAN_JAX_SUPERVISED'];\n"
+        "while str(os.getppid()) == parent: time.sleep(0.01)\n"
+        "from wgan_jax.supervision import supervised; supervised(); print('trains on')"
+    )
+    script = (
+        "import os, signal, subprocess, sys; from wgan_jax.supervision import for_a_child;"
+        f"subprocess.Popen([sys.executable, '-c', {late!r}], env=for_a_child());"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    command = [sys.executable, "-c", script]
+    killed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert killed.stdout == ""
+    assert "Interrupted: What started this run has ended" in killed.stderr

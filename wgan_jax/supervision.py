@@ -94,12 +94,30 @@ def for_a_child() -> dict[str, str]:
 
 
 def supervised() -> bool:
-    """Whether a parent looks after this process, which trains. It ends with its parent (Linux)."""
-    found = os.environ.get(_MARK) == str(os.getppid())
-    if found and sys.platform == "linux":
-        parent_death_signal = 1
-        ctypes.CDLL(None).prctl(parent_death_signal, signal.SIGTERM)
+    """Whether a parent looks after this process, which trains. It ends with its parent (Linux).
+
+    Raises:
+      Interrupted: the parent has ended already.
+    """
+    mark = os.environ.get(_MARK, "")
+    found = mark == str(os.getppid())
+    if sys.platform == "linux" and mark:
+        if found:
+            parent_death_signal = 1
+            ctypes.CDLL(None).prctl(parent_death_signal, signal.SIGTERM)
+        if _has_ended(mark):  # it did before it could be asked for the signal
+            what = "What started this run has ended, so it ends before it trains."
+            raise Interrupted(what, signal.SIGTERM)
     return found
+
+
+def _has_ended(process: str) -> bool:
+    """Whether a process is gone (Linux), or only waits for its own parent to hear of it."""
+    try:
+        state = Path("/proc", process, "stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return True
+    return state in ("Z", "X")
 
 
 def supervise(command: Sequence[str], workdir: Path) -> int:
