@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.small_runs import STREAMED, lines, power_cut, same_bits
 from wgan_jax import hosts, loop, train
@@ -239,6 +240,26 @@ def test_a_run_rolled_back_past_its_best_checkpoints_keeps_the_best(tiny, tmp_pa
     _, epoch, state = open_run(tmp_path, "best")
     assert (epoch, float(state.rate_factor)) == (5, 1.0)
     assert float(open_run(tmp_path, "5")[2].rate_factor) == 0.5
+
+
+def test_samples_that_a_rollback_took_back_are_not_shown(tiny, tmp_path, monkeypatch):
+    """Those after 6 epochs: the run that goes on fails after 5."""
+    lives, limits = iter([5, 4]), dict[Judge, int]()
+
+    def update(judge: Judge, history: History) -> Verdict:
+        if judge not in limits:
+            limits[judge] = next(lives, 4)
+        return FAILING if len(history) >= limits[judge] else Verdict.of([])
+
+    monkeypatch.setattr(Judge, "update", update)
+    monkeypatch.setattr(loop, "CHUNK_SECONDS", 0.0)
+    config = tiny | {"on_failure": "rollback", "max_rollbacks": 1, "sample_every": 1}
+    with pytest.raises(RunFailed, match="1 rollbacks did not help"):
+        train(config, tmp_path, quiet=True)
+    assert [line["epoch"] for line in lines(tmp_path)] == [0, 1, 2, 3, 4]
+    assert "after 5 epochs" in (tmp_path / "report.html").read_text()
+    with Image.open(tmp_path / "samples" / "progress.gif") as gif:
+        assert gif.n_frames == 6
 
 
 def test_by_default_a_failing_run_goes_on(finished, tiny, tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ Sample grids are named `epoch_000500.png`, where 500 epochs were trained before 
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,10 +37,15 @@ def epochs_in_name(path: Path) -> int:
     return int(match[1])
 
 
-def grid_paths(folder: Path) -> list[Path]:
-    """All sample grids in a folder, by epoch."""
+def grid_paths(folder: Path, epochs: float = math.inf) -> list[Path]:
+    """The sample grids in a folder, by epoch.
+
+    Args:
+      folder: where they lie.
+      epochs: what the run has played; a rollback leaves grids that were drawn after more.
+    """
     found = [path for path in folder.glob("epoch_*.png") if path.stem[6:].isdigit()]
-    return sorted(found, key=epochs_in_name)
+    return sorted((path for path in found if epochs_in_name(path) <= epochs), key=epochs_in_name)
 
 
 def grid(images: NDArray[np.uint8], columns: int) -> NDArray[np.uint8]:
