@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 import time
 from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 
 from tests.small_runs import power_cut
@@ -72,6 +75,41 @@ def test_nothing_is_written_to_a_checkpoint_that_is_being_deleted(tmp_path, monk
     kept = list(range(5 - keep, 5))
     assert checkpoints.epochs() == kept
     assert all((tmp_path / "c" / str(epoch) / "sealed.json").exists() for epoch in kept)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO])
+def test_why_arrays_could_not_be_written_is_said_in_the_systems_words(
+    tmp_path, monkeypatch, number
+):
+    """tensorstore, which writes them, has these behind a driver, a key and a path."""
+    reason = os.strerror(number)
+    refusal = f'Error opening "zarr" driver: Error writing "epoch/.zarray" in {tmp_path}: {reason}'
+
+    def refuse(*_: object) -> None:
+        raise ValueError(f"UNKNOWN: {refusal} [tensorstore_spec='{{}}']")
+
+    checkpoints = Checkpoints(tmp_path / "c")
+    checkpoints.save(1, state(1))
+    checkpoints.wait()
+    with monkeypatch.context() as patched:
+        patched.setattr(ocp.CheckpointManager, "check_for_errors", refuse)
+        with pytest.raises(UserError, match=rf"c cannot be written \({reason}\)\. Nothing saved"):
+            checkpoints.wait()
+    checkpoints.close()
+
+
+def test_what_orbax_raises_once_more_as_it_is_closed_is_said_as_well(saved, monkeypatch):
+    close = ocp.CheckpointManager.close
+
+    def fail(manager: ocp.CheckpointManager) -> None:
+        close(manager)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    checkpoints = Checkpoints(saved, keep=2)
+    checkpoints.restore(state(0))
+    monkeypatch.setattr(ocp.CheckpointManager, "close", fail)
+    with pytest.raises(UserError, match=r"c cannot be written \(No space left"):
+        checkpoints.close()
 
 
 def test_a_full_disk_that_the_first_process_finds_is_no_lost_process_to_the_others(

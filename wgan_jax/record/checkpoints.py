@@ -32,6 +32,8 @@ from wgan_jax.record import digests, marks
 
 Tree = Any
 
+# Why a disk takes nothing more: full, over the user's quota, read-only, broken, or gone.
+_REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE)
 _SPARE = 1 << 20  # bytes that a checkpoint may need beside its arrays, and these twice
 
 
@@ -171,10 +173,10 @@ class Checkpoints:
             yield
         except OSError as error:
             raise not_written(self._folder, error) from error
-        except ValueError as error:  # tensorstore's word for a full disk
-            full = "No space left" in str(error)
-            reason = os.strerror(errno.ENOSPC) if full else first_line(error, 80)
-            raise not_written(self._folder, OSError(errno.ENOSPC, reason)) from error
+        except ValueError as error:  # tensorstore's, with the system's word far behind in its line
+            words = (os.strerror(number) for number in _REFUSALS)
+            reason = next((word for word in words if word in str(error)), first_line(error, 80))
+            raise not_written(self._folder, OSError(errno.EIO, reason)) from error
 
     def _ask_for_room(self, arrays: Tree) -> None:
         """Refuse, in all processes, where the disk is too full: orbax would fail at length."""
@@ -315,9 +317,10 @@ class Checkpoints:
         return self._manager
 
     def _close_quietly(self) -> None:
-        if self._manager is not None:
-            self._manager.close()
-            self._manager = None
+        manager, self._manager = self._manager, None
+        if manager is not None:
+            with self._saving():  # orbax may raise again here what `wait` has told of
+                manager.close()
 
     def _mark(self, name: str, value: dict[str, Any]) -> None:
         self._keep_marks(self.marks | {name: value})
