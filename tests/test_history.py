@@ -9,6 +9,13 @@ from wgan_jax import history as histories
 from wgan_jax.history import History
 
 
+def test_epochs_played():
+    history = History()
+    assert history.played == 0
+    history.extend(np.array([0, 4]), {"d_loss": np.array([1.0, 2.0])})
+    assert history.played == 5
+
+
 def test_columns_grow_and_gaps_are_nan():
     history = History()
     history.extend(np.arange(3), {"a": np.array([1.0, 2.0, 3.0])})

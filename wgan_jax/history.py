@@ -72,6 +72,11 @@ class History:
         """Epoch numbers [epochs], int64, strictly increasing."""
         return self._epochs[: self._size]
 
+    @property
+    def played(self) -> int:
+        """Epochs played when the last row was measured; 0 where there is none."""
+        return int(self.epochs[-1]) + 1 if len(self) else 0
+
     def keys(self) -> tuple[str, ...]:
         return tuple(self._columns)
 

@@ -196,7 +196,7 @@ class Recorder:
 
         self.flush()
         self.summarize(status)
-        grids = samples.grid_paths(self.workdir / "samples", self.history.epochs[-1] + 1)
+        grids = samples.grid_paths(self.workdir / "samples", self.history.played)
         paths: tuple[Path, ...] = ()
         with self._or_said("The looping picture"):
             if grids:

@@ -53,7 +53,7 @@ def report(workdir: Path, ending: Mapping[str, Any] | None = None) -> tuple[Path
     encoder, objective = sections.encoder_of(run), run.config.get("objective")
     paths = tuple(workdir / name for name in ("report.html", "report.md", "dashboard.png"))
     charts = curves.charts(run.history, encoder, objective)
-    grids = grid_paths(workdir / "samples", run.history.epochs[-1] + 1)
+    grids = grid_paths(workdir / "samples", run.history.played)
     html = webpage(page, charts, grids)
     replace_text(paths[0], html)
     replace_text(paths[1], markdown(page))

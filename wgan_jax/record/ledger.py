@@ -122,7 +122,7 @@ def _measured(history: History) -> dict[str, Any]:
     epochs, fid = history.measured("fid_score")
     best = int(np.argmin(fid)) if len(fid) else None
     return {
-        "done": int(history.epochs[-1]) + 1 if len(history) else 0,
+        "done": history.played,
         "d_loss": at_the_end(history, "d_loss"),
         "g_loss": at_the_end(history, "g_loss"),
         "fid": _last(history, "fid_score"),

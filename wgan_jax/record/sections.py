@@ -22,7 +22,7 @@ EVENT_KEYS = ("time", "epoch", "event", "findings")  # shown apart, or in a sect
 def facts(run: RunFolder) -> Iterator[tuple[str, str]]:
     """The few numbers at the top of the page."""
     history, total = run.history, run.config.get("epochs")
-    done = int(history.epochs[-1]) + 1
+    done = history.played
     yield "Epochs", f"{done:,}" if total in (None, done) else f"{done:,} of {total:,}"
     for key in ("d_loss", "g_loss", "wasserstein_distance"):
         value = stability.at_the_end(history, key)

@@ -65,6 +65,9 @@ def tensorboard_mirror(workdir: Path, say: Callable[[str], None], *, every: int 
     """
 
     def tell(error: Exception) -> None:
-        say(f"TensorBoard failed and training goes on without it ({first_line(error)}).")
+        say(
+            f"TensorBoard failed and training goes on without it ({first_line(error)}): its curves "
+            "end here, metrics.jsonl has all. A larger config.mirror_every sends fewer rows."
+        )
 
     return Mirror(lambda: TensorBoardWriter(workdir / "tensorboard", every), tell, patience=60.0)
