@@ -51,6 +51,16 @@ def test_newest_best_and_last_healthy_are_kept(saved):
     checkpoints.close()
 
 
+def test_a_slow_disk_is_no_news_amid_the_lines_of_a_run(tmp_path, monkeypatch, caplog):
+    """orbax would warn of a save that took a second, at every one of them."""
+    monkeypatch.setattr(ocp.checkpoint_manager, "_WAIT_FOR_PREV_SAVE_WARNING_THRESHOLD_SECS", -1)
+    checkpoints = Checkpoints(tmp_path, keep=2)
+    for epoch in (1, 2):
+        checkpoints.save(epoch, state(epoch))
+    checkpoints.close()
+    assert "previous save" not in caplog.text
+
+
 @pytest.mark.parametrize("keep", [1, 2])
 def test_nothing_is_written_to_a_checkpoint_that_is_being_deleted(tmp_path, monkeypatch, keep):
     """orbax deletes on a thread of its own: on a busy machine at any time, and not at once."""

@@ -372,9 +372,13 @@ def _hush() -> None:
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    """Whether a record is of anything but an error that `save` and `wait` tell in one line."""
+    """Whether a record is of anything but an error that `save` and `wait` tell in one line.
+
+    Nor is it news that a save took more than a second, or that one was cut off by a kill: of that
+    orbax warns, in lines of its own amid ours.
+    """
     error = str(record.exc_info[1]) if record.exc_info else ""
-    by_orbax = "orbax" in record.pathname and record.levelno >= logging.ERROR
+    by_orbax = "orbax" in record.pathname and record.levelno >= logging.WARNING
     return not by_orbax and "tensorstore" not in error
 
 
