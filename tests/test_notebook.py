@@ -77,6 +77,14 @@ def test_a_run_stays_where_it_is_when_a_notebook_changes_its_folder(
     assert run.measure(20).values == again.measure(20).values
 
 
+def test_a_report_is_written_anew(finished: Run, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(finished.workdir, copy, ignore=shutil.ignore_patterns("report.*", "*.png"))
+    paths = load(copy).report()
+    assert [path.name for path in paths] == ["report.html", "report.md", "dashboard.png"]
+    assert all(path.parent == copy and path.stat().st_size for path in paths)
+
+
 def test_asking_again_compiles_nothing(finished: Run, caplog: pytest.LogCaptureFixture) -> None:
     latents = np.zeros((2, finished.settings.latent_dim))
     for again in (False, True):

@@ -140,6 +140,21 @@ class Run:
         evaluator = Evaluator(self.game, dataset, to_stderr)
         return evaluator.measure(self.state, int(self.state.epoch), n=int(n), all_distances=True)
 
+    def report(self) -> tuple[Path, ...]:
+        """Write `report.html`, `report.md` and `dashboard.png` into the run's folder, by its files.
+
+        As `python run.py report` does, and as training did at its end.
+
+        Returns:
+          The files' paths.
+
+        Raises:
+          UserError: nothing was measured yet, or the folder cannot be written.
+        """
+        from wgan_jax.report import report
+
+        return report(self.workdir)
+
 
 def load(workdir: str | Path, checkpoint: str | int = "latest") -> Run:
     """Open a run that was trained before, here or elsewhere; nothing in its folder changes.
