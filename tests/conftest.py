@@ -17,6 +17,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from wgan_jax.gan.state import Game
     from wgan_jax.notebook import Run
 
 # The smallest run that has every part: digits, both networks, no services.
@@ -54,6 +55,32 @@ def quick_compiling() -> Iterator[None]:
     jax.config.update("jax_disable_most_optimizations", True)
     yield
     jax.config.update("jax_disable_most_optimizations", before)
+
+
+@pytest.fixture
+def no_dashboard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs draw no `dashboard.png`, a quarter of their time: for tests that do not look at it."""
+    monkeypatch.setattr("wgan_jax.report.dashboard", lambda *_: None)
+
+
+@pytest.fixture
+def traced_once(monkeypatch: pytest.MonkeyPatch, _programs: dict[Any, Any]) -> None:
+    """Runs of equal settings share their program; to trace it anew is a third of their time.
+
+    Not for tests that patch what is traced, e.g. a step or a network: others would get that too.
+    """
+    from wgan_jax import loop
+    from wgan_jax.gan.rounds import chunk_program
+
+    def shared(game: Game) -> Any:
+        return _programs.setdefault((game.settings, game.image_shape), chunk_program(game))
+
+    monkeypatch.setattr(loop, "chunk_program", shared)
+
+
+@pytest.fixture(scope="session")
+def _programs() -> dict[Any, Any]:
+    return {}
 
 
 @pytest.fixture(scope="session")

@@ -25,19 +25,23 @@ from PIL import Image
 from tests.small_runs import STREAMED, lines, power_cut, same_bits
 from wgan_jax import hosts, loop, train, training
 from wgan_jax.config import resolve, to_dict
+from wgan_jax.data.digits import read_labelled
 from wgan_jax.errors import Interrupted, UserError
 from wgan_jax.gan.state import new_game, root_key
 from wgan_jax.health import judge
 from wgan_jax.history import History
 from wgan_jax.keys import ROUND_KEYS
-from wgan_jax.preview import preview
+from wgan_jax.preview import _passes, preview
 from wgan_jax.record import events
 from wgan_jax.record.claim import claimed
 from wgan_jax.record.samples import epochs_in_name, grid_paths
 from wgan_jax.record.writers import JsonLinesWriter
 from wgan_jax.starting import new_state, open_run, weights_from
 
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # orbax's event loops
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # orbax's event loops
+    pytest.mark.usefixtures("no_dashboard", "traced_once"),
+]
 
 
 def test_what_a_run_leaves(finished):
@@ -420,18 +424,19 @@ def test_settings_that_cannot_change_the_result_may_differ(finished, tiny):
 
 
 def test_other_images_are_refused_in_the_same_folder(tiny, tmp_path):
-    images = np.random.default_rng(0).integers(0, 256, (16, 8, 8, 1), np.uint8)
+    images = read_labelled()[0].copy()
     train(tiny | {"epochs": 1}, tmp_path, images=images, quiet=True)
     images[0, 0, 0, 0] ^= 1
     with pytest.raises(UserError, match="images are not those"):
         train(tiny | {"epochs": 1}, tmp_path, images=images, quiet=True)
 
 
-def test_the_schedule_of_a_finished_run_cannot_be_stretched(tiny, tmp_path):
-    config = tiny | {"epochs": 2, "critic_optimizer": {"schedule": "linear"}}
-    train(config, tmp_path, quiet=True)
+def test_the_schedule_of_a_finished_run_cannot_be_stretched(finished, tiny, tmp_path):
+    config = tiny | {"critic_optimizer": tiny["critic_optimizer"] | {"schedule": "linear"}}
+    shutil.copytree(finished.workdir, tmp_path / "run")
+    (tmp_path / "run" / "config.json").write_text(json.dumps(to_dict(resolve(config))))
     with pytest.raises(UserError, match="learning rate's schedule"):
-        train(config | {"epochs": 4}, tmp_path, quiet=True)
+        train(config | {"epochs": 12}, tmp_path / "run", quiet=True)
 
 
 def test_the_last_epoch_is_drawn_and_measured_whatever_the_length(finished, tiny, tmp_path):
@@ -634,11 +639,10 @@ def test_flags_of_jax_that_make_other_numbers(flag, value, says, tiny, tmp_path,
     assert not (tmp_path / "run").exists()
 
 
-def test_a_preview_counts_the_passes_of_long_epochs_too(tiny, capsys):
+def test_a_preview_counts_the_passes_of_long_epochs_too(tiny):
     schedule = {"warm_epochs": 1, "period": 3, "long": 1000}
-    preview(resolve(tiny | {"n_critic_schedule": schedule}))
     # Epochs 0 and 3 have 1,000 updates, the other four 2: 2,008 batches of 8, of 1,797 images.
-    assert "Passes over the data   8.9 in 6 epochs" in capsys.readouterr().out
+    assert _passes(resolve(tiny | {"n_critic_schedule": schedule}), 1797) == 2008 * 8 / 1797
 
 
 @pytest.mark.parametrize("workdir", ["", " ", None])
@@ -735,7 +739,7 @@ def test_what_is_trained_on_and_what_was_left_out_is_said_and_kept(tiny, tmp_pat
 
 
 def test_a_short_run_is_not_called_healthy(tiny, tmp_path, capsys):
-    images = np.random.default_rng(0).integers(0, 256, (16, 8, 8, 1), np.uint8)
+    images, _ = read_labelled()
     run = train(tiny | {"epochs": 5}, tmp_path, images=images)
     said = capsys.readouterr().out
     assert "Finished 5 epochs: too few to judge (losses are judged from 100 on)." in said
