@@ -14,6 +14,8 @@ from wgan_jax.errors import UserError
 from wgan_jax.record import events
 from wgan_jax.record.claim import claimed, is_guarded
 
+pytestmark = pytest.mark.usefixtures("no_dashboard", "traced_once")
+
 
 def test_a_folder_has_one_process(tmp_path: Path) -> None:
     with claimed(tmp_path):

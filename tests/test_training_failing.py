@@ -24,7 +24,10 @@ from wgan_jax.history import History
 from wgan_jax.record import events
 from wgan_jax.starting import open_run
 
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # orbax's event loops
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # orbax's event loops
+    pytest.mark.usefixtures("no_dashboard", "traced_once"),
+]
 
 
 def poisoned(monkeypatch: pytest.MonkeyPatch, epoch: int, times: int = 1) -> None:

@@ -14,6 +14,8 @@ from tests.failures.planted import SOUND
 from wgan_jax import grid, triage
 from wgan_jax.settings import Settings
 
+pytestmark = pytest.mark.usefixtures("no_dashboard")
+
 EXPERIMENT = """
 from wgan_jax import config as configs
 

@@ -10,6 +10,8 @@ import pytest
 from tests.failures.games import Judged, games, label, line, summary
 from tests.failures.planted import PLANTS, Plant, Result, configured, play
 
+pytestmark = pytest.mark.usefixtures("no_dashboard")
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize("plant", PLANTS)

@@ -16,7 +16,10 @@ from tests.faults.table import faults
 from wgan_jax import train
 from wgan_jax.errors import UserError
 
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # orbax's event loops
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # orbax's event loops
+    pytest.mark.usefixtures("no_dashboard", "traced_once"),
+]
 
 # Other tests have these: `test_cli.py`, `test_record_checkpoints.py`; or they differ in a word.
 ELSEWHERE = {
