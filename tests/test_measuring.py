@@ -20,6 +20,7 @@ from PIL import Image
 
 import run
 from tests import standin
+from tests.conftest import TINY
 from wgan_jax import comparing
 from wgan_jax.data.digits import read_labelled
 from wgan_jax.errors import UserError
@@ -371,22 +372,8 @@ def test_named_weights_are_taken_kept_and_used(ask: Ask, tmp_path: Path, cache: 
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of a few epochs on digits, without the dataset's help from then on."""
     workdir = tmp_path_factory.mktemp("runs") / "tiny"
-    config: dict[str, Any] = {
-        "image_size": 8,
-        "epochs": 4,
-        "batch_size": 8,
-        "n_critic": 1,
-        "latent_dim": 4,
-        "quality_every": 0,
-        "checkpoint_every": 2,
-        "sample_every": 0,
-        "log_every": 0,
-        "quality": {"n": 200, "batch_size": 64},
-        "critic": {"filters": (4,), "strides": (2,), "kernel": 3},
-        "generator": {"base_filters": 4, "filters": (4,), "kernel": 3, "init_std": 0.5},
-        "wandb": {"mode": "disabled"},
-    }
-    train(config, workdir, quiet=True)
+    few = {"epochs": 4, "checkpoint_every": 2, "sample_every": 0}
+    train(TINY | few | {"quality": {"n": 200, "batch_size": 64}}, workdir, quiet=True)
     return workdir
 
 
@@ -504,7 +491,7 @@ def test_paths_between_latents_keep_to_the_sphere() -> None:
 
 
 def test_the_run_of_an_array_is_measured_from_python(tiny: dict[str, Any], tmp_path: Path) -> None:
-    images = np.random.default_rng(0).integers(0, 256, (20, 8, 8, 1), np.uint8)
+    images, _ = read_labelled()
     made = train(tiny | {"epochs": 1}, tmp_path / "run", images, quiet=True)
     with pytest.raises(UserError, match=r"on an array.*load\('.*run'\)\.measure\(images=\.\.\.\)"):
         evaluate_run(made.workdir)

@@ -15,7 +15,7 @@ from tests.faults.harness import LOST, Bench, Fault, Result, same
 from wgan_jax import train
 from wgan_jax.errors import UserError
 
-IMAGES = 20
+IMAGES = 100
 Change = Callable[[Path, random.Random], None]
 
 
