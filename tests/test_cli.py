@@ -16,15 +16,13 @@ from PIL import Image
 
 import run
 
-SHRUNK = [
-    "--config.epochs=2",
-    "--config.batch_size=4",
-    "--config.n_critic=1",
+WATCHED = [
     "--config.quality_every=0",
     "--config.sample_every=1",
     "--config.log_every=1",
     "--config.wandb.mode=disabled",
 ]
+SHRUNK = ["--config.epochs=2", "--config.batch_size=4", "--config.n_critic=1", *WATCHED]
 KINDS = ("cifar_wgan", "cifar_wgan_gp", "cifar_wgan_gp_resnet", "lsun_dcgan64", "folder_wgan")
 SMALL = {  # networks of a few filters, with all their layers
     "critic.filters=(2,2,4,4)": KINDS,
@@ -179,7 +177,7 @@ def test_ctrl_c_says_what_is_true_of_the_command(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
 def test_a_run_whose_output_nobody_reads_to_its_end_comes_to_its_own(encoding, tmp_path):
     """`run.py ... | head -1`, with signs that the reader's encoding has, or has not."""
-    command = [sys.executable, "run.py", *DIGITS, f"--workdir={tmp_path / 'run'}", *SHRUNK]
+    command = [sys.executable, "run.py", *DIGITS, f"--workdir={tmp_path / 'run'}", *WATCHED]
     with subprocess.Popen(
         [*command, "--config.epochs=20"],
         stdout=subprocess.PIPE,
