@@ -272,12 +272,12 @@ def evaluate(argv: Sequence[str]) -> None:
     )
     args.add_argument("--json", action="store_true", help="one line of JSON")
     options = args.parse_args(argv)
-    from wgan_jax import measuring
+    from wgan_jax import evaluation, measurement
 
-    how = measuring.Options.of(options)
+    how = evaluation.Options.of(options)
     if options.workdir and not (options.images or options.reference):
         refuse(args, options, "--workdir", "protocol", "image_size", "save_reference")
-        found = measuring.evaluate_run(options.workdir, options.checkpoint, options.n, how)
+        found = evaluation.evaluate_run(options.workdir, options.checkpoint, options.n, how)
     elif options.images and options.reference and not options.workdir:
         from wgan_jax.comparing import evaluate_sets
 
@@ -285,7 +285,7 @@ def evaluate(argv: Sequence[str]) -> None:
         found = evaluate_sets(options.images, options.reference, how, options.save_reference)
     else:
         raise UserError("give --workdir RUN, or --images SET --reference SET. See --help.")
-    print(measuring.json_line(found) if options.json else measuring.table(found))
+    print(measurement.json_line(found) if options.json else measurement.table(found))
 
 
 def refuse(args: Parser, options: argparse.Namespace, beside: str, *names: str) -> None:

@@ -15,8 +15,8 @@ from tests.conftest import TINY
 from tests.made_up_losses import healthy_hinge
 from wgan_jax import evaluate, load, train
 from wgan_jax.errors import UserError
+from wgan_jax.evaluation import evaluate_run
 from wgan_jax.gan.state import Game, GanState, root_key
-from wgan_jax.measuring import evaluate_run
 from wgan_jax.notebook import Run
 from wgan_jax.sampling import sample_latents
 

@@ -10,8 +10,8 @@ import pytest
 
 from wgan_jax import recording
 from wgan_jax.config import flat, resolve
-from wgan_jax.evaluation import Quality
 from wgan_jax.health.judge import Judge, Setup
+from wgan_jax.measurement import Quality
 from wgan_jax.record import tensorboard
 from wgan_jax.recording import Played, Recorder
 

@@ -16,11 +16,11 @@ from PIL import Image
 from tests.small_runs import STREAMED, lines, power_cut, same_bits
 from wgan_jax import hosts, loop, train
 from wgan_jax.errors import OneLine, RunFailed
-from wgan_jax.evaluation import Quality
 from wgan_jax.feeding import Resident
 from wgan_jax.gan.rounds import Chunk
 from wgan_jax.health.judge import Finding, Judge, Verdict
 from wgan_jax.history import History
+from wgan_jax.measurement import Quality
 from wgan_jax.record import events
 from wgan_jax.starting import open_run
 

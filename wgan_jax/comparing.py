@@ -14,10 +14,11 @@ from wgan_jax.backend import use_compilation_cache
 from wgan_jax.data.digits import SIZE as DIGITS_SIZE
 from wgan_jax.data.digits import read_labelled
 from wgan_jax.errors import UserError, to_stderr
-from wgan_jax.evaluation import Quality, real_statistics, with_progress
+from wgan_jax.evaluation import Options, load_images
+from wgan_jax.evaluator import real_statistics, with_progress
 from wgan_jax.files import check_writable, expanded
 from wgan_jax.keys import measured_by
-from wgan_jax.measuring import Options, load_images
+from wgan_jax.measurement import Quality
 from wgan_jax.quality import inception, statistics
 from wgan_jax.quality.compare import compare, refuse_other_protocol
 from wgan_jax.quality.distances import frechet_distance

@@ -28,7 +28,7 @@ from wgan_jax.settings import Settings
 from wgan_jax.starting import first_state
 
 if TYPE_CHECKING:  # imported only by runs that measure quality
-    from wgan_jax.evaluation import Evaluator
+    from wgan_jax.evaluator import Evaluator
 
 CHUNK_SECONDS = 1.0  # device work between two looks from the host
 SKETCH = 256  # latents for a grid's standing statistics: enough for the eye, in a quarter the time
@@ -235,7 +235,7 @@ class Session:
 
     def _new_evaluator(self) -> Evaluator:
         """The encoder's weights may have to be trained or read, which takes time."""
-        from wgan_jax.evaluation import Evaluator
+        from wgan_jax.evaluator import Evaluator
 
         evaluator = Evaluator(self.game, self.dataset, self.say, between=self._look_for_signals)
         self.record.told.add(evaluator.note)

@@ -24,7 +24,7 @@ from wgan_jax.settings import Settings
 from wgan_jax.starting import open_run
 
 if TYPE_CHECKING:  # what only some of its methods need
-    from wgan_jax.evaluation import Quality
+    from wgan_jax.measurement import Quality
 
 
 @dataclass(frozen=True, repr=False)
@@ -127,8 +127,8 @@ class Run:
         Raises:
           UserError: the images are not those of the run, or n is out of its range.
         """
-        from wgan_jax.evaluation import Evaluator
-        from wgan_jax.measuring import check_count
+        from wgan_jax.evaluation import check_count
+        from wgan_jax.evaluator import Evaluator
 
         check_count(n)
         if images is None and self.settings.data.name == "arrays":

@@ -24,7 +24,7 @@ from wgan_jax.record.writers import Columns, JsonLinesWriter, MultiWriter, Write
 from wgan_jax.settings import Settings, figures_by
 
 if TYPE_CHECKING:  # imported only by runs that measure quality
-    from wgan_jax.evaluation import Quality
+    from wgan_jax.measurement import Quality
 
 
 @dataclass

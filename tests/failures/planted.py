@@ -17,7 +17,7 @@ from wgan_jax.config import base, resolve
 from wgan_jax.data.dataset import load
 from wgan_jax.diagnosis import read_log
 from wgan_jax.errors import RunFailed, UserError
-from wgan_jax.evaluation import Evaluator
+from wgan_jax.evaluator import Evaluator
 from wgan_jax.health.judge import judge
 from wgan_jax.health.logs.runlog import RunLog
 from wgan_jax.settings import Settings
