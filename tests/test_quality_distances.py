@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests import fidelity
 from wgan_jax.quality import distances
 from wgan_jax.quality.distances import (
     InceptionScore,
@@ -19,7 +20,15 @@ from wgan_jax.quality.distances import (
     squared_mmd,
 )
 
-GOLDEN = Path(__file__).parents[1] / ".." / "shared" / "inception_golden" / "golden.npz"
+SHARED = Path(__file__).parents[1] / ".." / "shared" / "inception_golden" / "golden.npz"
+NAMES = {  # torch-fidelity's
+    "fid": "frechet_inception_distance",
+    "kid": "kernel_inception_distance",
+    "precision": "precision",
+    "recall": "recall",
+    "is_mean": "inception_score_mean",
+    "is_std": "inception_score_std",
+}
 Floats = NDArray[np.float64]
 
 
@@ -33,27 +42,41 @@ def gaussian(features: NDArray[np.floating]) -> tuple[Floats, Floats]:
     return wide.mean(axis=0), np.cov(wide, rowvar=False)
 
 
-@pytest.mark.skipif(not GOLDEN.exists(), reason="no ../shared/inception_golden")
-def test_all_agree_with_torch_fidelity() -> None:
-    golden = {name: value for name, value in np.load(GOLDEN).items() if name.startswith("metrics")}
-    real, fake = golden["metrics/real_features"], golden["metrics/fake_features"]
-    score = InceptionScore(1000, 1008)
-    given = np.empty_like(golden["metrics/logits"])
-    given[shuffled(1000)] = golden["metrics/logits"]  # the golden score is of splits in order
+def measured(real: Floats, fake: Floats, logits: Floats) -> dict[str, float]:
+    """All metrics of features [n, d] and of logits, which are split in the order given."""
+    score = InceptionScore(len(logits), logits.shape[1])
+    given = np.empty_like(logits)
+    given[shuffled(len(logits))] = logits
     for batch in np.array_split(given, 7):
         score.add(batch)
     precision, recall = precision_recall(fake, real)
     mean, std = score.result()
-    found = {
+    return {
         "fid": frechet_distance(*gaussian(fake), *gaussian(real)),
-        "kid_unbiased_mmd2_first500": squared_mmd(real[:500], fake[:500]),
+        "kid": squared_mmd(real[:500], fake[:500]),
         "precision": precision,
         "recall": recall,
         "is_mean": mean,
         "is_std": std,
     }
-    for name, value in found.items():
-        assert value == pytest.approx(float(golden[f"metrics/{name}"]), rel=1e-9), name
+
+
+def test_all_agree_with_torch_fidelity() -> None:
+    golden = np.load(fidelity.GOLDEN)
+    logits = fidelity.logits()
+    for name, value in measured(*fidelity.features(), logits[shuffled(len(logits))]).items():
+        wanted = float(golden[f"metrics/{NAMES[name]}"])
+        rel = 1e-7 if name in ("precision", "recall") else 1e-9  # torch-fidelity's are float32
+        assert value == pytest.approx(wanted, rel=rel), name
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="no ../shared/inception_golden")
+def test_all_agree_with_torch_fidelity_on_wide_features() -> None:
+    golden = {name: value for name, value in np.load(SHARED).items() if name.startswith("metrics")}
+    parts = (golden[f"metrics/{name}"] for name in ("real_features", "fake_features", "logits"))
+    for name, value in measured(*parts).items():
+        key = "kid_unbiased_mmd2_first500" if name == "kid" else name
+        assert value == pytest.approx(float(golden[f"metrics/{key}"]), rel=1e-9), name
 
 
 def test_frechet_distance_of_diagonal_gaussians_by_hand() -> None:

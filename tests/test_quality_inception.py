@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests import standin
+from tests import fidelity, standin
 from wgan_jax.quality import classifier, encoders, inception
 from wgan_jax.quality.encoders import Encoder, Encoding, Wanted, build
 from wgan_jax.quality.pictures import from_array
@@ -54,6 +54,16 @@ def test_taps_agree_with_torch_fidelity(size: str, reference_params: inception.P
     )
     for tap in inception.TAPS:
         assert relative_error(found[tap], golden[f"{size}/{tap}"]) < 1e-5, tap
+
+
+@pytest.mark.slow
+def test_our_stand_ins_give_the_taps_of_torch_fidelity() -> None:
+    """The first numbers of each tap, of two images."""
+    golden = np.load(fidelity.GOLDEN)
+    params = inception.fold(standin.tensors())
+    found = jax.jit(standin.taps, static_argnums=2)(params, standin.images(), "tf1")
+    for tap, values in standin.summary(found).items():
+        assert relative_error(values, golden[f"taps/{tap}"]) < 1e-5, tap
 
 
 @shared
