@@ -1,13 +1,15 @@
 """Spectral normalisation on CIFAR-10: the residual networks of the paper, with the hinge loss.
 
-Paper: Miyato et al. 2018, https://arxiv.org/abs/1802.05957, table 4 (right). Recipe: the authors'
-own configuration, sn_cifar10_unconditional of https://github.com/pfnet-research/sngan_projection:
+Paper: Miyato et al. 2018, https://arxiv.org/abs/1802.05957, table 4. Recipe: the authors' own
+configuration, sn_cifar10_unconditional of https://github.com/pfnet-research/sngan_projection:
 generator of 256 channels, critic of 128 with features summed over the image and no bias behind
 them, Glorot's weights, Adam 2e-4 with betas 0 and 0.9, decayed linearly over 50,000 rounds, five
 critic updates, batch 64, 128 fakes in the generator's update. The paper reports IS 8.22 and FID
 21.7 for these networks. Its FID is of 5,000 samples against 10,000 images; so few make FIDs larger.
-Differences: in a round the critic plays first; one step of power iteration serves a critic update
-(there reals and fakes take one each); Adam's epsilon is optax's.
+Differences: pixels are x / 127.5 - 1 (there x / 128 - 1, and noise from 0 to 1/128); in a round the
+critic plays first; one step of power iteration serves a critic update (there reals and fakes take
+one each, and the generator's update one more); Adam's epsilon is optax's, and that of batch norms
+1e-5 (there 2e-5).
 Needs: CIFAR-10 (162 MB, fetched once by TensorFlow Datasets), and a GPU: on two CPU cores a round
 takes seconds.
 
