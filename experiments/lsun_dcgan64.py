@@ -6,7 +6,9 @@ Paper: Arjovsky et al. 2017, https://arxiv.org/abs/1701.07875, figure 5, and the
 the first 25 rounds and in every 500th. What differs from their code: the critic has no batch norm
 here (clipping crushes its scales), weights are clipped after each critic update, as in the paper's
 Algorithm 1, and not before it, the critic's last layer and the generator's first and last have
-biases, and scales of batch norms start at exactly 1.
+biases, scales of batch norms start at exactly 1, pictures are made smaller by bicubic instead of
+bilinear filters, and the run is shorter: its 100,000 rounds draw 11 times as many pictures as there
+are, their default of 25 passes is 228,000 rounds.
 Needs: LSUN bedrooms (43 GB, fetched once by TensorFlow Datasets). Its 3 million images would take
 37 GB at 64x64, so they are streamed: decoded while the device works, by as many processes as
 --config.data.workers says. Such a process decodes about 700 images a second. To try it on fewer
