@@ -3,7 +3,9 @@
 Paper: Arjovsky et al. 2017, https://arxiv.org/abs/1701.07875 (Algorithm 1: RMSProp 5e-5, c = 0.01,
 five critic updates). The guide's: batch 512 (the paper's is 64), 12,000 rounds, and the network,
 which is the default of the settings: a critic of four 5x5 convolutions without a norm, a generator
-of three upsampling layers with batch norm.
+of three upsampling layers with batch norm. Differences: a critic update is one step on real images
+and fakes together (there half a step on each), and batch norms use the batch's statistics in its
+fakes (there running averages: --config.generator.fakes_statistics=running).
 Needs: CIFAR-10 (162 MB, fetched once by TensorFlow Datasets).
 
     python run.py --config experiments/cifar_wgan.py
