@@ -6,7 +6,7 @@ generator of 256 channels, critic of 128 with features summed over the image and
 them, Glorot's weights, Adam 2e-4 with betas 0 and 0.9, decayed linearly over 50,000 rounds, five
 critic updates, batch 64, 128 fakes in the generator's update. The paper reports IS 8.22 and FID
 21.7 for these networks. Its FID is of 5,000 samples against 10,000 images; so few make FIDs larger.
-docs/metrics.md has a number for them by the protocol of this file.
+docs/metrics.md has a FID of such networks that is of 50,000 samples, as here.
 Differences: pixels are x / 127.5 - 1 (there x / 128 - 1, and noise from 0 to 1/128); in a round the
 critic plays first; one step of power iteration serves a critic update (there reals and fakes take
 one each, and the generator's update one more); Adam's epsilon is optax's, and that of batch norms
