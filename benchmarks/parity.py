@@ -33,7 +33,7 @@ from wgan_jax.config import resolve, to_dict
 from wgan_jax.gan import networks, state
 from wgan_jax.gan.rounds import _drawn_resident, _moved_on, chunk_program
 from wgan_jax.gan.state import SPECTRAL, Game, GanState, Stream, new_game, root_key
-from wgan_jax.gan.steps import _critic_keys, _flip
+from wgan_jax.gan.steps import _critic_keys, _flip, _noise
 from wgan_jax.settings import Settings, critic_updates
 
 Arrays = dict[str, NDArray[Any]]
@@ -121,6 +121,7 @@ SMALL: dict[str, dict[str, Any]] = {
             "pooling": "sum",
             "score_bias": False,
         },
+        "data": {"dequantize": True, "flip": True},
     },
     "kernels": {
         "critic": {"filters": (4, 4, 8), "strides": (1, 2, 1), "kernels": (3, 4, 5)},
@@ -214,8 +215,13 @@ def inputs(game: Game, state: GanState, images: Any, key: Any, rounds: int) -> A
         latent_key, flip_key, _, _, mix_key = _critic_keys(key, number)
         batch = _drawn_resident(state, images, key, size)
         mix = jax.random.uniform(mix_key, (size, 1, 1, 1), jnp.float32)
-        real = _flip(batch, flip_key) if settings.data.flip else batch
-        found = {"real": real, "latents": game.latents(latent_key, size), "mix": mix}
+        found = {"real": batch, "latents": game.latents(latent_key, size), "mix": mix}
+        if settings.data.dequantize:
+            found["noise"] = _noise(key, number, batch.shape)
+        if settings.data.flip:
+            found |= {
+                name: _flip(found[name], flip_key) for name in ("real", "noise") if name in found
+            }
         return found, _moved_on(state, len(images), size)
 
     @jax.jit

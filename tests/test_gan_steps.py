@@ -57,10 +57,10 @@ def alike(mine, theirs, **within: float) -> None:
         np.testing.assert_allclose(a, b, **within)
 
 
-@pytest.mark.parametrize("flip", [False, True])
-def test_critic_step_by_hand(tiny, flip):
+@pytest.mark.parametrize(("flip", "dequantize"), [(False, False), (True, False), (True, True)])
+def test_critic_step_by_hand(tiny, flip, dequantize):
     """R and F from the networks themselves; then RMSProp; then the box. Reals alone are flipped."""
-    game, state = game_and_state(tiny | {"data": {"flip": flip}})
+    game, state = game_and_state(tiny | {"data": {"flip": flip, "dequantize": dequantize}})
     new, metrics = critic_update(game, state)
     key = jax.random.fold_in(jax.random.fold_in(KEY, Stream.CRITIC), 0)
     latent_key, flip_key, *_ = jax.random.split(key, 5)
@@ -72,6 +72,12 @@ def test_critic_step_by_hand(tiny, flip):
         mutable=["batch_stats"],
     )
     real = batch().astype(jnp.float32) / 127.5 - 1
+    if dequantize:
+        noise_key = jax.random.fold_in(jax.random.fold_in(KEY, Stream.DEQUANTIZATION), 0)
+        noise = jax.random.uniform(noise_key, real.shape)
+        real = (batch() + noise) / 128 - 1
+        assert real.min() >= -1
+        assert real.max() < 1
     if flip:
         real = _flip(real, flip_key)
 

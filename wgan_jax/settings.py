@@ -55,6 +55,9 @@ class DataSettings:
     classes: str = _field("", "comma-separated class names to keep, e.g. horse; empty: all")
     cache_dir: str = _field("", "where prepared datasets lie; empty: TFDS's own", result=False)
     flip: bool = _field(False, "mirror each drawn image left-right with probability 1/2")
+    dequantize: bool = _field(
+        False, "add noise to the real images, below one step of their 8 bits, anew at each draw"
+    )
     stream: bool = _field(
         False, "read images while training, where they do not fit on the device", result=False
     )

@@ -168,7 +168,8 @@ class Replay:
     def critic_step(self) -> dict[str, Any]:
         s, objective = self.settings, self.settings["objective"]
         number = self.updates["critic"]
-        real = self.images(self.record["real"][number])
+        noise = self.record["noise"][number] if "noise" in self.record else None
+        real = self.images(self.record["real"][number], noise)
         with torch.no_grad():
             fake = self.players["generator"](self.floats(self.record["latents"][number]))
         on_real, on_fake = self.scores(torch.cat([real, fake])).chunk(2)
@@ -244,8 +245,11 @@ class Replay:
     def scores(self, images: Tensor) -> Tensor:
         return self.players["critic"](images)[:, 0]
 
-    def images(self, batch: np.ndarray) -> Tensor:
-        return torch.from_numpy(batch).permute(0, 3, 1, 2).to(DTYPE) / 127.5 - 1
+    def images(self, batch: np.ndarray, noise: np.ndarray | None) -> Tensor:
+        pixels = self.floats(batch).permute(0, 3, 1, 2)
+        if noise is None:
+            return pixels / 127.5 - 1
+        return (pixels + self.floats(noise).permute(0, 3, 1, 2)) / 128 - 1
 
     def floats(self, values: np.ndarray) -> Tensor:
         return torch.from_numpy(values).to(DTYPE)

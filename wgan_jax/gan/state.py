@@ -44,6 +44,7 @@ class Stream(IntEnum):
     GRID = 7
     STANDING = 8
     SPECTRAL = 9
+    DEQUANTIZATION = 10
 
 
 def root_key(seed: int) -> Array:
