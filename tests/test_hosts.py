@@ -220,6 +220,38 @@ def test_a_cluster_is_known_by_its_environment(environment, several):
     assert in_cluster(environment) is several
 
 
+NODES, SHARED = (
+    {"SLURM_STEP_NUM_TASKS": "2", "SLURM_STEP_NUM_NODES": nodes, "CUDA_VISIBLE_DEVICES": "0,1"}
+    for nodes in "21"
+)
+
+
+@pytest.mark.parametrize(
+    ("environment", "own"),
+    [
+        (NODES, True),
+        (SHARED, False),
+        (SHARED | {"SLURM_GPUS_ON_NODE": "2"}, False),
+        (SHARED | {"SLURM_GPUS_ON_NODE": "2", "CUDA_VISIBLE_DEVICES": "1"}, True),
+        (SHARED | {"SLURM_GPUS_ON_NODE": "4", "CUDA_VISIBLE_DEVICES": "2,3"}, True),
+        (NODES | {"JAX_LOCAL_DEVICE_IDS": "0"}, False),
+        ({"OMPI_COMM_WORLD_LOCAL_SIZE": "1"}, True),
+        ({"OMPI_COMM_WORLD_LOCAL_SIZE": "2"}, False),
+        (NODES | {"OMPI_COMM_WORLD_LOCAL_SIZE": "2"}, False),
+        ({"OMPI_COMM_WORLD_LOCAL_SIZE": "2", "CUDA_VISIBLE_DEVICES": "1"}, True),
+    ],
+)
+def test_a_process_that_shares_its_devices_with_none_takes_all_of_them(
+    environment, own, monkeypatch
+):
+    """jax would give it one of them: that of its number on its host."""
+    given = dict[str, object]()
+    monkeypatch.setattr(os, "environ", environment)
+    monkeypatch.setattr(jax.distributed, "initialize", lambda **flags: given.update(flags))
+    hosts.join()
+    assert given.get("local_device_ids") == ([] if own else None)
+
+
 def child(text: str) -> list[str]:
     return [sys.executable, "-c", text]
 

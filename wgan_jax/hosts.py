@@ -8,7 +8,8 @@ decides otherwise than the rest would leave them waiting for it.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, cast
 
 import jax
@@ -34,6 +35,8 @@ def join(coordinator: str = "", processes: int = 0, process: int = 0) -> None:
       UserError: they do not meet.
     """
     given: dict[str, Any] = {}
+    if _has_own_devices(os.environ):
+        given = {"local_device_ids": []}  # all; by itself jax takes one, also on a node of eight
     if coordinator:
         given = {
             "coordinator_address": coordinator,
@@ -53,6 +56,22 @@ def join(coordinator: str = "", processes: int = 0, process: int = 0) -> None:
             f"The processes of this run did not meet ({first_line(error, 80)}): check "
             "--coordinator, --num_processes and --process_id."
         ) from error
+
+
+def _has_own_devices(environment: Mapping[str, str]) -> bool:
+    """Whether no other process that SLURM or Open MPI started on this host sees the same devices.
+
+    A process is alone there, or was given fewer GPUs than there are: by `--gpus-per-task`, say.
+    """
+    if "JAX_LOCAL_DEVICE_IDS" in environment:  # jax's own variable says which are its
+        return False
+    tasks, nodes = (environment.get(f"SLURM_STEP_NUM_{of}", "") for of in ("TASKS", "NODES"))
+    alone = tasks == nodes != ""
+    if "OMPI_COMM_WORLD_LOCAL_SIZE" in environment:  # within SLURM its steps are of Open MPI's own
+        alone = environment["OMPI_COMM_WORLD_LOCAL_SIZE"] == "1"
+    seen = environment.get("CUDA_VISIBLE_DEVICES")
+    there = int(environment.get("SLURM_GPUS_ON_NODE") or 2)
+    return alone or (seen is not None and len(seen.split(",")) < there)
 
 
 def first() -> bool:
