@@ -444,10 +444,12 @@ def test_a_job_array_for_slurm_trains_each_run_of_the_grid(
     played = []
     for task in range(6):
         env = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "SLURM_ARRAY_TASK_ID": str(task)}
+        env |= {"SLURM_CPUS_PER_TASK": "4"} if task else {}
         done = subprocess.run(["bash", script], env=env, capture_output=True, text=True, check=True)
         assert not done.stderr
         words = done.stdout.splitlines()
-        assert words[:3] == ["--ntasks=1", sys.executable, "run.py"]
+        cpus = ["--cpus-per-task=4"] if task else []  # since 22.05 srun does not see it by itself
+        assert words[: len(cpus) + 3] == ["--ntasks=1", *cpus, sys.executable, "run.py"]
         assert "--num_processes=1" in words  # each by itself, however many are started
         given = [word for word in words if word.startswith("--config.")]
         settings = experiment.read(Path(words[words.index("--config") + 1]), given)

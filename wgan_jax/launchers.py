@@ -48,7 +48,8 @@ batch_sizes=({batch_sizes})
 seed=${{seeds[SLURM_ARRAY_TASK_ID / {sizes}]}}
 batch_size=${{batch_sizes[SLURM_ARRAY_TASK_ID % {sizes}]}}
 workdir={out}/batch_${{batch_size}}_seed_$seed
-exec srun --ntasks=1 {train} --num_processes=1 \\
+cpus=${{SLURM_CPUS_PER_TASK:+--cpus-per-task=$SLURM_CPUS_PER_TASK}}
+exec srun --ntasks=1 $cpus {train} --num_processes=1 \\
   --config.seed="$seed" --config.batch_size="$batch_size" --workdir "$workdir"
 """
 
