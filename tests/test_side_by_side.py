@@ -72,7 +72,7 @@ def test_runs_are_spread_over_the_devices_there_are(visible, seen, plan_of, monk
     assert sorted(side_by_side.side_by_side(plan, plan.cells(), 2)) == ended
     assert len(devices_of(plan)) == 4
     assert set(devices_of(plan)) == seen
-    log = side_by_side.log_of(plan, (3, 0))
+    log = side_by_side.log_of(plan, grid.Cell(3, 0))
     assert log == plan.out / "batch_0_seed_3.log"
     workdir = plan.out / "batch_0_seed_3"
     assert log.read_text() == (
@@ -122,12 +122,12 @@ def test_a_signal_that_the_runs_have_met_themselves_ends_the_grid_too(plan_of, m
 
     monkeypatch.setattr(side_by_side, "time", SimpleNamespace(sleep=look))
     with pytest.raises(Interrupted):
-        list(side_by_side.side_by_side(plan, [(0, 60)], 2))
+        list(side_by_side.side_by_side(plan, [grid.Cell(0, 60)], 2))
 
 
 def test_who_takes_no_more_of_it_leaves_no_process(plan_of):
     plan = plan_of(60)
-    runs = side_by_side.side_by_side(plan, [(0, 0), *plan.cells()], 2)
+    runs = side_by_side.side_by_side(plan, [grid.Cell(0, 0), *plan.cells()], 2)
     assert next(runs) == ((0, 0), 0)
     assert begun(plan, 2)
     runs.close()
