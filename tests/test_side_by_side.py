@@ -44,7 +44,7 @@ def plan_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., gr
     """A grid of four seeds, of runs of so many seconds."""
     standin = tmp_path / "standin.py"
     standin.write_text(STANDIN.format(root=str(ROOT)))
-    monkeypatch.setattr(side_by_side, "_RUN", standin)
+    monkeypatch.setattr(side_by_side, "RUN", standin)
     (tmp_path / "grid").mkdir()
 
     def plan(seconds: int) -> grid.Plan:
@@ -139,7 +139,7 @@ def test_runs_end_with_a_grid_that_is_killed(plan_of):
     plan = plan_of(60)
     script = (
         "from pathlib import Path; from wgan_jax import grid, side_by_side;"
-        f"side_by_side._RUN = Path({str(side_by_side._RUN)!r});"
+        f"side_by_side.RUN = Path({str(side_by_side.RUN)!r});"
         f"plan = grid.Plan(Path('x.py'), (), (0, 1), (60,), Path({str(plan.out)!r}));"
         "list(side_by_side.side_by_side(plan, plan.cells(), 2))"
     )

@@ -449,7 +449,8 @@ def test_a_job_array_for_slurm_trains_each_run_of_the_grid(
         assert not done.stderr
         words = done.stdout.splitlines()
         cpus = ["--cpus-per-task=4"] if task else []  # since 22.05 srun does not see it by itself
-        assert words[: len(cpus) + 3] == ["--ntasks=1", *cpus, sys.executable, "run.py"]
+        program = str(Path(run.__file__).resolve())  # also where the grid was called elsewhere
+        assert words[: len(cpus) + 3] == ["--ntasks=1", *cpus, sys.executable, program]
         assert "--num_processes=1" in words  # each by itself, however many are started
         given = [word for word in words if word.startswith("--config.")]
         settings = experiment.read(Path(words[words.index("--config") + 1]), given)

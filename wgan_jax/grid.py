@@ -15,6 +15,7 @@ from wgan_jax.errors import UserError
 from wgan_jax.settings import Settings
 
 MOST = 10_000  # numbers on a side of a grid
+RUN = Path(__file__).resolve().parent.parent / "run.py"  # wherever a grid was called from
 
 
 class Cell(NamedTuple):

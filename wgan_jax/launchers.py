@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from wgan_jax.files import replace_text
-from wgan_jax.grid import Plan
+from wgan_jax.grid import RUN, Plan
 
 SWEEP = """\
 # A sweep of this grid: `wandb sweep {path}`, then `wandb agent SWEEP` on every machine that shares
@@ -87,7 +87,7 @@ def write_job_array(plan: Plan, path: Path) -> str:
       UserError: settings of a run do not fit together, or the file cannot be written.
     """
     _check(plan)
-    train = [sys.executable, "run.py", "--config", str(plan.config), *plan.overrides]
+    train = [sys.executable, str(RUN), "--config", str(plan.config), *plan.overrides]
     content = JOB_ARRAY.format(
         runs=len(plan.cells()),
         path=shlex.quote(str(path)),

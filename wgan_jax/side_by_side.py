@@ -12,10 +12,9 @@ from pathlib import Path
 
 from wgan_jax import supervision
 from wgan_jax.errors import Interrupted
-from wgan_jax.grid import Cell, Plan
+from wgan_jax.grid import RUN, Cell, Plan
 from wgan_jax.interruption import Signals, watched
 
-_RUN = Path(__file__).resolve().parent.parent / "run.py"
 _LOOK = 0.2  # seconds between two looks at which runs have ended
 
 
@@ -63,7 +62,7 @@ def _started(plan: Plan, cell: Cell, device: int) -> subprocess.Popen[bytes]:
     flags = [f"--config.seed={cell.seed}", f"--config.batch_size={cell.batch_size}"]
     flags += ["--config.devices=1", "--num_processes=1"]
     flags += ["--workdir", str(plan.workdir(cell))]
-    command = [sys.executable, str(_RUN), "--config", str(plan.config), *plan.overrides, *flags]
+    command = [sys.executable, str(RUN), "--config", str(plan.config), *plan.overrides, *flags]
     with log_of(plan, cell).open("a", encoding="utf-8") as log:
         return subprocess.Popen(
             command,
