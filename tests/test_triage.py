@@ -504,3 +504,28 @@ def test_settings_that_do_not_fit_are_refused_before_others_start_them(
     assert run.main(["triage", *arguments, *sizes]) == 2
     assert "config.batch_size = 0 must be at least 1" in capsys.readouterr().err
     assert not plan.out.exists()
+
+
+@pytest.mark.parametrize(
+    ("launcher", "flags", "reason"),
+    [
+        ("slurm", ["--config.wandb.project=a\ntouch b"], "has a line break"),
+        ("wandb", ["--config.wandb.project=a\ntouch b"], "has a line break"),
+        ("slurm", ["--out", "a\nb"], "has a line break"),
+        ("slurm", ["--out", "a\\b"], "SLURM writes no log into"),
+    ],
+)
+def test_names_that_a_file_for_others_cannot_hold_are_refused(
+    plan: grid.Plan,
+    launcher: str,
+    flags: list[str],
+    reason: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments = ["--config", str(plan.config), "--out", str(plan.out), *flags]
+    assert run.main(["triage", *arguments, "--seeds", "0", "--launcher", launcher]) == 2
+    assert reason in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == [plan.config.name]

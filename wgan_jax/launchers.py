@@ -7,7 +7,8 @@ import shlex
 import sys
 from pathlib import Path
 
-from wgan_jax.files import replace_text
+from wgan_jax.errors import UserError
+from wgan_jax.files import absolute, replace_text
 from wgan_jax.grid import RUN, Plan
 
 SWEEP = """\
@@ -61,7 +62,7 @@ def write_sweep(plan: Plan, path: Path) -> str:
       How to start it.
 
     Raises:
-      UserError: settings of a run do not fit together, or the file cannot be written.
+      UserError: settings of a run do not fit together, or the file cannot be written or hold them.
     """
     _check(plan)
     files = [f"--config={plan.config}", *plan.overrides, f"--out={plan.out}"]
@@ -84,9 +85,13 @@ def write_job_array(plan: Plan, path: Path) -> str:
       How to start it, and how to conclude.
 
     Raises:
-      UserError: settings of a run do not fit together, or the file cannot be written.
+      UserError: settings of a run do not fit together, or the file cannot be written or hold them.
     """
     _check(plan)
+    if "\\" in str(absolute(plan.out)):
+        raise UserError(
+            f"SLURM writes no log into {plan.out}, for its backslash: take another --out."
+        )
     train = [sys.executable, str(RUN), "--config", str(plan.config), *plan.overrides]
     content = JOB_ARRAY.format(
         runs=len(plan.cells()),
@@ -113,6 +118,8 @@ def _check(plan: Plan) -> None:
     """Refuse here what would keep a run from starting there."""
     for cell in plan.cells():
         plan.settings(cell)
+    if "\n" in f"{Path.cwd()}{_conclude(plan)}":  # the rest of a comment would be run
+        raise UserError("A setting or a path has a line break, which such a file cannot have.")
 
 
 def _conclude(plan: Plan) -> str:
