@@ -438,7 +438,7 @@ def test_a_job_array_for_slurm_trains_each_run_of_the_grid(
     flags = dict(flag.partition("=")[::2] for line in head for flag in shlex.split(line)[1:])
     assert flags["--array"] == "0-5"
     assert flags["--chdir"] == str(Path.cwd())
-    assert flags["--output"] == f"{str(odd).replace('%', '%%')}/slurm_%a.log"
+    assert flags["--output"] == f"{str(odd).replace('%', '%%')}/slurm_%A_%a.log"
     (tmp_path / "srun").write_text('#!/bin/sh\nfor word; do echo "$word"; done\n')
     (tmp_path / "srun").chmod(0o755)
     played = []
@@ -447,7 +447,8 @@ def test_a_job_array_for_slurm_trains_each_run_of_the_grid(
         env |= {"SLURM_CPUS_PER_TASK": "4"} if task else {}
         done = subprocess.run(["bash", script], env=env, capture_output=True, text=True, check=True)
         assert not done.stderr
-        words = done.stdout.splitlines()
+        whose, *words = done.stdout.splitlines()
+        assert whose == words[-1]  # its log says which run's it is
         cpus = ["--cpus-per-task=4"] if task else []  # since 22.05 srun does not see it by itself
         program = str(Path(run.__file__).resolve())  # also where the grid was called elsewhere
         assert words[: len(cpus) + 3] == ["--ntasks=1", *cpus, sys.executable, program]
@@ -462,7 +463,8 @@ def test_a_job_array_for_slurm_trains_each_run_of_the_grid(
     assert conclude[:3] == ["python", "run.py", "triage"]
     capsys.readouterr()
     assert run.main(conclude[2:]) == 2  # nothing has begun
-    assert "6 of 6 runs have not come to their end" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "6 of 6 runs have not come to their end: they wait, train, were stopped or were" in said
 
 
 def test_a_grid_that_others_train_is_read_and_not_trained(

@@ -49,6 +49,7 @@ batch_sizes=({batch_sizes})
 seed=${{seeds[SLURM_ARRAY_TASK_ID / {sizes}]}}
 batch_size=${{batch_sizes[SLURM_ARRAY_TASK_ID % {sizes}]}}
 workdir={out}/batch_${{batch_size}}_seed_$seed
+echo "$workdir"
 cpus=${{SLURM_CPUS_PER_TASK:+--cpus-per-task=$SLURM_CPUS_PER_TASK}}
 exec srun --ntasks=1 $cpus {train} --num_processes=1 \\
   --config.seed="$seed" --config.batch_size="$batch_size" --workdir "$workdir"
@@ -100,7 +101,7 @@ def write_job_array(plan: Plan, path: Path) -> str:
         name=_quoted(plan.out.name),
         last=len(plan.cells()) - 1,
         here=_quoted(str(Path.cwd())),
-        output=_quoted(f"{str(plan.out).replace('%', '%%')}/slurm_%a.log"),
+        output=_quoted(f"{str(plan.out).replace('%', '%%')}/slurm_%A_%a.log"),
         seeds=" ".join(map(str, plan.seeds)),
         batch_sizes=" ".join(map(str, plan.batch_sizes)),
         sizes=len(plan.batch_sizes),

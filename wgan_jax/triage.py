@@ -74,9 +74,12 @@ def triage(
     replace_text(plan.out / "triage.txt", f"{text}\n")
     replace_object(plan.out / ledger.CONCLUSION, dataclasses.asdict(conclusion))
     if missing:
+        what = f"{missing} of {len(outcomes)} runs have not come to their end"
+        if here:
+            raise UserError(f"{what}, as their lines say. Started again, they go on.")
         raise UserError(
-            f"{missing} of {len(outcomes)} runs have not come to their end, as their lines say. "
-            "Started again, they go on."
+            f"{what}: they wait, train, were stopped or were refused, as what they printed says. "
+            "Started again, those that were stopped go on."
         )
     return conclusion
 
