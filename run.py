@@ -328,9 +328,9 @@ examples:
   python run.py triage --config FILE --seeds 0:8 --batch_sizes 64,256
   python run.py triage --config FILE --launcher slurm
 
-A grid that was stopped goes on with the same command. By --launcher it is trained
-here, or by W&B's agents or SLURM, for which a file is written; with none nothing
-is trained, and it concludes from the runs that are there.
+A grid that was stopped goes on with the same command. By --launcher it is
+trained here, or by W&B's agents or SLURM, for which a file is written; with
+none nothing is trained, and it concludes from the runs that are there.
 """
 
 
