@@ -458,6 +458,10 @@ def test_a_job_array_for_slurm_trains_each_run_of_the_grid(
         assert settings.n_critic == 3
         assert settings.critic.filters == (4, 8, 8, 8)
         played.append((settings, Path(words[-1])))
+    env = {"PATH": os.environ["PATH"], "SLURM_ARRAY_TASK_ID": "6"}
+    none = subprocess.run(["bash", script], env=env, capture_output=True, text=True)
+    assert none.returncode
+    assert "6 is no run of this grid" in none.stderr
     grown = grid.Plan(plan.config, tuple(arguments[2:]), (0, 1), (16, 64, 32), odd)
     assert played == [(grown.settings(cell), grown.workdir(cell)) for cell in grown.cells()]
     assert conclude[:3] == ["python", "run.py", "triage"]

@@ -46,7 +46,7 @@ JOB_ARRAY = """\
 #SBATCH --requeue
 seeds=({seeds})
 batch_sizes=({batch_sizes})
-seed=${{seeds[SLURM_ARRAY_TASK_ID / {sizes}]}}
+seed=${{seeds[SLURM_ARRAY_TASK_ID / {sizes}]:?$SLURM_ARRAY_TASK_ID is no run of this grid}}
 batch_size=${{batch_sizes[SLURM_ARRAY_TASK_ID % {sizes}]}}
 workdir={out}/batch_${{batch_size}}_seed_$seed
 echo "$workdir"
