@@ -87,7 +87,8 @@ def _parity(figures: dict[str, Any]) -> str:
         "`cifar_wgan_gp_resnet` change so much in the first rounds that a round-off of 2e-14 grows "
         "some hundred times within ten of them. Smaller runs are compared in the tests "
         "(`tests/test_parity.py`). *In the forms of GPUs*: convolutions as they run on a GPU, "
-        f"computed on the CPU. The replay used torch {peer}.\n"
+        f"computed on the CPU. The replay used torch {peer}; that of `cifar_sngan` is of "
+        "2026-11-28.\n"
     )
 
 
