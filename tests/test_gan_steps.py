@@ -272,6 +272,8 @@ def test_streams_keep_their_numbers():
         "EVALUATION": 6,
         "GRID": 7,
         "STANDING": 8,
+        "SPECTRAL": 9,
+        "DEQUANTIZATION": 10,
     }
 
 
