@@ -16,6 +16,7 @@ import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from wgan_jax.gan.state import Game
     from wgan_jax.notebook import Run
@@ -55,6 +56,15 @@ def quick_compiling() -> Iterator[None]:
     jax.config.update("jax_disable_most_optimizations", True)
     yield
     jax.config.update("jax_disable_most_optimizations", before)
+
+
+@pytest.fixture(scope="module")
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache directory of the file's own, empty at first: for encoders, weights, statistics."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WGAN_JAX_CACHE", str(folder))
+        yield folder
 
 
 @pytest.fixture

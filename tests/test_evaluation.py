@@ -7,7 +7,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -33,19 +33,13 @@ from wgan_jax.sampling import between
 from wgan_jax.settings import DataSettings
 from wgan_jax.training import train
 
+pytestmark = pytest.mark.usefixtures("own_cache")
+
 Ask = Callable[..., tuple[int, str, str]]
 KEYS = {
     *("fid", "kid_mean", "kid_std", "precision", "recall"),
     *("inception_score_mean", "inception_score_std", "protocol"),
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("cache")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WGAN_JAX_CACHE", str(folder))
-        yield folder
 
 
 @pytest.fixture
@@ -337,7 +331,7 @@ def test_a_dataset_of_many_sizes_needs_the_flag_that_the_line_names(
 
 
 @pytest.mark.slow
-def test_named_weights_are_taken_kept_and_used(ask: Ask, tmp_path: Path, cache: Path) -> None:
+def test_named_weights_are_taken_kept_and_used(ask: Ask, tmp_path: Path, own_cache: Path) -> None:
     np.savez(tmp_path / "w.npz", **standin.tensors())  # type: ignore[arg-type]
     digest = hashlib.sha256((tmp_path / "w.npz").read_bytes()).hexdigest()
     code, out, _ = ask(
@@ -363,7 +357,7 @@ def test_named_weights_are_taken_kept_and_used(ask: Ask, tmp_path: Path, cache: 
     effect = re.search(r"bfloat16: FID (\S+) between it and float32 on the same 6 images", out)
     assert effect is not None
     assert 0 < float(effect[1]) < 0.1 * found["fid"]
-    kept = cache / "weights" / "standin.npz"
+    kept = own_cache / "weights" / "standin.npz"
     kept.write_bytes(kept.read_bytes()[:-1])
     assert "was changed" in refused(ask(*common, "--weights", "standin"))
 

@@ -8,7 +8,6 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +27,9 @@ from wgan_jax.quality.encoders import Encoding
 from wgan_jax.quality.pixels import PixelMoments, batch_moments
 from wgan_jax.settings import DataSettings
 
+pytestmark = pytest.mark.usefixtures("own_cache")
+
 N = 300
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("cache")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WGAN_JAX_CACHE", str(folder))
-        yield folder
 
 
 @functools.cache

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import jax
@@ -20,16 +19,8 @@ from wgan_jax.quality.pictures import from_array
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("cache")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WGAN_JAX_CACHE", str(folder))
-        yield folder
-
-
-@pytest.fixture(scope="module")
-def encoder(cache: Path) -> Encoder:
-    del cache
+def encoder(own_cache: Path) -> Encoder:
+    del own_cache
     return build(Wanted("digits", digits=digits.read_labelled))
 
 
@@ -69,10 +60,10 @@ def test_real_digits_score_close_to_ten_classes(encoder: Encoder) -> None:
     assert shares["3"] == pytest.approx((labels == 3).mean(), abs=0.005)
 
 
-def test_weights_are_trained_once_and_kept(encoder: Encoder, cache: Path) -> None:
+def test_weights_are_trained_once_and_kept(encoder: Encoder, own_cache: Path) -> None:
     again = build(Wanted("digits"))  # no digits to train on
     assert again.protocol == encoder.protocol
-    path = cache / "encoders" / "digits-v1.npz"
+    path = own_cache / "encoders" / "digits-v1.npz"
     whole = path.read_bytes()
     doubled = {name: array.astype(np.float64) for name, array in read_npz(path).items()}
     for damaged in (whole[:100], npz_bytes(doubled), npz_bytes({})):
@@ -81,11 +72,11 @@ def test_weights_are_trained_once_and_kept(encoder: Encoder, cache: Path) -> Non
         assert path.read_bytes() == whole
 
 
-def test_no_encoder_is_built_with_other_numbers(cache: Path) -> None:
-    before = list(cache.rglob("*"))
+def test_no_encoder_is_built_with_other_numbers(own_cache: Path) -> None:
+    before = list(own_cache.rglob("*"))
     with jax.enable_x64(True), pytest.raises(UserError, match="jax_enable_x64 is True"):
         build(Wanted("digits", digits=digits.read_labelled))
-    assert list(cache.rglob("*")) == before
+    assert list(own_cache.rglob("*")) == before
 
 
 def test_unknown_encoders_are_refused() -> None:

@@ -44,15 +44,15 @@ JOB_ARRAY = """\
 #SBATCH --output={output}
 #SBATCH --open-mode=append
 #SBATCH --requeue
+names=({names})
 seeds=({seeds})
 batch_sizes=({batch_sizes})
-seed=${{seeds[SLURM_ARRAY_TASK_ID / {sizes}]:?$SLURM_ARRAY_TASK_ID is no run of this grid}}
-batch_size=${{batch_sizes[SLURM_ARRAY_TASK_ID % {sizes}]}}
-workdir={out}/batch_${{batch_size}}_seed_$seed
+run=$SLURM_ARRAY_TASK_ID
+workdir={out}/${{names[run]:?$run is no run of this grid}}
 echo "$workdir"
 cpus=${{SLURM_CPUS_PER_TASK:+--cpus-per-task=$SLURM_CPUS_PER_TASK}}
 exec srun --ntasks=1 $cpus {train} --num_processes=1 \\
-  --config.seed="$seed" --config.batch_size="$batch_size" --workdir "$workdir"
+  --config.seed="${{seeds[run]}}" --config.batch_size="${{batch_sizes[run]}}" --workdir "$workdir"
 """
 
 
@@ -66,14 +66,13 @@ def write_sweep(plan: Plan, path: Path) -> str:
       UserError: settings of a run do not fit together, or the file cannot be written or hold them.
     """
     _check(plan)
-    files = [f"--config={plan.config}", *plan.overrides, f"--out={plan.out}"]
     content = SWEEP.format(
         path=shlex.quote(str(path)),
         out=plan.out,
         conclude=_conclude(plan),
         seeds=", ".join(map(str, plan.seeds)),
         batch_sizes=", ".join(map(str, plan.batch_sizes)),
-        flags="".join(f"  - {json.dumps(flag)}\n" for flag in files),
+        flags="".join(f"  - {json.dumps(flag)}\n" for flag in _grid(plan)),
     )
     replace_text(path, content)
     return f"Written: {path}. Start it with: wandb sweep {shlex.quote(str(path))}"
@@ -93,18 +92,19 @@ def write_job_array(plan: Plan, path: Path) -> str:
         raise UserError(
             f"SLURM writes no log into {plan.out}, for its backslash: take another --out."
         )
+    cells = plan.cells()
     train = [sys.executable, str(RUN), "--config", str(plan.config), *plan.overrides]
     content = JOB_ARRAY.format(
-        runs=len(plan.cells()),
+        runs=len(cells),
         path=shlex.quote(str(path)),
         conclude=_conclude(plan),
         name=_quoted(plan.out.name),
-        last=len(plan.cells()) - 1,
+        last=len(cells) - 1,
         here=_quoted(str(Path.cwd())),
         output=_quoted(f"{str(plan.out).replace('%', '%%')}/slurm_%A_%a.log"),
-        seeds=" ".join(map(str, plan.seeds)),
-        batch_sizes=" ".join(map(str, plan.batch_sizes)),
-        sizes=len(plan.batch_sizes),
+        names=" ".join(cell.name for cell in cells),
+        seeds=" ".join(str(cell.seed) for cell in cells),
+        batch_sizes=" ".join(str(cell.batch_size) for cell in cells),
         out=shlex.quote(str(plan.out)),
         train=shlex.join(train),
     )
@@ -123,12 +123,16 @@ def _check(plan: Plan) -> None:
         raise UserError("A setting or a path has a line break, which such a file cannot have.")
 
 
+def _grid(plan: Plan) -> list[str]:
+    """The flags of a grid's command but for its sides."""
+    return [f"--config={plan.config}", *plan.overrides, f"--out={plan.out}"]
+
+
 def _conclude(plan: Plan) -> str:
     """The command that concludes from the grid's runs, and trains none."""
-    sides = (("--seeds", plan.seeds), ("--batch_sizes", plan.batch_sizes))
-    grid = [f"{flag}={','.join(map(str, side))}" for flag, side in sides]
-    files = [f"--config={plan.config}", *plan.overrides, f"--out={plan.out}"]
-    return shlex.join(["python", "run.py", "triage", *files, *grid, "--launcher=none"])
+    flags = (("--seeds", plan.seeds), ("--batch_sizes", plan.batch_sizes))
+    sides = [f"{flag}={','.join(map(str, side))}" for flag, side in flags]
+    return shlex.join(["python", "run.py", "triage", *_grid(plan), *sides, "--launcher=none"])
 
 
 def _quoted(value: str) -> str:

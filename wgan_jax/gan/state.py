@@ -204,8 +204,10 @@ class Game:
         return to_uint8(self.generate(sampler, latents))
 
     def critic_variables(self, params: Tree, stats: Tree) -> Tree:
-        """What the critic scores with: its weights, spectrally normalised where they are, and what
-        its normalisation then keeps."""
+        """The variables that the critic scores with: spectrally normalised where it is so.
+
+        They hold what its normalisation keeps, too, after one more step of it.
+        """
         if SPECTRAL not in stats:
             return {"params": params, **stats}
         params, directions = normalized(params, stats[SPECTRAL])
