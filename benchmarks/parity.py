@@ -123,6 +123,8 @@ SMALL: dict[str, dict[str, Any]] = {
         },
         "data": {"dequantize": True, "flip": True},
     },
+    "augmented": _BOTH_ADAM
+    | {"objective": "hinge", "augmentation": "color,translation,cutout", "generator_batches": 2},
     "kernels": {
         "critic": {"filters": (4, 4, 8), "strides": (1, 2, 1), "kernels": (3, 4, 5)},
         "generator": {"base_filters": 8, "filters": (8, 4), "kernel": 5, "output_kernel": 3},
@@ -222,23 +224,41 @@ def inputs(game: Game, state: GanState, images: Any, key: Any, rounds: int) -> A
             found |= {
                 name: _flip(found[name], flip_key) for name in ("real", "noise") if name in found
             }
+        for stream in (Stream.REAL_VIEWS, Stream.FAKE_VIEWS):
+            found |= _views(game, size, key, stream, number)
         return found, _moved_on(state, len(images), size)
 
     @jax.jit
-    def for_generator(epoch: Any) -> Any:
+    def for_generator(epoch: Any) -> dict[str, Any]:
         step_key = jax.random.fold_in(jax.random.fold_in(key, Stream.GENERATOR), epoch)
-        return game.latents(jax.random.split(step_key)[0], settings.generator_batches * size)
+        size = settings.generator_batches * settings.batch_size
+        latents = game.latents(jax.random.split(step_key)[0], size)
+        views = _views(game, size, key, Stream.GENERATOR_VIEWS, epoch)
+        return {"generator_latents": latents} | views
 
     updates = []
     for number in range(critic_updates(settings, 0, rounds)):
         found, state = for_critic(number, state)
         updates.append(found)
-    return {name: np.stack([found[name] for found in updates]) for name in updates[0]} | {
-        "generator_latents": np.stack([for_generator(epoch) for epoch in range(rounds)]),
-        "settings": np.array(json.dumps(to_dict(settings))),
-        "critic_updates": np.array(critic_updates(settings, 0, settings.epochs)),
-        "generator_updates": np.array(settings.epochs),
-    }
+    return (
+        _stacked(updates)
+        | _stacked([for_generator(epoch) for epoch in range(rounds)])
+        | {
+            "settings": np.array(json.dumps(to_dict(settings))),
+            "critic_updates": np.array(critic_updates(settings, 0, settings.epochs)),
+            "generator_updates": np.array(settings.epochs),
+        }
+    )
+
+
+def _views(game: Game, n: int, key: Any, stream: Stream, step: Any) -> dict[str, Any]:
+    """What is done to images before the critic sees them, e.g. `real_views/cutout`."""
+    draws = game.views(n, key, stream, step)
+    return {f"{stream.name.lower()}/{kind}": rows for kind, rows in draws.items()}
+
+
+def _stacked(rows: list[dict[str, Any]]) -> Arrays:
+    return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
 
 
 def replayed(record: Arrays, torch: str) -> Arrays:

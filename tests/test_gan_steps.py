@@ -274,6 +274,9 @@ def test_streams_keep_their_numbers():
         "STANDING": 8,
         "SPECTRAL": 9,
         "DEQUANTIZATION": 10,
+        "REAL_VIEWS": 11,
+        "FAKE_VIEWS": 12,
+        "GENERATOR_VIEWS": 13,
     }
 
 

@@ -11,13 +11,14 @@ from typing import Any
 from wgan_jax.errors import UserError
 
 BLOCKS, INITS, POOLINGS = ("plain", "residual"), ("normal", "glorot"), ("none", "mean", "sum")
+AUGMENTATIONS = ("color", "translation", "cutout")  # they are done in `gan/augmentation`
 MOST_UPDATES = 2**31 - 1  # of the critic in a run
 _MOST_FILTERS, _MOST_LAYERS, _MOST_TAPS = 10**4, 16, 64
 
 
 @dataclass(frozen=True)
 class Range:
-    """Numbers that a field may be: a test, and the same in words."""
+    """What a field may be: a test, and the same in words."""
 
     holds: Callable[[Any], bool]
     words: str
@@ -27,6 +28,10 @@ COUNT = Range(lambda value: value >= 1, "at least 1")
 POSITIVE = Range(lambda value: value > 0, "above 0")
 FRACTION = Range(lambda value: 0 < value < 1, "above 0 and below 1")
 SHARE = Range(lambda value: 0 <= value < 1, "at least 0 and below 1")
+CHANGES = Range(
+    lambda value: set(value.split(",")) <= {*AUGMENTATIONS} if value else True,
+    f"empty, or some of {', '.join(AUGMENTATIONS)}, with commas between them and no spaces",
+)
 _NUMBER = Range(lambda value: value >= 0, "0 or above")  # where a number has no rule of its own
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from wgan_jax.keys import measured_by
 from wgan_jax.limits import (
     BLOCKS,
+    CHANGES,
     COUNT,
     FRACTION,
     INITS,
@@ -227,6 +228,12 @@ class Settings:
     )
     objective: str = _field("wgan", ", ".join(OBJECTIVES), tuple(OBJECTIVES))
     gradient_penalty: float = _field(10.0, "objective wgan_gp: weight of the penalty")
+    augmentation: str = _field(
+        "",
+        "of all that the critic sees, real images and fakes: some of color, translation, cutout, "
+        "e.g. color,translation; empty: none. For few images (Zhao et al. 2020)",
+        CHANGES,
+    )
     latent_dim: int = _field(
         100, "length of the generator's input, drawn from N(0, 1)", COUNT, most=10**5
     )

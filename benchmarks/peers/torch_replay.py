@@ -172,6 +172,8 @@ class Replay:
         real = self.images(self.record["real"][number], noise)
         with torch.no_grad():
             fake = self.players["generator"](self.floats(self.record["latents"][number]))
+        real = self.augmented(real, "real_views", number)
+        fake = self.augmented(fake, "fake_views", number)
         on_real, on_fake = self.scores(torch.cat([real, fake])).chunk(2)
         real_term, fake_term = REAL[objective](on_real).mean(), FAKE[objective](on_fake).mean()
         found = {
@@ -200,9 +202,11 @@ class Replay:
 
     def generator_step(self) -> dict[str, Any]:
         objective = self.settings["objective"]
-        latents = self.record["generator_latents"][self.updates["generator"]]
+        number = self.updates["generator"]
+        latents = self.record["generator_latents"][number]
         kept = {name: value.clone() for name, value in self.players["critic"].named_buffers()}
-        scores = self.scores(self.players["generator"](self.floats(latents)))
+        fake = self.players["generator"](self.floats(latents))
+        scores = self.scores(self.augmented(fake, "generator_views", number))
         loss = GENERATOR.get(objective, REAL["wgan"])(scores).mean()
         found = {"g_loss": loss}
         if objective == "nsgan":
@@ -250,6 +254,35 @@ class Replay:
         if noise is None:
             return pixels / 127.5 - 1
         return (pixels + self.floats(noise).permute(0, 3, 1, 2)) / 128 - 1
+
+    def augmented(self, images: Tensor, views: str, number: int) -> Tensor:
+        """Each image changed as was drawn for it, by itself: colour, then place, then a cut."""
+        drawn = {
+            kind: self.record[f"{views}/{kind}"][number]
+            for kind in ("color", "translation", "cutout")
+            if f"{views}/{kind}" in self.record
+        }
+        if not drawn:
+            return images
+        changed = []
+        for i, image in enumerate(images):  # [c, h, w]
+            size = image.shape[1]
+            if "color" in drawn:
+                brightness, saturation, contrast = map(float, drawn["color"][i])
+                image = image + brightness - 0.5
+                image = torch.lerp(image.mean(0, keepdim=True), image, 2 * saturation)
+                image = torch.lerp(image.mean(), image, contrast + 0.5)
+            if "translation" in drawn:
+                down, right = map(int, drawn["translation"][i])
+                image = F.pad(image, (size, size, size, size))
+                image = image[:, size - down : 2 * size - down, size - right : 2 * size - right]
+            if "cutout" in drawn:
+                half, (row, column) = size // 4, map(int, drawn["cutout"][i])
+                seen = torch.ones(size, size, dtype=DTYPE)
+                seen[max(row - half, 0) : row + half, max(column - half, 0) : column + half] = 0
+                image = image * seen
+            changed.append(image)
+        return torch.stack(changed)
 
     def floats(self, values: np.ndarray) -> Tensor:
         return torch.from_numpy(values).to(DTYPE)

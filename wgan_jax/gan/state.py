@@ -15,6 +15,7 @@ from jax.sharding import Mesh
 
 from wgan_jax import devices
 from wgan_jax.backend import RANDOM_BITS, check_flags
+from wgan_jax.gan.augmentation import Draws, draw
 from wgan_jax.gan.metrics import WINDOW
 from wgan_jax.gan.networks import Critic, Generator, pooled
 from wgan_jax.gan.objectives import OBJECTIVES, Objective
@@ -45,6 +46,9 @@ class Stream(IntEnum):
     STANDING = 8
     SPECTRAL = 9
     DEQUANTIZATION = 10
+    REAL_VIEWS = 11
+    FAKE_VIEWS = 12
+    GENERATOR_VIEWS = 13
 
 
 def root_key(seed: int) -> Array:
@@ -202,6 +206,19 @@ class Game:
     def pictures(self, sampler: Tree, latents: Array) -> Array:
         """Samples as they are saved and measured: uint8 [n, h, w, c], 0 to 255."""
         return to_uint8(self.generate(sampler, latents))
+
+    def views(self, n: int, key: Array, stream: Stream, step: Array | int) -> Draws:
+        """What is done to n images before the critic sees them: nothing where that is off.
+
+        Args:
+          n: how many images.
+          key: the run's root key, from which `stream` and `step` derive that of these images.
+        """
+        if not self.settings.augmentation:
+            return {}
+        kinds = tuple(self.settings.augmentation.split(","))
+        step_key = jax.random.fold_in(jax.random.fold_in(key, stream), step)
+        return draw(kinds, step_key, n, self.settings.image_size)
 
     def critic_variables(self, params: Tree, stats: Tree) -> Tree:
         """The variables that the critic scores with: spectrally normalised where it is so.

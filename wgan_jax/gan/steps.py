@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
+from wgan_jax.gan.augmentation import augment
 from wgan_jax.gan.metrics import gradient_norm
 from wgan_jax.gan.objectives import gradient_penalty
 from wgan_jax.gan.state import Game, GanState, Player, Stream, Tree, from_uint8
@@ -55,6 +56,9 @@ def critic_step(
         real = from_uint8(batch)
     if game.settings.data.flip:
         real = _flip(real, flip_key)
+    number, size = state.critic_updates, len(batch)
+    real = augment(real, game.views(size, key, Stream.REAL_VIEWS, number))
+    fake = augment(fake, game.views(size, key, Stream.FAKE_VIEWS, number))
 
     def loss(params: Tree) -> tuple[Array, tuple[Tree, Metrics]]:
         real_scores, fake_scores, stats = _score_both(
@@ -102,6 +106,7 @@ def generator_step(game: Game, state: GanState, key: Array) -> tuple[GanState, M
 
     def loss(params: Tree) -> tuple[Array, tuple[Tree, Metrics]]:
         fakes, stats = _generate(game, params, state.generator.stats, latents)
+        fakes = augment(fakes, game.views(size, key, Stream.GENERATOR_VIEWS, state.epoch))
         scores, _ = _score(game, state.critic.params, state.critic.stats, fakes, dropout_key)
         value = game.objective.generator(scores).mean()
         metrics = {"g_loss": value}

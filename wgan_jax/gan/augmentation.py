@@ -1,0 +1,102 @@
+"""Augmentation of all that the critic sees, real images and fakes alike (Zhao et al. 2020).
+
+The generator's gradient passes through it. So the critic has to tell real from fake by many views
+of an image, and learns few images by heart less soon; and what is done to the images does not show
+in the samples, as it would if only real images were changed. Sizes and ranges are those of the
+authors' code (DiffAugment).
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+SHIFT, CUT = 1 / 8, 1 / 2  # of height and width: the farthest translation, the cut-out's side
+
+Draws = dict[str, Array]
+
+
+def draw(kinds: tuple[str, ...], key: Array, n: int, size: int) -> Draws:
+    """What is done to each of n images of this height and width.
+
+    Args:
+      kinds: some of `color`, `translation` and `cutout`.
+      key: of this batch.
+      n: how many images.
+      size: their height and width.
+
+    Returns:
+      Of the kinds asked for: `color` float32 [n, 3] in [0, 1), which says how much of brightness,
+      saturation and contrast; `translation` int32 [n, 2], pixels down and right; `cutout` int32
+      [n, 2], row and column of the middle of what is cut out.
+    """
+    keys = dict(zip(("color", "translation", "cutout"), jax.random.split(key, 3), strict=True))
+    far, odd = _pixels(SHIFT, size), _pixels(CUT, size) % 2
+    makers = {
+        "color": lambda key: jax.random.uniform(key, (n, 3), jnp.float32),
+        "translation": lambda key: jax.random.randint(key, (n, 2), -far, far + 1),
+        "cutout": lambda key: jax.random.randint(key, (n, 2), 0, size + 1 - odd),
+    }
+    return {kind: makers[kind](keys[kind]) for kind in kinds}
+
+
+def augment(images: Array, draws: Draws) -> Array:
+    """The images [n, size, size, c] in [-1, 1], changed as drawn: colour, then place, then a cut.
+
+    What comes in from outside and what is cut out is 0, a middle grey. Colours may leave [-1, 1].
+    """
+    if "color" in draws:
+        images = _recolored(images, draws["color"])
+    if "translation" in draws:
+        images = _moved(images, draws["translation"])
+    if "cutout" in draws:
+        images = _cut(images, draws["cutout"])
+    return images
+
+
+def _recolored(images: Array, amounts: Array) -> Array:
+    """Brightness up or down by 0.5 at most, saturation times 0 to 2, contrast times 0.5 to 1.5."""
+    brightness, saturation, contrast = (
+        amounts[:, i, None, None, None].astype(images.dtype) for i in range(3)
+    )
+    images = images + (brightness - 0.5)
+    images = _spread(images, images.mean(axis=3, keepdims=True), 2 * saturation)
+    return _spread(images, images.mean(axis=(1, 2, 3), keepdims=True), contrast + 0.5)
+
+
+def _spread(images: Array, middle: Array, factor: Array) -> Array:
+    return middle + factor * (images - middle)
+
+
+def _moved(images: Array, shifts: Array) -> Array:
+    """Each image so many pixels down and right.
+
+    By products with matrices of 0 and 1, which are exact, and whose gradients are products too: on
+    a CPU, XLA turns gathered pixels' gradients into a loop over pixels.
+    """
+    size = images.shape[1]
+    places = jnp.arange(size)
+    down, right = (
+        (places[None, :, None] - shifts[:, i, None, None] == places).astype(images.dtype)
+        for i in range(2)
+    )
+    with jax.default_matmul_precision("float32"):  # TF32 would round the pixels
+        rows = jnp.einsum("nij,njwc->niwc", down, images)
+        return jnp.einsum("nij,nhjc->nhic", right, rows)
+
+
+def _cut(images: Array, middles: Array) -> Array:
+    """Each image without a square around its middle, or what of that lies within."""
+    size = images.shape[1]
+    side = _pixels(CUT, size)
+    first = middles - side // 2
+    places = jnp.arange(size)[None, :, None]
+    inside = (places >= first[:, None]) & (places < first[:, None] + side)  # [n, size, 2]
+    gone = inside[:, :, None, 0] & inside[:, None, :, 1]
+    return jnp.where(gone[..., None], 0, images)
+
+
+def _pixels(share: float, size: int) -> int:
+    """A share of height and width in whole pixels, half a pixel up."""
+    return int(share * size + 0.5)
