@@ -283,10 +283,25 @@ load(DataSettings(name="tfds:cifar10", cache_dir={str(tmp_path)!r}), 32)
 
     test = DataSettings(name="tfds:cifar10", cache_dir=str(tmp_path), split="test")
     assert load(test, 16).images.shape == (20, 16, 16, 3)
+    held_out_of_another_split(settings, images, load(test, 32).images)
     bad = DataSettings(name="tfds:cifar10", cache_dir=str(tmp_path), split="validation")
     assert "cifar10 has test, train" in refusal(bad) or "cifar10 has train, test" in refusal(bad)
     bad = DataSettings(name="tfds:cifar10", cache_dir=str(tmp_path), classes="horze")
     assert "no class 'horze'" in refusal(bad)
+
+
+def held_out_of_another_split(settings: DataSettings, train: np.ndarray, test: np.ndarray) -> None:
+    """The images trained on stay all, in one case; what is held out is of the same classes."""
+    some = dataclasses.replace(settings, held_out=4, held_out_split="test")
+    dataset = load(some, 32)
+    assert dataset.fingerprint == fingerprint(train)
+    np.testing.assert_array_equal(dataset.images, train)
+    np.testing.assert_array_equal(dataset.held_out, test[[0, 6, 12, 19]])
+    horses = load(dataclasses.replace(some, held_out=2, classes="horse"), 32).held_out
+    made = cifar_records(20, 5)[0][7::10]  # the archive's last file
+    assert {image.tobytes() for image in horses} == {image.tobytes() for image in made}
+    with pytest.raises(UserError, match="21 is more than there are to take them from: 20"):
+        load(dataclasses.replace(some, held_out=21), 32)
 
 
 def streamed(**fields) -> DataSettings:

@@ -277,6 +277,8 @@ def test_streams_keep_their_numbers():
         "REAL_VIEWS": 11,
         "FAKE_VIEWS": 12,
         "GENERATOR_VIEWS": 13,
+        "HELD_OUT": 14,
+        "HELD_OUT_VIEWS": 15,
     }
 
 

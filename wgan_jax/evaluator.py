@@ -23,11 +23,13 @@ from wgan_jax import devices, hosts
 from wgan_jax.backend import RANDOM_BITS, compiler_options, waiting
 from wgan_jax.data.dataset import Dataset
 from wgan_jax.data.digits import read_labelled
+from wgan_jax.data.held_out import some
 from wgan_jax.errors import UserError
 from wgan_jax.files import NOT_KEPT, cache_dir, if_writable
 from wgan_jax.gan.state import Game, GanState, Stream, Tree, root_key, to_uint8
 from wgan_jax.keys import measured_by
 from wgan_jax.measurement import Quality
+from wgan_jax.overfitting import Overfitting
 from wgan_jax.quality.compare import compare
 from wgan_jax.quality.encoders import Encoding, Wanted, build
 from wgan_jax.quality.pixels import PixelMoments, batch_moments, pixel_variance
@@ -80,6 +82,7 @@ class Evaluator:
         self._find_encoder(dataset, dtype)
         self._key = np.asarray(jax.random.key_data(root_key(game.settings.seed)))
         self._sampler, self._program = self._programs()
+        self._overfitting = None if dataset.held_out is None else Overfitting(game, dataset)
 
     def _find_encoder(self, dataset: Dataset, dtype: str) -> None:
         """Build the encoder and its real statistics, or note why there is none."""
@@ -124,12 +127,24 @@ class Evaluator:
         if self._encoding is None:
             n = min(n, ENOUGH)
         with self._told(n):
-            pixels, fake = self._generate(state, n)
+            if self._encoding is not None:
+                state = jax.device_put(state, self._encoding.everywhere)
+            sampler = self._sampler(state, self._key)
+            pixels, fake = self._generate(sampler, n)
+            overfit = self._overfit(state, sampler)
             protocol = self._protocol(n) | {"epoch": epoch}
             found = hosts.by_first(
                 lambda: asdict(self._compared(pixels, fake, protocol, all_distances))
             )
-        return Quality(**found | {"caveats": tuple(found["caveats"])})
+        values = found["values"] | overfit
+        return Quality(**found | {"values": values, "caveats": tuple(found["caveats"])})
+
+    def _overfit(self, state: GanState, sampler: Tree) -> dict[str, float]:
+        """How much the critic overfits, where images are held out and it can be said."""
+        if self._overfitting is None:
+            return {}
+        found = self._overfitting.measure(state, sampler, self._key)
+        return {} if found is None else {"critic_overfit": found}
 
     def _told(self, n: int) -> AbstractContextManager[None]:
         """Where there is no terminal, and so no bar: say that measuring takes long, if it does."""
@@ -175,14 +190,12 @@ class Evaluator:
             "ema": settings.ema > 0,
         }
 
-    def _generate(self, state: GanState, n: int) -> tuple[PixelMoments, Statistics | None]:
+    def _generate(self, sampler: Tree, n: int) -> tuple[PixelMoments, Statistics | None]:
         """Pixels and features of n samples; images stay on the device."""
         pixels, collector = PixelMoments(), None
         if self._encoding is not None:
             encoder = self._encoding.encoder
             collector = Collector(encoder.protocol, "generated", n, encoder.dim, encoder.classes)
-            state = jax.device_put(state, self._encoding.everywhere)
-        sampler = self._sampler(state, self._key)
         for count, moments, encoded in self._batches(sampler, n):
             pixels.add(count, *(np.asarray(moment) for moment in moments))
             if collector is not None:
@@ -279,9 +292,7 @@ def _chosen(data: DataSettings) -> dict[str, str]:
 
 def _variance_of(dataset: Dataset) -> float:
     """PixVar of the data, from images spread evenly over it; that of samples should be like it."""
-    n = len(dataset)
-    chosen = [dataset.source[i] for i in np.linspace(0, n - 1, min(n, FEW)).astype(int).tolist()]
-    return pixel_variance(np.stack(chosen))
+    return pixel_variance(some(dataset.source, min(len(dataset), FEW)))
 
 
 def real_statistics(

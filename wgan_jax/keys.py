@@ -151,4 +151,5 @@ EXTRA_KEYS: tuple[str, ...] = (
     "precision",
     "recall",
     "real_pixel_variance",
+    "critic_overfit",
 )

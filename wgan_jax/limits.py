@@ -78,6 +78,7 @@ def check(rows: Sequence[tuple[str, Any, Field[Any]]]) -> None:
     _check_critic(values)
     _check_generator(values)
     _check_decay(values)
+    _check_held_out(values)
 
 
 def _check_value(name: str, value: Any, rule: Rule | None, most: float) -> None:
@@ -176,3 +177,23 @@ def _check_decay(values: Mapping[str, Any]) -> None:
                 f"{values['epochs']}: nothing would be trained from there on. Set it to that or "
                 "more, or to 0 for the whole run."
             )
+
+
+def _check_held_out(values: Mapping[str, Any]) -> None:
+    split = values["data.held_out_split"]
+    if not split:
+        return
+    if not values["data.name"].startswith("tfds:"):
+        raise UserError(
+            f"config.data.held_out_split = {split!r}: only TFDS has splits. Leave it empty, to "
+            "take held-out images from the data themselves."
+        )
+    if not values["data.held_out"]:
+        raise UserError(
+            f"config.data.held_out_split = {split!r} needs to know how many: config.data.held_out."
+        )
+    if split == values["data.split"]:
+        raise UserError(
+            f"config.data.held_out_split = {split!r} is the split that is trained on. Leave it "
+            "empty, to take held-out images from it."
+        )

@@ -18,6 +18,7 @@ LINES = (
     ("inception_score_mean", "IS", ".3f"),
     ("pixel_variance", "PixVar", ".4f"),
     ("generated_image_mean", "image mean", ".4f"),
+    ("critic_overfit", "overfit", ".2f"),
 )
 NAMED_BY_ENCODER = ("FID", "KID", "precision", "recall", "IS")
 

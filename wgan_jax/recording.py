@@ -19,7 +19,7 @@ from wgan_jax.history import History
 from wgan_jax.keys import encoder_mark
 from wgan_jax.record import claim, environment, events, ledger, samples
 from wgan_jax.record.background import InBackground
-from wgan_jax.record.console import Console, classes_line, epoch_block, quality_line
+from wgan_jax.record.console import Console, classes_line, epoch_block, overfit_line, quality_line
 from wgan_jax.record.writers import Columns, JsonLinesWriter, MultiWriter, Writer
 from wgan_jax.settings import Settings, figures_by
 
@@ -291,5 +291,7 @@ def quality_block(quality: Quality, caveats: Sequence[str], where: str) -> str:
     lines.append(quality_line(quality.values, quality.encoder, real))
     if quality.class_shares:
         lines.append(classes_line(quality.class_shares))
+    if "critic_overfit" in quality.values:
+        lines.append(overfit_line(quality.values["critic_overfit"]))
     lines += [f"               {caveat}" for caveat in caveats]
     return "\n".join([*lines, ""])

@@ -59,6 +59,15 @@ class DataSettings:
     dequantize: bool = _field(
         False, "add noise to the real images, below one step of their 8 bits, anew at each draw"
     )
+    held_out: int = _field(
+        0,
+        "so many images, evenly over all, are not trained on: the critic's scores of them tell "
+        "whether it overfits, and the judge whether that matters; 0: none",
+        most=10**5,
+    )
+    held_out_split: str = _field(
+        "", "split of a TFDS dataset to take these from, e.g. test; empty: the images themselves"
+    )
     stream: bool = _field(
         False, "read images while training, where they do not fit on the device", result=False
     )

@@ -91,7 +91,8 @@ def _settings(config: Mapping[str, Any] | Settings, images: object) -> Settings:
     settings = resolve(config)
     if images is None:
         return settings
-    return dataclasses.replace(settings, data=dataclasses.replace(settings.data, name="arrays"))
+    data = dataclasses.replace(settings.data, name="arrays", held_out_split="")
+    return dataclasses.replace(settings, data=data)
 
 
 def _folder(workdir: str | Path) -> Path:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from wgan_jax import decoding
 from wgan_jax.data import digits, folder, tfds_images
-from wgan_jax.data.sources import ArrayFile, Images, Source, fingerprint, read_all
+from wgan_jax.data.held_out import rest, some
+from wgan_jax.data.sources import ArrayFile, Images, Source, digest, fingerprint, read_all
 from wgan_jax.errors import UserError, printable
 from wgan_jax.files import expanded
 from wgan_jax.settings import DataSettings
@@ -36,6 +37,8 @@ class Dataset:
       names: digest of the names of these files; "" where they have none.
       streamed: whether images are to be read while they are used.
       workers: processes that decode what is streamed; 0: threads.
+      held_out: images of the same kind that are none of these, uint8 [k, size, size, channels];
+        None where there are none.
     """
 
     name: str
@@ -46,6 +49,7 @@ class Dataset:
     names: str = ""
     streamed: bool = False
     workers: int = 0
+    held_out: Images | None = None
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -79,6 +83,7 @@ class Dataset:
             "files": self.files,
             "names": self.names,
             "notes": list(self.notes),
+            "held_out": 0 if self.held_out is None else len(self.held_out),
         }
 
     @property
@@ -88,6 +93,8 @@ class Dataset:
             f"{self.name}: {len(self):,} images of {'x'.join(map(str, self.shape[1:]))}, "
             f"{self.nbytes / 1e6:.1f} MB, fingerprint {self.fingerprint[:8]}"
         ]
+        if self.held_out is not None:
+            lines.append(f"{len(self.held_out):,} more are held out: the critic never sees them")
         lines += self.notes[:NOTES]
         if len(self.notes) > NOTES:
             lines.append(f"and {len(self.notes) - NOTES} more")
@@ -124,21 +131,24 @@ def load(settings: DataSettings, image_size: int, room: int | None = None) -> Da
       UserError: an unknown source or class, nothing to read, no network to prepare it, or more
         images than there is memory, if they are to be resident.
     """
-    kind, _, rest = settings.name.partition(":")
+    kind, _, where = settings.name.partition(":")
     classes = tuple(name.strip() for name in settings.classes.split(",") if name.strip())
     if settings.name == "digits":
         images = np.stack([folder.fitted(image, image_size) for image in digits.read(classes)])
         found = Dataset(settings.name, images, fingerprint(images))
-    elif kind == "tfds" and rest:
+    elif kind == "tfds" and where:
         cache = expanded(settings.cache_dir) if settings.cache_dir else None
-        records = tfds_images.Records(rest, settings.split, classes, cache, image_size)
+        records = tfds_images.Records(where, settings.split, classes, cache, image_size)
         found = Dataset(settings.name, records, records.digest, files=records.digest)
         if not settings.stream:
             _refuse_too_large(found, room)
             images = read_all(records)
             found = replace(found, source=images, fingerprint=fingerprint(images))
-    elif kind == "folder" and rest:
-        survey = folder.survey(expanded(rest), classes, image_size)
+        if settings.held_out_split:
+            others = tfds_images.Records(where, settings.held_out_split, classes, cache, image_size)
+            found = replace(found, held_out=_some_of(others, settings))
+    elif kind == "folder" and where:
+        survey = folder.survey(expanded(where), classes, image_size)
         pictures, content = survey.pictures, survey.digest
         found = Dataset(
             settings.name, pictures, content, survey.notes, files=content, names=survey.names
@@ -156,7 +166,36 @@ def load(settings: DataSettings, image_size: int, room: int | None = None) -> Da
         )
     if not settings.stream:
         _refuse_zeros_and_ones(found.name, found.images)
-    return replace(found, streamed=settings.stream, workers=settings.workers)
+    found = replace(found, streamed=settings.stream, workers=settings.workers)
+    return _without_held_out(found, settings)
+
+
+def _without_held_out(dataset: Dataset, settings: DataSettings) -> Dataset:
+    """The dataset less the images that are held out of it, if any are."""
+    count = settings.held_out
+    if not count or dataset.held_out is not None:
+        return dataset
+    held_out = _some_of(dataset.source, settings)
+    if count == len(dataset):
+        raise UserError(
+            f"config.data.held_out = {count} leaves none of {dataset.name} to train on."
+        )
+    return replace(
+        dataset,
+        source=rest(dataset.source, count),
+        fingerprint=digest(dataset.fingerprint, "held out", count),
+        files=dataset.files and digest(dataset.files, "held out", count),
+        held_out=held_out,
+    )
+
+
+def _some_of(source: Source | Images, settings: DataSettings) -> Images:
+    if settings.held_out > source.shape[0]:
+        raise UserError(
+            f"config.data.held_out = {settings.held_out} is more than there are to take them from: "
+            f"{source.shape[0]}."
+        )
+    return some(source, settings.held_out)
 
 
 def _refuse_zeros_and_ones(name: str, images: NDArray[Any]) -> None:
@@ -203,11 +242,11 @@ def from_array(
             f"config.data.classes = {settings.classes!r} does not go with images=...: choose the "
             "images yourself."
         )
-    if settings is None or not settings.stream:
-        own = np.ascontiguousarray(images)
-        return Dataset("arrays", own, fingerprint(own))
-    lying = _file_behind(images) or np.ascontiguousarray(images)
-    return Dataset("arrays", lying, fingerprint(lying), streamed=True, workers=settings.workers)
+    settings = settings or DataSettings()
+    lying = (settings.stream and _file_behind(images)) or np.ascontiguousarray(images)
+    streamed, workers = settings.stream, settings.workers
+    found = Dataset("arrays", lying, fingerprint(lying), streamed=streamed, workers=workers)
+    return _without_held_out(found, settings)
 
 
 def _as_array(images: NDArray[np.generic]) -> NDArray[Any]:

@@ -49,6 +49,8 @@ class Stream(IntEnum):
     REAL_VIEWS = 11
     FAKE_VIEWS = 12
     GENERATOR_VIEWS = 13
+    HELD_OUT = 14
+    HELD_OUT_VIEWS = 15
 
 
 def root_key(seed: int) -> Array:

@@ -63,6 +63,12 @@ def classes_line(shares: Mapping[str, float]) -> str:
     return "  Classes    │ " + " ".join(f"{name}:{share:.0%}" for name, share in shares.items())
 
 
+def overfit_line(share: float) -> str:
+    """How much the critic overfits, `critic_overfit`, e.g. `  Overfit    │ 0.12 (...)`."""
+    words = "0: held-out images score as trained ones, 1: as samples"
+    return f"  Overfit    │ {share:.2f} ({words})"
+
+
 def seconds(value: float) -> str:
     """A duration as the block prints it: two decimals, or in ms where they would show nothing."""
     return f"{value:.2f}s" if value >= 0.1 else f"{1000 * value:.1f}ms"

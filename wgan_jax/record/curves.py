@@ -93,7 +93,7 @@ def _series(
     values = np.where(np.isfinite(history.get(key)), history.get(key), np.nan)
     last = _short(values[~np.isnan(values)][-1:])[0]
     series: dict[str, Any] = {"name": label, "colour": colour, "last": last}
-    if key in QUALITY_KEYS:
+    if key in (*QUALITY_KEYS, "critic_overfit"):
         known = ~np.isnan(values)
         series |= {"x": history.epochs[known].tolist(), "y": _short(values[known])}
         if key == "inception_score_mean" and "inception_score_std" in history:
@@ -173,6 +173,10 @@ RATIO_LIMITS: Limits = (
     (0.01, "below 0.01: possible collapse", "bad"),
 )
 RATIO_BAND = (0.05, 0.1, "balanced")
+OVERFIT_LIMITS: Limits = (
+    (0, "0: held-out images score as trained ones", "quiet"),
+    (1, "1: held-out images score as samples", "bad"),
+)
 CLIP_LIMITS: Limits = (
     (0.2, "20 %: above it early is normal", "quiet"),
     (0.5, "50 %: raise the threshold if it stays above", "warn"),
@@ -196,6 +200,12 @@ CHARTS = (
         "diversity of samples",
         _one("pixel_variance"),
         {"zero": True, **VARIANCE_MARKS},
+    ),
+    Chart(
+        "Overfitting of the critic",
+        "share of the gap in scores",
+        (("critic_overfit", "Overfit", "critic"),),
+        {"zero": True, "show": [0, 1], "limits": OVERFIT_LIMITS},
     ),
     Chart(
         "D/G ratio",
