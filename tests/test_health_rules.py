@@ -256,6 +256,20 @@ def test_a_gap_that_nothing_brings_down_is_a_standstill() -> None:
     assert judge(history(**stands())).verdict == "healthy"  # of other games a sound one may look so
 
 
+def test_a_fid_that_departs_from_an_overfitting_critic_is_overfitting_and_no_collapse() -> None:
+    fid = sparse(ROWS, 100, np.array([50, 20, 10, 9, 9, 10, 16, 17, 18, 19.0]))
+    overfit = sparse(ROWS, 100, np.array([0, 0.3, 0.7, 0.9, 1.1, 1.2, 1.3, 1.3, 1.4, 1.5]))
+    seen = found(judge(history(fid_score=fid, critic_overfit=overfit)))
+    assert set(seen) == {"overfit_departed", "critic_overfits"}
+    assert seen["critic_overfits"].onset_epoch < seen["overfit_departed"].onset_epoch
+    assert seen["overfit_departed"].verdict == "failing"
+    assert "times its best median" in seen["overfit_departed"].evidence
+    assert "140% of the way" in seen["overfit_departed"].evidence
+    late = sparse(ROWS, 100, np.array([0, 0, 0, 0, 0, 0, 0, 1.3, 1.4, 1.5]))
+    seen = found(judge(history(fid_score=fid, critic_overfit=late)))
+    assert set(seen) == {"fid_departed", "critic_overfits"}
+
+
 def test_a_gap_stands_in_the_beginning_of_a_slow_game_and_at_the_end_of_one_that_has_settled() -> (
     None
 ):

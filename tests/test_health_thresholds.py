@@ -264,6 +264,9 @@ CASES: dict[str, tuple[str, str | None, Callable[[float], Columns], str]] = {
     "recall at all": (
         "recall_fell", None, lambda x: {"recall": few(0.1 * x, *[0.01] * 4)}, "above",
     ),
+    "overfit": (
+        "critic_overfits", None, lambda x: {"critic_overfit": few(0.2, 0.4, *[x] * 3)}, "above",
+    ),
 }  # fmt: skip
 
 
@@ -513,6 +516,10 @@ ONSETS: dict[str, tuple[str, str | None, Columns, int]] = {
     "plateau": ("plateau", None, {"fid_score": few(300, 200, *[210] * 18)}, 99),
     "alike": ("samples_alike", None, {"pixel_variance": few(0.3, 0.3, 0.05, 0.05, 0.05)}, 599),
     "recall": ("recall_fell", None, {"recall": few(0.8, 0.8, 0.1, 0.1, 0.1)}, 599),
+    "overfit": ("critic_overfits", None, {"critic_overfit": few(0.2, 0.9, 1.1, 1.2, 1.3)}, 599),
+    "overfit, its last below the line": (
+        "critic_overfits", None, {"critic_overfit": few(0.2, 0.9, 1.1, 1.2, 1.3, 0.9)}, 829,
+    ),
 }  # fmt: skip
 
 
@@ -527,6 +534,8 @@ def test_two_measurements_and_four_values_are_no_sign() -> None:
     assert "samples_alike" not in rules_of(None, pixel_variance=few(0.3, 0.3, 0.3, 0.05, 0.05))
     assert "recall_fell" not in rules_of(None, recall=few(0.8, 0.8, 0.8, 0.1, 0.1))
     assert "recall_fell" not in rules_of(None, recall=few(0.8, 0.1, 0.1, 0.1))
+    assert "critic_overfits" not in rules_of(None, critic_overfit=few(2, 2, 2, 2))
+    assert "critic_overfits" not in rules_of(None, critic_overfit=few(0.5, 0.5, 0.5, 2, 0.5))
 
 
 def test_the_best_fid_is_that_of_a_median_and_named_when_it_was_measured() -> None:

@@ -97,7 +97,9 @@ def experiment(tmp_path: Path) -> Path:
         "log_every": 0,
         "checkpoint_every": 50,
         "sample_every": 0,
-        "data": {"name": "digits"},
+        "data": {"name": "digits", "held_out": 50},
+        "quality_every": 150,
+        "quality": {"encoder": "none", "n": 64, "batch_size": 32},
     }
     path.write_text(EXPERIMENT.format(tiny=content))
     return path
@@ -135,8 +137,11 @@ def test_two_processes_train_lose_one_and_resume_bit_for_bit(experiment, tmp_pat
     assert "Resuming" in again[0][1]
     assert last_digest(tmp_path / "cut") == last_digest(tmp_path / "whole")
     lines = [(tmp_path / name / "metrics.jsonl").read_text() for name in ("whole", "cut")]
-    losses = [[json.loads(line)["d_loss"] for line in text.splitlines()] for text in lines]
-    assert losses[0] == losses[1]
+    measured = [[json.loads(line) for line in text.splitlines()] for text in lines]
+    for key in ("d_loss", "pixel_variance", "critic_overfit"):
+        one, other = ([row.get(key) for row in rows] for rows in measured)
+        assert one == other
+    assert isinstance(measured[0][-1]["critic_overfit"], float)
 
 
 @pytest.mark.parametrize(("recorder", "writes"), [(Recorder, True), (Follower, False)])

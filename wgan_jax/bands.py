@@ -41,6 +41,7 @@ class Band:
 
 INF = math.inf
 ALIKE = 0.1  # PixVar of a mode collapse
+OVERFITS = 1.0  # `critic_overfit` where held-out images score as samples do; the guide has none
 # Of two bands that meet, the first listed has the edge: as the guide has it (">400", "0.2-0.5",
 # "<0.01"), or where it leaves it open, the band of larger values.
 BANDS: tuple[Band, ...] = (

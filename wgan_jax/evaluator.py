@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from wgan_jax import devices, hosts
 from wgan_jax.backend import RANDOM_BITS, compiler_options, waiting
+from wgan_jax.bands import OVERFITS
 from wgan_jax.data.dataset import Dataset
 from wgan_jax.data.digits import read_labelled
 from wgan_jax.data.held_out import some
@@ -136,8 +137,12 @@ class Evaluator:
             found = hosts.by_first(
                 lambda: asdict(self._compared(pixels, fake, protocol, all_distances))
             )
-        values = found["values"] | overfit
-        return Quality(**found | {"values": values, "caveats": tuple(found["caveats"])})
+        values, caveats = found["values"] | overfit, tuple(found["caveats"])
+        if overfit.get("critic_overfit", 0.0) >= OVERFITS:
+            caveats += (
+                "the critic overfits: FID against the images it trained on flatters samples",
+            )
+        return Quality(**found | {"values": values, "caveats": caveats})
 
     def _overfit(self, state: GanState, sampler: Tree) -> dict[str, float]:
         """How much the critic overfits, where images are held out and it can be said."""

@@ -73,7 +73,7 @@ class Overfitting:
 def share(trained: Floats, held_out: Floats, samples: Floats) -> float | None:
     """(mean of trained - mean of held out) / (mean of trained - mean of samples).
 
-    The first heuristic of Karras et al. 2020 (arXiv:2006.06676, section 3.1, equation 1): 0 where
+    The first heuristic of Karras et al. 2020 (arXiv:2006.06676, section 3, equation 1): 0 where
     the critic scores images it never saw as those it trained on, 1 where it scores them as samples.
 
     Args:

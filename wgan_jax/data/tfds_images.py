@@ -53,7 +53,7 @@ class Records:
             _prepare(builder, name)
         if split not in builder.info.splits:
             known = ", ".join(builder.info.splits)
-            raise UserError(f"config.data.split = {split!r}: {name} has {known}.")
+            raise UserError(f"config.data: {name} has no split {split!r}, but {known}.")
         wanted = _labels(builder, name, classes)
         self._name, self._split, self._cache, self._size = name, split, cache, size
         self._records: Any = builder.as_data_source(split)

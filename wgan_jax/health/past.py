@@ -29,6 +29,7 @@ KEYS: tuple[str, ...] = (
     "pixel_variance",
     "real_pixel_variance",
     "recall",
+    "critic_overfit",
 )
 LOSSES = ("d_loss", "g_loss")
 OBJECTIVES = (*limits.OBJECTIVES, "lsgan")  # least squares: others train with it

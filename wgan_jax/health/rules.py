@@ -187,6 +187,14 @@ RULES: tuple[Rule, ...] = (
         LOGS, samples.fid_departed,
     ),
     Rule(
+        "overfit_departed", "fid_score, critic_overfit",
+        "as fid_departed, after critic_overfits",
+        "overfitting", "failing",
+        "Stop: take the best checkpoint, and train on more images, augment them, or use a smaller "
+        "critic.",
+        "Karras et al. 2020, section 2 and 3", samples.overfit_departed,
+    ),
+    Rule(
         "score_fell", "inception_score_mean",
         "median of the last three below 0.75 of the highest such",
         "collapse", "failing",
@@ -265,6 +273,14 @@ RULES: tuple[Rule, ...] = (
         "oscillation", "warning",
         "Lower the learning rates or the momentum (b1) of both players.",
         "Mescheder et al. 2018, section 2", losses.oscillation,
+    ),
+    Rule(
+        "critic_overfits", "critic_overfit", "median of the last three 1 or more",
+        "overfitting", "warning",
+        "The critic knows its images by heart: samples hardly get better any more, whatever FID "
+        "against those images says. Train on more images, augment them, or use a smaller critic.",
+        "Karras et al. 2020, section 3; docs/diagnosis.md has runs of our own",
+        samples.critic_overfits,
     ),
     Rule(
         "plateau", "fid_score", "above 100 and no better for half the run (Inception)",

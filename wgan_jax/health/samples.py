@@ -1,10 +1,10 @@
-"""Signs of failure in what was measured of the samples: FID, pixel variance, recall."""
+"""Signs of failure in what was measured of the samples: FID, pixel variance, recall, scores."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from wgan_jax.bands import alike_below
+from wgan_jax.bands import OVERFITS, alike_below
 from wgan_jax.health.past import Past
 from wgan_jax.health.signs import Sign, number
 from wgan_jax.health.windows import LEAST_SCORES, since
@@ -52,7 +52,19 @@ def good(past: Past, share: float) -> bool:
 
 
 def fid_departed(past: Past) -> Sign | None:
-    """FID left its best, and stays away."""
+    """FID left its best, and stays away; not where that is because the critic overfits."""
+    return None if overfit_departed(past) else _departed(past)
+
+
+def overfit_departed(past: Past) -> Sign | None:
+    """FID left its best, and stays away, and the critic overfitted before."""
+    departed, overfits = _departed(past), critic_overfits(past)
+    if departed is None or overfits is None or overfits.onset_epoch > departed.onset_epoch:
+        return None
+    return Sign(f"{departed.evidence}; {overfits.evidence}", departed.onset_epoch)
+
+
+def _departed(past: Past) -> Sign | None:
     values, epochs = past.values("fid_score"), past.epochs("fid_score")
     if len(values) < LEAST_SCORES:
         return None
@@ -148,4 +160,16 @@ def recall_fell(past: Past) -> Sign | None:
     if onset is None:
         return None
     evidence = f"recall {number(float(values[-1]))}, was {number(float(values.max()))}"
+    return Sign(evidence, int(epochs[onset]))
+
+
+def critic_overfits(past: Past) -> Sign | None:
+    """The critic holds real images that it never saw for no more real than samples."""
+    values, epochs = past.values("critic_overfit"), past.epochs("critic_overfit")
+    if len(values) < LEAST_SCORES or _smooth(values)[-1] < OVERFITS:
+        return None
+    # A median of three above the line may still have one value of the three below it.
+    onset = since(values >= OVERFITS) or max(len(values) - 2, 0)
+    share = f"{_smooth(values)[-1]:.0%}"
+    evidence = f"held-out images score {share} of the way from those trained on to samples"
     return Sign(evidence, int(epochs[onset]))
