@@ -202,8 +202,8 @@ CHARTS = (
         {"zero": True, **VARIANCE_MARKS},
     ),
     Chart(
-        "Overfitting of the critic",
-        "share of the gap in scores",
+        "Overfitting",
+        "of the critic",
         (("critic_overfit", "Overfit", "critic"),),
         {"zero": True, "show": [0, 1], "limits": OVERFIT_LIMITS},
     ),
