@@ -390,6 +390,30 @@ def test_the_best_outlives_a_process_that_ends_while_a_rollback_sets_it_aside(
     assert (again.epochs(), best_of(saved)) == ([2, 3], (6, 6))
 
 
+def test_a_process_that_ends_while_a_rollback_deletes_leaves_nothing_that_passes_for_damage(
+    saved, monkeypatch
+):
+    """Half of a folder is gone, the next start is told of nothing, and what is left goes."""
+    checkpoints = Checkpoints(saved, keep=5)
+
+    def half(folder, *_, **__):
+        next(path for path in sorted(Path(folder).rglob("*")) if path.is_file()).unlink()
+        power_cut()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "rmtree", half)
+        with pytest.raises(UserError, match="power cut"):
+            checkpoints.drop_after(3)
+    checkpoints.close()
+    said: list[str] = []
+    again = Checkpoints(saved, keep=5, say=said.append)
+    assert again.restore(state(0))[0] == 3
+    again.drop_after(3)  # as the next start does
+    again.close()
+    assert said == []
+    assert {path.name for path in saved.iterdir()} == {"2", "3", "marks.json"}
+
+
 def test_what_was_set_aside_gives_way_where_it_is_damaged_or_by_another_encoder(rolled_back, saved):
     rolled_back.mark_best(3, 40.0, "digits")
     assert best_of(saved) == (6, 6)

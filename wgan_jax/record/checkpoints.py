@@ -34,6 +34,7 @@ Tree = Any
 
 # Why a disk takes nothing more: full, over the user's quota, read-only, broken, or gone.
 _REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE)
+_DROPPED = "dropped-"  # begins the name of a folder that is being deleted
 _SPARE = 1 << 20  # bytes that a checkpoint may need beside its arrays, and these twice
 
 
@@ -145,12 +146,12 @@ class Checkpoints:
         """Forget the checkpoints above `epoch`, after a rollback to it; the best goes aside."""
         self.wait()
         self._set_best_aside(epoch)
-        known = hosts.by_first(self.epochs)  # of all the same: orbax deletes each together
+        known = hosts.by_first(self.epochs)
         left = [earlier for earlier in known if earlier <= epoch]
         if self._folder.is_dir():  # before they go: else the best could name one that is saved anew
             self._keep_marks(marks.standing(self.marks, left))
-        for later in known[len(left) :]:
-            self._opened().delete(later)
+        self._close_quietly()
+        hosts.by_first(lambda: self._remove(known[len(left) :]))
         self._begun = {earlier for earlier in self._begun if earlier <= epoch}
 
     def wait(self) -> None:
@@ -205,6 +206,18 @@ class Checkpoints:
                 f"The best checkpoint, FID {best['fid_score']:.3f} after {best['epoch']} epochs, "
                 f"is kept in {place}: --checkpoint best is that one until a better one comes."
             )
+
+    def _remove(self, epochs: Sequence[int]) -> None:
+        """Delete checkpoints, and what a process that was ended while it did this has left.
+
+        Each has another name first: half a folder would pass for a damaged checkpoint.
+        """
+        names = [str(epoch) for epoch in epochs]
+        with self._saving():
+            for name in names:
+                (self._folder / name).rename(self._folder / f"{_DROPPED}{name}-{time.time_ns()}")
+            for dropped in self._folder.glob(f"{_DROPPED}*"):
+                shutil.rmtree(dropped)
 
     def _rolled_back(self, like: Tree) -> tuple[int, Tree] | None:
         """The best checkpoint, where a rollback went back past it and none since is as good."""
