@@ -265,6 +265,10 @@ def test_a_fid_that_departs_from_an_overfitting_critic_is_overfitting_and_no_col
     assert seen["overfit_departed"].verdict == "failing"
     assert "times its best median" in seen["overfit_departed"].evidence
     assert "140% of the way" in seen["overfit_departed"].evidence
+    for unsteady in ([0, 0.3, 0.7, 0.9, 1.1, 1.2, 0.9, 1.3, 1.4, 0.9], [1.2] * 10):
+        overfit = sparse(ROWS, 100, np.array(unsteady))
+        seen = found(judge(history(fid_score=fid, critic_overfit=overfit)))
+        assert set(seen) == {"overfit_departed", "critic_overfits"}
     late = sparse(ROWS, 100, np.array([0, 0, 0, 0, 0, 0, 0, 1.3, 1.4, 1.5]))
     seen = found(judge(history(fid_score=fid, critic_overfit=late)))
     assert set(seen) == {"fid_departed", "critic_overfits"}

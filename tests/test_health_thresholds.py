@@ -518,8 +518,12 @@ ONSETS: dict[str, tuple[str, str | None, Columns, int]] = {
     "recall": ("recall_fell", None, {"recall": few(0.8, 0.8, 0.1, 0.1, 0.1)}, 599),
     "overfit": ("critic_overfits", None, {"critic_overfit": few(0.2, 0.9, 1.1, 1.2, 1.3)}, 599),
     "overfit, its last below the line": (
-        "critic_overfits", None, {"critic_overfit": few(0.2, 0.9, 1.1, 1.2, 1.3, 0.9)}, 829,
+        "critic_overfits", None, {"critic_overfit": few(0.2, 0.9, 1.1, 1.2, 1.3, 0.9)}, 497,
     ),
+    "overfit, one between below the line": (
+        "critic_overfits", None, {"critic_overfit": few(0.2, 1.1, 1.2, 0.9, 1.3)}, 399,
+    ),
+    "overfit from the first": ("critic_overfits", None, {"critic_overfit": few(*[1.2] * 5)}, 199),
 }  # fmt: skip
 
 

@@ -166,10 +166,14 @@ def recall_fell(past: Past) -> Sign | None:
 def critic_overfits(past: Past) -> Sign | None:
     """The critic holds real images that it never saw for no more real than samples."""
     values, epochs = past.values("critic_overfit"), past.epochs("critic_overfit")
-    if len(values) < LEAST_SCORES or _smooth(values)[-1] < OVERFITS:
+    if len(values) < LEAST_SCORES:
         return None
-    # A median of three above the line may still have one value of the three below it.
-    onset = since(values >= OVERFITS) or max(len(values) - 2, 0)
-    share = f"{_smooth(values)[-1]:.0%}"
-    evidence = f"held-out images score {share} of the way from those trained on to samples"
+    smooth = _smooth(values)
+    start = since(smooth >= OVERFITS)
+    if start is None:
+        return None
+    # From the first value above the line of the first three whose median is: one below it since
+    # then is as little a sign as one above it before.
+    onset = start + int((values[start:] >= OVERFITS).argmax())
+    evidence = f"held-out images score {smooth[-1]:.0%} of the way from those trained on to samples"
     return Sign(evidence, int(epochs[onset]))
