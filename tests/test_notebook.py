@@ -95,6 +95,16 @@ def test_asking_again_compiles_nothing(finished: Run, caplog: pytest.LogCaptureF
         assert ("Compiling" in caplog.text) is not again
 
 
+def test_another_checkpoint_of_a_run_compiles_nothing_for_its_samples(
+    finished: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, other = (load(finished.workdir, checkpoint) for checkpoint in (3, 6))
+    first.sample(5)
+    with jax.log_compiles(), caplog.at_level("WARNING"):
+        assert not np.array_equal(other.sample(5), first.sample(5))
+    assert "Compiling" not in caplog.text
+
+
 def plain_scores(game: Game, state: GanState, images: np.ndarray) -> np.ndarray:
     """As the critic is defined: pixels in [-1, 1], nothing dropped."""
     variables = {"params": state.critic.params, **state.critic.stats}

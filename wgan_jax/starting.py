@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import jax
@@ -18,6 +19,7 @@ from wgan_jax.gan.state import Game, GanState, new_game, root_key
 from wgan_jax.record import identity
 from wgan_jax.record.checkpoints import Checkpoints
 from wgan_jax.record.digests import structure
+from wgan_jax.settings import Settings
 
 
 def first_state(
@@ -91,7 +93,7 @@ def open_run(
       UserError: no run or checkpoint there.
     """
     settings = identity.load_settings(workdir)
-    game = new_game(settings, int(identity.load_dataset(workdir)["shape"][3]))
+    game = _game_of(settings, int(identity.load_dataset(workdir)["shape"][3]))
     like = jax.eval_shape(game.new_state, root_key(settings.seed))
     folder = workdir / "checkpoints"
     with contextlib.closing(Checkpoints(folder, say=say, read_only=True)) as checkpoints:
@@ -99,3 +101,9 @@ def open_run(
     if found is None:
         raise UserError(f"{workdir} has no checkpoint yet: train it first.")
     return game, *found
+
+
+@cache
+def _game_of(settings: Settings, channels: int) -> Game:
+    """One game for all checkpoints of a run: what jax compiled for it serves the next as well."""
+    return new_game(settings, channels)
