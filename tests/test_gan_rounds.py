@@ -67,6 +67,19 @@ def test_what_a_round_measures(tiny):
     assert 0 < clipped < 1
 
 
+def test_a_metric_that_only_the_round_or_only_the_table_has_is_named(tiny, monkeypatch):
+    """Else it would be measured, and recorded nowhere."""
+    step = rounds.critic_step
+
+    def with_more(*args):
+        state, metrics = step(*args)
+        return state, metrics | {"r1_penalty": jnp.float32(1)}
+
+    monkeypatch.setattr(rounds, "critic_step", with_more)
+    with pytest.raises(ValueError, match=r"Game\.metric_keys, not in both: .'r1_penalty'"):
+        play(tiny, 1)
+
+
 def test_the_last_hundred_losses_are_a_ring(tiny):
     """Epochs 99 and 100 take the last place and the first."""
     game = new_game(resolve(tiny), 1)

@@ -126,6 +126,8 @@ def chunk_program(game: Game) -> jax.stages.Wrapped:
         def play(carry: Carry) -> Carry:
             state, rows, played, _ = carry
             state, metrics = play_round(game, state, draw, key)
+            if odd := set(metrics) ^ set(game.metric_keys):  # what is not named would be lost
+                raise ValueError(f"in a round or in Game.metric_keys, not in both: {sorted(odd)}")
             row = jnp.stack([metrics[name].astype(jnp.float32) for name in game.metric_keys])
             return state, rows.at[played].set(row), played + 1, jnp.isfinite(row).all()
 
