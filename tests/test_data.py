@@ -151,6 +151,15 @@ def test_subfolders_are_classes(pictures):
     assert "no subfolder 'none'" in refusal(DataSettings(name=f"folder:{pictures}", classes="none"))
 
 
+@pytest.mark.parametrize("made", [lambda x: x / 127.5 - 1, lambda x: x[:, :4, :4]])
+def test_a_source_that_gives_other_than_images_is_refused(pictures, monkeypatch, made):
+    """Floats in [-1, 1] would be trained on as if they were black."""
+    read = folder.read
+    monkeypatch.setattr(folder, "read", lambda survey: (made(read(survey)[0]), ()))
+    with pytest.raises(UserError, match=r"images must be (uint8|\[n, 8, 8, 1 or 3\])"):
+        load(DataSettings(name=f"folder:{pictures}"), 8)
+
+
 def test_the_centre_square_is_kept(tmp_path):
     wide = np.zeros((10, 30, 3), np.uint8)
     wide[:, 10:20] = 255  # white in the middle third

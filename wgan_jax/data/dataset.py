@@ -165,6 +165,7 @@ def load(settings: DataSettings, image_size: int, room: int | None = None) -> Da
             "tfds:<name> (e.g. tfds:cifar10), folder:<path>, or images=... from Python."
         )
     if not settings.stream:
+        _checked(found.images, image_size)
         _refuse_zeros_and_ones(found.name, found.images)
     found = replace(found, streamed=settings.stream, workers=settings.workers)
     return _without_held_out(found, settings)
@@ -221,7 +222,22 @@ def from_array(
     Raises:
       UserError: another shape, dtype or range.
     """
-    images = _as_array(images)
+    images = _checked(_as_array(images), image_size)
+    _refuse_zeros_and_ones("The array", images)
+    if settings and settings.classes:
+        raise UserError(
+            f"config.data.classes = {settings.classes!r} does not go with images=...: choose the "
+            "images yourself."
+        )
+    settings = settings or DataSettings()
+    lying = (settings.stream and _file_behind(images)) or np.ascontiguousarray(images)
+    streamed, workers = settings.stream, settings.workers
+    found = Dataset("arrays", lying, fingerprint(lying), streamed=streamed, workers=workers)
+    return _without_held_out(found, settings)
+
+
+def _checked(images: NDArray[Any], image_size: int) -> Images:
+    """The images [n, image_size, image_size, 1 or 3], if they are such, and uint8."""
     if images.dtype != np.uint8:
         raise UserError(
             f"images must be uint8 from 0 to 255, got {images.dtype} from "
@@ -236,17 +252,7 @@ def from_array(
             f"images must be [n, {image_size}, {image_size}, 1 or 3], got {shape}: "
             f"{_reshaping(shape)}."
         )
-    _refuse_zeros_and_ones("The array", images)
-    if settings and settings.classes:
-        raise UserError(
-            f"config.data.classes = {settings.classes!r} does not go with images=...: choose the "
-            "images yourself."
-        )
-    settings = settings or DataSettings()
-    lying = (settings.stream and _file_behind(images)) or np.ascontiguousarray(images)
-    streamed, workers = settings.stream, settings.workers
-    found = Dataset("arrays", lying, fingerprint(lying), streamed=streamed, workers=workers)
-    return _without_held_out(found, settings)
+    return images
 
 
 def _as_array(images: NDArray[np.generic]) -> NDArray[Any]:
