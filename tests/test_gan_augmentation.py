@@ -98,6 +98,14 @@ def test_a_kind_draws_the_same_whichever_others_are_on() -> None:
         np.testing.assert_array_equal(alone, every[kind])
 
 
+@pytest.mark.parametrize("kind", AUGMENTATIONS)
+def test_every_kind_that_a_config_may_name_changes_images(kind: str) -> None:
+    """One that is drawn, and done nowhere, would be a run without it."""
+    images = pictures(6)
+    changed = augment(images, draw((kind,), jax.random.key(0), 6, 8))
+    assert not np.array_equal(changed, images)
+
+
 def test_gradients_pass_through() -> None:
     draws = draw(AUGMENTATIONS, jax.random.key(2), 2, 8)
     check_grads(lambda x: augment(x, draws), (pictures(),), order=2, modes=("rev",))

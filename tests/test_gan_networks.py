@@ -1,5 +1,6 @@
 """Shapes, parameter counts and ranges of the networks."""
 
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from wgan_jax.config import resolve
 from wgan_jax.gan.networks import leaky_relu, pooled
 from wgan_jax.gan.rounds import chunk_program
 from wgan_jax.gan.state import Game, GanState, Stream, new_game, root_key, to_uint8
-from wgan_jax.gan.steps import critic_step
+from wgan_jax.gan.steps import _score, critic_step
+from wgan_jax.settings import CriticSettings
 
 pytestmark = pytest.mark.usefixtures("quick_compiling")
 
@@ -38,6 +40,22 @@ def test_the_guides_network():
     norms = 2 * (128 + 128 + 64 + 32)
     assert count(state.critic.params) == critic
     assert count(state.generator.params) == dense + convs + norms
+
+
+KEY = root_key(0)
+NORMS = next(f for f in fields(CriticSettings) if f.name == "normalization").metadata["rule"]
+
+
+@pytest.mark.parametrize("norm", sorted({*NORMS} - {"none"}))
+def test_every_norm_that_a_config_may_name_changes_the_critics_scores(tiny, norm):
+    """One that is known to the settings only would be a critic without any."""
+    scores = []
+    for each in ("none", norm):
+        config = tiny | {"objective": "hinge", "critic": tiny["critic"] | {"normalization": each}}
+        game = new_game(resolve(config), 1)
+        critic, images = game.new_state(KEY).critic, jax.random.uniform(KEY, (4, 8, 8, 1))
+        scores.append(_score(game, critic.params, critic.stats, images, KEY)[0])
+    assert not np.allclose(*scores, rtol=1e-3, atol=0)
 
 
 @pytest.mark.parametrize(
