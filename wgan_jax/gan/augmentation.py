@@ -8,6 +8,9 @@ authors' code (DiffAugment).
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
 import jax
 import jax.numpy as jnp
 from jax import Array
@@ -17,11 +20,24 @@ SHIFT, CUT = 1 / 8, 1 / 2  # of height and width: the farthest translation, the 
 Draws = dict[str, Array]
 
 
-def draw(kinds: tuple[str, ...], key: Array, n: int, size: int) -> Draws:
+@dataclass(frozen=True)
+class Kind:
+    """One kind of change.
+
+    Attributes:
+      draw: (key, n, size) -> what is done to each of n images of this height and width [n, ...].
+      change: the images [n, size, size, c], and what was drawn for them -> the images, changed.
+    """
+
+    draw: Callable[[Array, int, int], Array]
+    change: Callable[[Array, Array], Array]
+
+
+def draw(kinds: Collection[str], key: Array, n: int, size: int) -> Draws:
     """What is done to each of n images of this height and width.
 
     Args:
-      kinds: some of `color`, `translation` and `cutout`.
+      kinds: some of `KINDS`; each draws the same whichever others are on.
       key: of this batch.
       n: how many images.
       size: their height and width.
@@ -31,28 +47,27 @@ def draw(kinds: tuple[str, ...], key: Array, n: int, size: int) -> Draws:
       saturation and contrast; `translation` int32 [n, 2], pixels down and right; `cutout` int32
       [n, 2], row and column of the middle of what is cut out.
     """
-    keys = dict(zip(("color", "translation", "cutout"), jax.random.split(key, 3), strict=True))
-    far, odd = _pixels(SHIFT, size), _pixels(CUT, size) % 2
-    makers = {
-        "color": lambda key: jax.random.uniform(key, (n, 3), jnp.float32),
-        "translation": lambda key: jax.random.randint(key, (n, 2), -far, far + 1),
-        "cutout": lambda key: jax.random.randint(key, (n, 2), 0, size + 1 - odd),
+    return {
+        name: kind.draw(jax.random.fold_in(key, i), n, size)
+        for i, (name, kind) in enumerate(KINDS.items())
+        if name in kinds
     }
-    return {kind: makers[kind](keys[kind]) for kind in kinds}
 
 
 def augment(images: Array, draws: Draws) -> Array:
-    """The images [n, size, size, c] in [-1, 1], changed as drawn: colour, then place, then a cut.
+    """The images [n, size, size, c] in [-1, 1], changed as drawn, one kind after the other.
 
     What comes in from outside and what is cut out is 0, a middle grey. Colours may leave [-1, 1].
     """
-    if "color" in draws:
-        images = _recolored(images, draws["color"])
-    if "translation" in draws:
-        images = _moved(images, draws["translation"])
-    if "cutout" in draws:
-        images = _cut(images, draws["cutout"])
+    for name, kind in KINDS.items():
+        if name in draws:
+            images = kind.change(images, draws[name])
     return images
+
+
+def _amounts(key: Array, n: int, size: int) -> Array:
+    del size
+    return jax.random.uniform(key, (n, 3), jnp.float32)
 
 
 def _recolored(images: Array, amounts: Array) -> Array:
@@ -67,6 +82,11 @@ def _recolored(images: Array, amounts: Array) -> Array:
 
 def _spread(images: Array, middle: Array, factor: Array) -> Array:
     return middle + factor * (images - middle)
+
+
+def _shifts(key: Array, n: int, size: int) -> Array:
+    far = _pixels(SHIFT, size)
+    return jax.random.randint(key, (n, 2), -far, far + 1)
 
 
 def _moved(images: Array, shifts: Array) -> Array:
@@ -86,6 +106,11 @@ def _moved(images: Array, shifts: Array) -> Array:
         return jnp.einsum("nij,nhjc->nhic", right, rows)
 
 
+def _middles(key: Array, n: int, size: int) -> Array:
+    odd = _pixels(CUT, size) % 2
+    return jax.random.randint(key, (n, 2), 0, size + 1 - odd)
+
+
 def _cut(images: Array, middles: Array) -> Array:
     """Each image without a square around its middle, or what of that lies within."""
     size = images.shape[1]
@@ -100,3 +125,11 @@ def _cut(images: Array, middles: Array) -> Array:
 def _pixels(share: float, size: int) -> int:
     """A share of height and width in whole pixels, half a pixel up."""
     return int(share * size + 0.5)
+
+
+# In the order in which they are done.
+KINDS: dict[str, Kind] = {
+    "color": Kind(_amounts, _recolored),
+    "translation": Kind(_shifts, _moved),
+    "cutout": Kind(_middles, _cut),
+}
