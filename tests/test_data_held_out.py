@@ -115,7 +115,8 @@ def test_as_many_as_there_are_cannot_be_held_out(count: int, says: str) -> None:
             {"name": "tfds:cifar10", "held_out": 9, "held_out_split": "train"},
             "is the split that is trained on",
         ),
-        ({"held_out": -1}, "0 or above"),
+        ({"held_out": -1}, "0 or at least 2"),
+        ({"held_out": 1}, "0 or at least 2"),
         ({"held_out": 10**6}, "at most 100000"),
     ],
 )

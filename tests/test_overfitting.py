@@ -45,6 +45,15 @@ def test_nothing_is_said_where_the_critic_does_not_tell_real_from_fake() -> None
     assert share(*np.zeros((3, 4), np.float32)) is None
 
 
+def test_nothing_is_said_of_one_image_and_of_few_by_their_own_spread() -> None:
+    """Of two with scores 0 and 2, and 1 and -1, the standard error is sqrt(2), not 1."""
+    one, other = np.array([3], np.float32), np.array([0], np.float32)
+    assert share(one, other, other) is None
+    apart = np.array([-1, 1], np.float32)
+    assert share(apart + 2.5, apart, apart) is None
+    assert share(apart + 3, apart, apart) == 1
+
+
 @pytest.fixture
 def by_brightness(monkeypatch: pytest.MonkeyPatch) -> None:
     """A critic whose score of an image is the mean of its pixels, from -1 to 1."""

@@ -28,6 +28,7 @@ COUNT = Range(lambda value: value >= 1, "at least 1")
 POSITIVE = Range(lambda value: value > 0, "above 0")
 FRACTION = Range(lambda value: 0 < value < 1, "above 0 and below 1")
 SHARE = Range(lambda value: 0 <= value < 1, "at least 0 and below 1")
+NONE_OR_SOME = Range(lambda value: value == 0 or value >= 2, "0 or at least 2")
 CHANGES = Range(
     lambda value: set(value.split(",")) <= {*AUGMENTATIONS} if value else True,
     f"empty, or some of {', '.join(AUGMENTATIONS)}, with commas between them and no spaces",

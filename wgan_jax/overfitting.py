@@ -80,11 +80,13 @@ def share(trained: Floats, held_out: Floats, samples: Floats) -> float | None:
       trained, held_out, samples: scores [n] of as many images of each kind.
 
     Returns:
-      None where the critic does not tell the images it trained on from samples, or scores are no
-      numbers.
+      None where the critic does not tell the images it trained on from samples, scores are no
+      numbers, or it is one image of each kind, whose scores have no spread.
     """
+    if len(trained) < 2:
+        return None
     gap = float(trained.mean(dtype=np.float64) - samples.mean(dtype=np.float64))
-    error = float(np.sqrt((trained.var() + samples.var()) / len(trained)))
+    error = float(np.sqrt((trained.var(ddof=1) + samples.var(ddof=1)) / len(trained)))
     if not gap > SURE * error:
         return None
     return float(trained.mean(dtype=np.float64) - held_out.mean(dtype=np.float64)) / gap

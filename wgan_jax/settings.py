@@ -18,6 +18,7 @@ from wgan_jax.limits import (
     COUNT,
     FRACTION,
     INITS,
+    NONE_OR_SOME,
     OBJECTIVES,
     POOLINGS,
     POSITIVE,
@@ -63,6 +64,7 @@ class DataSettings:
         0,
         "so many images, evenly over all, are not trained on: the critic's scores of them tell "
         "whether it overfits, and the judge whether that matters; 0: none",
+        NONE_OR_SOME,
         most=10**5,
     )
     held_out_split: str = _field(
