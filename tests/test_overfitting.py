@@ -113,12 +113,31 @@ def test_the_evaluator_measures_it_and_changes_nothing(tiny: dict[str, Any]) -> 
     jax.tree.map(np.testing.assert_array_equal, before, jax.tree.map(np.asarray, state))
 
 
+def test_what_cannot_be_said_is_a_caveat_and_so_is_a_fid_that_flatters(
+    tiny: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of FID only where there is one."""
+    flatters = "the critic overfits: FID against the images it trained on flatters samples"
+    for encoder, found, wanted in (
+        ("digits", 1.5, {flatters}),
+        ("none", 1.5, set()),
+        ("none", 0.5, set()),
+        ("none", None, {"overfitting: not known"}),
+    ):
+        game, state = _game_of(tiny | {"data": {"held_out": 51}}, encoder)
+        dataset = from_array(white_and_grey(), 8, game.settings.data)
+        monkeypatch.setattr(Overfitting, "measure", lambda *_, found=found: found)
+        caveats = Evaluator(game, dataset, lambda _: None).measure(state, 0).caveats
+        assert {c.partition(", for")[0] for c in caveats if "overfit" in c} == wanted
+
+
 def test_it_is_not_measured_where_nothing_is_held_out(tiny: dict[str, Any]) -> None:
     game, state = _game_of(tiny)
     evaluator = Evaluator(game, load(game.settings.data, 8), lambda _: None)
     assert "critic_overfit" not in evaluator.measure(state, 0).values
 
 
-def _game_of(config: dict[str, Any]) -> tuple[Game, GanState]:
-    game = new_game(resolve({**config, "quality": {"n": 64, "batch_size": 64}}), 1)
+def _game_of(config: dict[str, Any], encoder: str = "auto") -> tuple[Game, GanState]:
+    quality = {"n": 64, "batch_size": 64, "encoder": encoder}
+    game = new_game(resolve({**config, "quality": quality}), 1)
     return game, jax.jit(game.new_state)(root_key(42))

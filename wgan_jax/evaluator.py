@@ -138,9 +138,14 @@ class Evaluator:
                 lambda: asdict(self._compared(pixels, fake, protocol, all_distances))
             )
         values, caveats = found["values"] | overfit, tuple(found["caveats"])
-        if overfit.get("critic_overfit", 0.0) >= OVERFITS:
+        if overfit.get("critic_overfit", 0.0) >= OVERFITS and "fid_score" in values:
             caveats += (
                 "the critic overfits: FID against the images it trained on flatters samples",
+            )
+        if self._overfitting is not None and not overfit and values:
+            caveats += (
+                "overfitting: not known, for the critic hardly tells images it trained on from "
+                "samples",
             )
         return Quality(**found | {"values": values, "caveats": caveats})
 
