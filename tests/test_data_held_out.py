@@ -68,7 +68,7 @@ def test_the_images_know_that_some_are_held_out() -> None:
     assert [found.identity["held_out"] for found in (whole, less, fewer)] == [0, 5, 6]
     assert _digits(5).fingerprint == less.fingerprint
     assert "1,792 images" in less.words
-    assert "5 more are held out: the critic never sees them" in less.words
+    assert "5 more are held out, and not trained on" in less.words
     assert "held out" not in whole.words
     rows = {image.tobytes() for image in less.images}
     everywhere = {image.tobytes() for image in whole.images}

@@ -539,6 +539,8 @@ def test_two_measurements_and_four_values_are_no_sign() -> None:
     assert "recall_fell" not in rules_of(None, recall=few(0.8, 0.8, 0.8, 0.1, 0.1))
     assert "recall_fell" not in rules_of(None, recall=few(0.8, 0.1, 0.1, 0.1))
     assert "critic_overfits" not in rules_of(None, critic_overfit=few(2, 2, 2, 2))
+    assert "critic_overfits" in rules_of(None, critic_overfit=few(2, 2, 2, 2, 2, *[np.nan] * 3))
+    assert "critic_overfits" not in rules_of(None, critic_overfit=few(*[2] * 5, *[np.nan] * 5))
     assert "critic_overfits" not in rules_of(None, critic_overfit=few(0.5, 0.5, 0.5, 2, 0.5))
 
 

@@ -41,6 +41,8 @@ from wgan_jax.settings import DataSettings, encoder_of
 BAR_AFTER = 2.0  # seconds of work before a progress bar shows
 FEW = 256  # of the data, for the variance of its pixels
 ENOUGH = 1000  # samples for the variance of pixels, where nothing else is measured
+FLATTERS = "the critic overfits: FID against the images it trained on flatters samples"
+NOT_KNOWN = "overfitting: not known, for the critic hardly tells images it trained on from samples"
 TOLD_AFTER = 5.0  # seconds of measuring before a line tells of it, where no bar can show
 
 
@@ -132,29 +134,25 @@ class Evaluator:
                 state = jax.device_put(state, self._encoding.everywhere)
             sampler = self._sampler(state, self._key)
             pixels, fake = self._generate(sampler, n)
-            overfit = self._overfit(state, sampler)
+            overfit, said = self._overfit(state, sampler)
             protocol = self._protocol(n) | {"epoch": epoch}
             found = hosts.by_first(
                 lambda: asdict(self._compared(pixels, fake, protocol, all_distances))
             )
-        values, caveats = found["values"] | overfit, tuple(found["caveats"])
-        if overfit.get("critic_overfit", 0.0) >= OVERFITS and "fid_score" in values:
-            caveats += (
-                "the critic overfits: FID against the images it trained on flatters samples",
-            )
-        if self._overfitting is not None and not overfit and values:
-            caveats += (
-                "overfitting: not known, for the critic hardly tells images it trained on from "
-                "samples",
-            )
+        values, caveats = found["values"], tuple(found["caveats"])
+        if values:  # else the samples are no numbers, and that is said
+            values, caveats = values | overfit, caveats + said
         return Quality(**found | {"values": values, "caveats": caveats})
 
-    def _overfit(self, state: GanState, sampler: Tree) -> dict[str, float]:
-        """How much the critic overfits, where images are held out and it can be said."""
+    def _overfit(self, state: GanState, sampler: Tree) -> tuple[dict[str, float], tuple[str, ...]]:
+        """How far the critic overfits, where images are held out, and what must be said of it."""
         if self._overfitting is None:
-            return {}
+            return {}, ()
         found = self._overfitting.measure(state, sampler, self._key)
-        return {} if found is None else {"critic_overfit": found}
+        if found is None:
+            return {}, (NOT_KNOWN,)
+        flatters = found >= OVERFITS and self._encoding is not None
+        return {"critic_overfit": found}, (FLATTERS,) if flatters else ()
 
     def _told(self, n: int) -> AbstractContextManager[None]:
         """Where there is no terminal, and so no bar: say that measuring takes long, if it does."""

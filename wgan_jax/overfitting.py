@@ -101,7 +101,7 @@ def _scores(
     words: Array,
     start: Array,
 ) -> Array:
-    """Scores [3, n] of n images of each kind, as in training but without dropout."""
+    """Scores [3, n] of n images of each kind, augmented as in training, by `Game.scores`."""
     key = jax.random.wrap_key_data(words, impl=RANDOM_BITS)
     n = len(trained)
 

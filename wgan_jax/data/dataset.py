@@ -94,7 +94,7 @@ class Dataset:
             f"{self.nbytes / 1e6:.1f} MB, fingerprint {self.fingerprint[:8]}"
         ]
         if self.held_out is not None:
-            lines.append(f"{len(self.held_out):,} more are held out: the critic never sees them")
+            lines.append(f"{len(self.held_out):,} more are held out, and not trained on")
         lines += self.notes[:NOTES]
         if len(self.notes) > NOTES:
             lines.append(f"and {len(self.notes) - NOTES} more")

@@ -6,6 +6,7 @@ import numpy as np
 
 from wgan_jax.bands import OVERFITS, alike_below
 from wgan_jax.health.past import Past
+from wgan_jax.health.series import Ints
 from wgan_jax.health.signs import Sign, number
 from wgan_jax.health.windows import LEAST_SCORES, since
 from wgan_jax.history import Floats
@@ -35,6 +36,11 @@ def _median_at(values: Floats, i: int) -> int:
     return i + int(np.argsort(values[i : i + 3])[1])
 
 
+def _is_old(past: Past, epochs: Ints) -> bool:
+    """Whether the last of the epochs of measurements [n >= 3] is longer ago than is usual."""
+    return bool(past.epoch - epochs[-1] > 2 * (epochs[-1] - epochs[-3]))
+
+
 def good(past: Past, share: float) -> bool:
     """Whether FID was measured lately, has not left its best, and that is good.
 
@@ -44,7 +50,7 @@ def good(past: Past, share: float) -> bool:
       share: of the first FID, that the best must be below.
     """
     values, epochs = past.values("fid_score"), past.epochs("fid_score")
-    if len(values) < LEAST_SCORES or past.epoch - epochs[-1] > 2 * (epochs[-1] - epochs[-3]):
+    if len(values) < LEAST_SCORES or _is_old(past, epochs):
         return False
     smooth = _smooth(values)
     best = float(smooth.min())
@@ -166,7 +172,7 @@ def recall_fell(past: Past) -> Sign | None:
 def critic_overfits(past: Past) -> Sign | None:
     """The critic holds real images that it never saw for no more real than samples."""
     values, epochs = past.values("critic_overfit"), past.epochs("critic_overfit")
-    if len(values) < LEAST_SCORES:
+    if len(values) < LEAST_SCORES or _is_old(past, epochs):
         return None
     smooth = _smooth(values)
     start = since(smooth >= OVERFITS)
