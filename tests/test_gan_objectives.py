@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from wgan_jax.gan.objectives import OBJECTIVES, gradient_penalty
+from wgan_jax.health.losses import CHANCE, REJECTED
 from wgan_jax.limits import OBJECTIVES as KINDS
 
 SCORES = jnp.array([-2.0, 0.0, 3.0])
@@ -51,6 +52,14 @@ def test_an_objective_is_wasserstein_s_where_its_terms_are_the_scores(name):
     terms = (objective.real(SCORES), objective.fake(SCORES), objective.generator(SCORES))
     scores = all(map(jnp.array_equal, terms, (-SCORES, SCORES, -SCORES)))
     assert KINDS[name].wasserstein is scores
+
+
+@pytest.mark.parametrize("name", [name for name, kind in KINDS.items() if not kind.wasserstein])
+def test_the_judge_knows_what_guessing_costs(name):
+    """Of scores of 0; and from where fakes count as rejected."""
+    zero, objective = jnp.float32(0), OBJECTIVES[name]
+    assert float(objective.real(zero) + objective.fake(zero)) / 2 == pytest.approx(CHANCE[name])
+    assert REJECTED[name] >= CHANCE[name]
 
 
 def test_penalty_of_a_linear_critic():
