@@ -7,7 +7,7 @@ centre square and resized.
 
 For 64x64 take experiments/lsun_dcgan64.py, with the same --config.data.name. Of a few hundred
 pictures hold some out, --config.data.held_out=50: the run then says when its critic knows the
-others by heart. --config.augmentation=color,translation makes that later.
+others by heart. --config.augmentation=translation,cutout may make that later.
 Result: depends on your pictures.
 """
 
