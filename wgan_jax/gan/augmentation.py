@@ -92,8 +92,8 @@ def _shifts(key: Array, n: int, size: int) -> Array:
 def _moved(images: Array, shifts: Array) -> Array:
     """Each image so many pixels down and right.
 
-    By products with matrices of 0 and 1, which are exact, and whose gradients are products too: on
-    a CPU, XLA turns gathered pixels' gradients into a loop over pixels.
+    By products with matrices of 0 and 1, which are exact, and whose gradients are products as well
+    and no scattered pixels.
     """
     size = images.shape[1]
     places = jnp.arange(size)
