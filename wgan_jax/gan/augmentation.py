@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
 SHIFT, CUT = 1 / 8, 1 / 2  # of height and width: the farthest translation, the cut-out's side
 
@@ -90,20 +90,16 @@ def _shifts(key: Array, n: int, size: int) -> Array:
 
 
 def _moved(images: Array, shifts: Array) -> Array:
-    """Each image so many pixels down and right.
+    """Each image so many pixels down and right, at most as far as `SHIFT` says."""
+    far = _pixels(SHIFT, images.shape[1])
+    framed = jnp.pad(images, ((0, 0), (far, far), (far, far), (0, 0)))
 
-    By products with matrices of 0 and 1, which are exact, and whose gradients are products as well
-    and no scattered pixels.
-    """
-    size = images.shape[1]
-    places = jnp.arange(size)
-    down, right = (
-        (places[None, :, None] - shifts[:, i, None, None] == places).astype(images.dtype)
-        for i in range(2)
-    )
-    with jax.default_matmul_precision("float32"):  # TF32 would round the pixels
-        rows = jnp.einsum("nij,njwc->niwc", down, images)
-        return jnp.einsum("nij,nhjc->nhic", right, rows)
+    def window(image: Array, shift: Array) -> Array:
+        down, right = shift
+        size, _, channels = images.shape[1:]
+        return lax.dynamic_slice(image, (far - down, far - right, 0), (size, size, channels))
+
+    return jax.vmap(window)(framed, shifts)
 
 
 def _middles(key: Array, n: int, size: int) -> Array:
