@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from wgan_jax import devices
-from wgan_jax.backend import quick_options
+from wgan_jax.backend import check_flags, quick_options
 from wgan_jax.errors import UserError
 from wgan_jax.files import expanded
 from wgan_jax.gan.state import Game, GanState, new_game, root_key
@@ -90,8 +90,9 @@ def open_run(
       say: is told of damaged checkpoints.
 
     Raises:
-      UserError: no run or checkpoint there.
+      UserError: no run or checkpoint there, or jax's flags would make other numbers.
     """
+    check_flags()  # at every call: a game that is kept was made under those of its time
     settings = identity.load_settings(workdir)
     game = _game_of(settings, int(identity.load_dataset(workdir)["shape"][3]))
     like = jax.eval_shape(game.new_state, root_key(settings.seed))
