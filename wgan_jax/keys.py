@@ -143,9 +143,8 @@ QUALITY_KEYS: tuple[str, ...] = tuple(
 # Measured in every round beside the 23, by the objectives that have them.
 ROUND_EXTRAS: tuple[str, ...] = ("d_accuracy", "g_accuracy", "gradient_penalty")
 
-# Measured beside the 23, where a run has them; never a chart of the 23.
-EXTRA_KEYS: tuple[str, ...] = (
-    *ROUND_EXTRAS,
+# Measured with the samples beside the 23, where a run has them or `evaluate` is asked for them.
+QUALITY_EXTRAS: tuple[str, ...] = (
     "kid_mean",
     "kid_std",
     "precision",
@@ -153,3 +152,6 @@ EXTRA_KEYS: tuple[str, ...] = (
     "real_pixel_variance",
     "critic_overfit",
 )
+
+# All that is measured beside the 23; never a chart of the 23.
+EXTRA_KEYS: tuple[str, ...] = (*ROUND_EXTRAS, *QUALITY_EXTRAS)

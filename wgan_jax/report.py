@@ -16,7 +16,7 @@ from wgan_jax.health.windows import LEAST, LEAST_SCORES
 from wgan_jax.history import History
 from wgan_jax.keys import (
     BY_KEY,
-    EXTRA_KEYS,
+    QUALITY_EXTRAS,
     QUALITY_KEYS,
     ROUND_EXTRAS,
     ROUND_KEYS,
@@ -129,9 +129,9 @@ def _quality(run: RunFolder) -> Section:
     objective, encoder = run.config.get("objective"), sections.encoder_of(run)
     rows: list[Row] = []
     real = run.history.measured("real_pixel_variance")[1].tolist()
-    for key in (*QUALITY_KEYS, *EXTRA_KEYS):
+    for key in (*QUALITY_KEYS, *QUALITY_EXTRAS):
         epochs, values = run.history.measured(key)
-        if len(values) == 0 or key in ROUND_EXTRAS:
+        if len(values) == 0:
             continue
         best = ""
         if key in BY_KEY and BY_KEY[key].summary != "last":

@@ -119,9 +119,10 @@ def _fid(images: np.ndarray, others: np.ndarray) -> float:
 
 def line(found: Found) -> str:
     """One row of the table."""
-    onset = "-" if found.overfits is None else f"{found.overfits + 1:,}"
-    at = 0 if found.overfits is None else found.epochs.index(found.overfits + 1)
-    then = "-" if found.overfits is None else f"{found.unseen[at]:.1f}"
+    onset = then = "-"
+    if found.overfits is not None:
+        onset = f"{found.overfits + 1:,}"
+        then = f"{found.unseen[found.epochs.index(found.overfits + 1)]:.1f}"
     last = found.overfit[-1]
     return (
         f"| {found.objective} | {found.images} | {found.augmentation or '-'} | "

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from wgan_jax.bands import ALIKE, INCEPTION, alike_below, holds, may_be_wasserstein, may_clip
 from wgan_jax.history import Floats, History
-from wgan_jax.keys import BY_KEY, QUALITY_KEYS, encoder_mark, meaning
+from wgan_jax.keys import BY_KEY, QUALITY_EXTRAS, QUALITY_KEYS, encoder_mark, meaning
 
 POINTS = 600  # at most so many points a curve; shorter runs are shown whole
 DIGITS = 5  # significant digits kept
@@ -93,7 +93,7 @@ def _series(
     values = np.where(np.isfinite(history.get(key)), history.get(key), np.nan)
     last = _short(values[~np.isnan(values)][-1:])[0]
     series: dict[str, Any] = {"name": label, "colour": colour, "last": last}
-    if key in (*QUALITY_KEYS, "critic_overfit"):
+    if key in (*QUALITY_KEYS, *QUALITY_EXTRAS):
         known = ~np.isnan(values)
         series |= {"x": history.epochs[known].tolist(), "y": _short(values[known])}
         if key == "inception_score_mean" and "inception_score_std" in history:
