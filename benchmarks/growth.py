@@ -25,7 +25,7 @@ from wgan_jax.record.writers import JsonLinesWriter
 from wgan_jax.settings import Settings
 
 BATCHES = (16, 64, 256, 1024)
-RESOLUTIONS = (32, 64, 128)
+RESOLUTIONS = (16, 32, 64, 128)
 DATASETS = (10**3, 10**4, 10**5, 10**6)
 EPOCHS = (10**3, 10**4, 10**5, 10**6)
 CHUNK = 1000

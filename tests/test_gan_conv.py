@@ -128,6 +128,16 @@ def test_gradients_of_gradients_are_equal_where_places_are_few(name):
     assert_equal_forms(name, "gpu", 4, 4, 5, second=True)
 
 
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_a_cpus_library_is_given_no_kernel_larger_than_the_image(stride):
+    """It has no form for them: 5x5 taps over 4x4 pixels took 28 times as long as a product."""
+    x, kernel, _ = arrays(4, 4, 5)
+    kernel = jnp.tile(kernel, 3)  # more channels than make blocks of pixels
+    form = partial(conv2d, stride=stride, platform="cpu")
+    assert "conv_general_dilated" not in str(jax.make_jaxpr(form)(x, kernel))
+    assert "conv_general_dilated" in str(jax.make_jaxpr(form)(x, kernel[:4, :4]))
+
+
 @pytest.mark.slow
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(

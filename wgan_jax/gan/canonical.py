@@ -31,7 +31,7 @@ def to_result(x: Array, kernel: Array, place: Place) -> Array:
     """The convolution: image [n, h, w, i], kernel [k, k, i, o] -> result [n, h', w', o]."""
     if winograd.pays(kernel.shape, place, x.dtype):
         return winograd.to_result(x, kernel, place)
-    if place.stride == 1 and place.is_small:
+    if place.exceeds_image:
         return as_product(x, kernel, place)
     return library(x, kernel, place)
 
@@ -112,7 +112,7 @@ def library(x: Array, kernel: Array, place: Place) -> Array:
 
 
 def as_product(x: Array, kernel: Array, place: Place) -> Array:
-    """Stride 1 as one matrix product, for kernels larger than the image."""
+    """One matrix product, for kernels larger than the image: those the library has no form for."""
     matrix = kernel
     for axis in (0, 1):
         matrix = _slid(matrix, place, axis)
@@ -126,12 +126,12 @@ def _slid(kernel: Array, place: Place, axis: int) -> Array:
     The axis of the taps becomes one of pixels; the places come before the last axis.
     """
     length, taps, places = place.image[axis], place.taps[axis], place.result[axis]
-    low = place.low[axis]
-    before, after = max(places - 1 - low, 0), max(length + low - taps, 0)
+    low, stride = place.low[axis], place.stride
+    before, after = max((places - 1) * stride - low, 0), max(length + low - taps, 0)
     padding = [(0, 0)] * kernel.ndim
     padding[axis] = (before, after)
     padded = jnp.pad(kernel, padding)
-    starts = [before + low - at for at in range(places)]
+    starts = [before + low - at * stride for at in range(places)]
     return jnp.stack(
         [lax.slice_in_dim(padded, start, start + length, axis=axis) for start in starts], axis=-2
     )

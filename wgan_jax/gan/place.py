@@ -34,6 +34,11 @@ class Place:
         return math.prod(self.taps) > math.prod(self.result)
 
     @property
+    def exceeds_image(self) -> bool:
+        """Whether the kernel has more taps than the image has pixels."""
+        return math.prod(self.taps) > math.prod(self.image)
+
+    @property
     def pads(self) -> list[tuple[int, int]]:
         """Zeros before the first pixel and after the last."""
         lines = zip(self.image, self.taps, self.result, self.low, strict=True)
