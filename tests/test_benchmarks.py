@@ -65,6 +65,7 @@ def test_who_is_not_needed_may_fail_or_hang():
     assert found["fails"].keys() == found["hangs"].keys() == {"gave_up"}
 
 
+@pytest.mark.slow
 def test_a_contest_on_a_gpu_goes_on_without_those_that_fail(monkeypatch):
     """Here all of PyTorch's do, without one; ours play on a CPU as if it were the GPU."""
     monkeypatch.setattr(gpu, "CONTESTS", (("digits_wgan", 2), ("digits_wgan", 3)))
@@ -238,6 +239,7 @@ def test_the_page_has_every_part(tmp_path, monkeypatch):
     assert "## A round" not in empty
 
 
+@pytest.mark.slow
 def test_every_chunk_is_played_alone_and_within_the_run(monkeypatch):
     monkeypatch.setattr(loop, "CHUNK_SECONDS", 0.01)
     settings = experiment.read(EXPERIMENTS / "digits_wgan.py")
@@ -280,6 +282,7 @@ def test_layers_are_counted_tap_by_tap():
     assert (last.kernel, last.multiplications) == (last.input, last.input)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [

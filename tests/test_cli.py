@@ -42,6 +42,7 @@ def pictures(tmp_path_factory) -> Path:
     return place
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.parametrize("name", KINDS)
 def test_every_kind_of_experiment_trains_on_pictures(name, pictures, tmp_path, capsys):
@@ -73,6 +74,7 @@ def test_the_workdir_is_named_after_the_experiment_or_as_it_is_said(tmp_path, mo
     assert seen == [Path("runs/digits_wgan"), tmp_path / "x"]
 
 
+@pytest.mark.slow
 def test_dry_run_shows_everything_and_trains_nothing(tmp_path, monkeypatch, capsys):
     experiment = Path("experiments/digits_wgan.py").resolve()
     monkeypatch.chdir(tmp_path)
@@ -174,6 +176,7 @@ def test_ctrl_c_says_what_is_true_of_the_command(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().err == "run.py: report was stopped before its end.\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
 def test_a_run_whose_output_nobody_reads_to_its_end_comes_to_its_own(encoding, tmp_path):
     """`run.py ... | head -1`, with signs that the reader's encoding has, or has not."""
@@ -191,6 +194,7 @@ def test_a_run_whose_output_nobody_reads_to_its_end_comes_to_its_own(encoding, t
     assert '"finished"' in (tmp_path / "run" / "summary.json").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_signals_save_say_how_to_resume_and_exit_by_their_number(number, code, tmp_path):
     command = [sys.executable, "run.py", *DIGITS, f"--workdir={tmp_path / 'run'}"]

@@ -267,6 +267,7 @@ def file_of_images(tmp_path_factory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_signals_leave_the_decoding_to_the_run_and_the_end_is_quiet(file_of_images):
     """A terminal's Ctrl-C and a cluster's SIGTERM reach all processes; a stream never closed."""
     body = """
@@ -290,6 +291,7 @@ def test_signals_leave_the_decoding_to_the_run_and_the_end_is_quiet(file_of_imag
     assert (process.returncode, out, err) == (0, "", "")
 
 
+@pytest.mark.slow
 def test_a_killed_decoder_is_told_of_and_a_killed_run_leaves_none_behind(file_of_images):
     body = """
     stream.start(0, 0)
@@ -316,6 +318,7 @@ def test_a_killed_decoder_is_told_of_and_a_killed_run_leaves_none_behind(file_of
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_a_dataset_larger_than_the_memory_is_streamed(tmp_path):
     """400 MB of images where the process may take 200 MB more than it has: by threads."""
     path = tmp_path / "large.npy"

@@ -102,6 +102,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return dict(json.loads(answer.stdout))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", ["2", "4", "8"])
 def test_the_result_does_not_depend_on_the_number_of_devices(found, count):
     assert found[count]["inputs"] == found["1"]["inputs"]
@@ -112,6 +113,7 @@ def test_the_result_does_not_depend_on_the_number_of_devices(found, count):
     assert np.ptp(found["1"]["metrics"], axis=0).max() > 0.01  # they did learn something
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", ["2", "4", "8", "one pass", "on GPUs"])
 def test_devices_exchange_sums_and_never_images_or_features(found, count):
     exchanges = set(
@@ -120,6 +122,7 @@ def test_devices_exchange_sums_and_never_images_or_features(found, count):
     assert exchanges == {"all-reduce"}
 
 
+@pytest.mark.slow
 def test_quality_is_measured_on_several_devices_as_on_one(found):
     assert found["fid_score 4"] == pytest.approx(found["fid_score 1"], rel=1e-2)
     assert found["critic_overfit 4"] == pytest.approx(found["critic_overfit 1"], rel=1e-2)
@@ -186,6 +189,7 @@ def test_commands_say_that_platforms_are_not_there_in_one_line(argv, tmp_path):
     assert answer.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_run_that_was_trained_on_more_devices_is_still_sampled(found, tiny, tmp_path):
     four = Path(found["folder"], "4")
     assert sample(four, 3, grid=True, out=tmp_path / "grid.png").exists()

@@ -115,6 +115,7 @@ def test_gradients_pass_through() -> None:
     check_grads(lambda x: augment(x, draws), (pictures(),), order=1, modes=("rev",))
 
 
+@pytest.mark.slow
 def test_both_players_see_other_views_of_every_kind() -> None:
     """By hand: the critic's reals and fakes, and the generator's fakes, as each was changed."""
     game, state = _game_and_state(TINY)
@@ -141,6 +142,7 @@ def test_both_players_see_other_views_of_every_kind() -> None:
     np.testing.assert_allclose(metrics["d_loss_fake"], fakes, rtol=1e-4, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_the_generators_gradient_is_that_of_what_the_critic_sees() -> None:
     """Where all is cut to one grey, nothing of a fake is left to learn from."""
     game, state = _game_and_state(TINY | {"augmentation": "cutout"})

@@ -110,6 +110,7 @@ def assert_equal_forms(
         np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("platform", PLATFORMS)
 @pytest.mark.parametrize("name", FORMS)
 @pytest.mark.parametrize(("height", "width", "size"), [(8, 8, 5), (4, 4, 5), (5, 4, 4)])
@@ -158,6 +159,7 @@ def in_blocks(x: jax.Array, side: int) -> jax.Array:
     return x.reshape(n, height // side, side, width // side, side, c).swapaxes(2, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("platform", PLATFORMS)
 @pytest.mark.parametrize("name", FORMS)
 def test_an_image_in_blocks_is_the_same_image(name, platform):

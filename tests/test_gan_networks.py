@@ -213,6 +213,7 @@ def test_statistics_of_batches_are_pooled_as_those_of_all_their_values():
     assert together["var"].tolist() == [values.var()]
 
 
+@pytest.mark.slow
 def test_samples_are_made_with_the_statistics_of_just_their_weights(tiny):
     """Not with running averages, which at the start are 0 and 1, and never of averaged weights."""
     game = new_game(resolve(tiny | {"ema": 0.9, "batch_size": 64}), 1)
@@ -336,6 +337,7 @@ def test_bfloat16_scores_far_from_zero_still_differ(tiny):
     np.testing.assert_allclose(far - 100, near, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_precision_is_that_of_products_alone(tiny):
     """Weights, optimisers and statistics stay float32; the first losses are nearly the same."""
     found = []

@@ -29,6 +29,7 @@ def lowered(monkeypatch, name: str, platform: str, precision: str) -> tuple[str,
     return low.as_text(), len(jax.tree.leaves(state))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("platform", ["gpu", "tpu"])
 @pytest.mark.parametrize(
     "name", ["cifar_wgan", "cifar_wgan_gp", "cifar_wgan_gp_resnet", "cifar_nsgan", "lsun_dcgan64"]
@@ -83,6 +84,7 @@ def test_on_a_gpu_no_convolution_is_strided_or_of_few_channels(monkeypatch):
     assert re.search(r"optimization_barrier %\w+ : tensor<8xui32>", text)
 
 
+@pytest.mark.slow
 def test_on_a_gpu_sums_over_all_weights_are_apart_from_the_optimiser_s_update(monkeypatch):
     text, _ = lowered(monkeypatch, "cifar_wgan", "gpu", "tf32")
     apart = re.findall(r"optimization_barrier %\w+ : tensor<(\d+)xf32>", text)

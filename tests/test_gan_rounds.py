@@ -30,6 +30,7 @@ def play(config, *lengths: int):
     return game, state, np.concatenate(rows), program
 
 
+@pytest.mark.slow
 def test_chunks_of_any_length_give_the_same_bits_by_one_program(tiny):
     _, whole, rows, _ = play(tiny, 6)
     _, parts, cut, program = play(tiny, 1, 3, 2)
@@ -38,6 +39,7 @@ def test_chunks_of_any_length_give_the_same_bits_by_one_program(tiny):
     assert program._cache_size() == 1
 
 
+@pytest.mark.slow
 def test_weights_stay_in_the_box_exactly(tiny):
     """However far the updates would go."""
     _, state, _, _ = play(tiny | {"clip": 0.01, "critic_optimizer": {"learning_rate": 1.0}}, 3)
@@ -80,6 +82,7 @@ def test_a_metric_that_only_the_round_or_only_the_table_has_is_named(tiny, monke
         play(tiny, 1)
 
 
+@pytest.mark.slow
 def test_the_last_hundred_losses_are_a_ring(tiny):
     """Epochs 99 and 100 take the last place and the first."""
     game = new_game(resolve(tiny), 1)
@@ -117,12 +120,14 @@ def test_the_critic_sees_each_image_once_a_pass(tiny):
     assert sorted(seen[:20]) == sorted(seen[20:]) == list(range(20))
 
 
+@pytest.mark.slow
 def test_a_batch_of_the_whole_dataset(tiny):
     _, state, rows, _ = play(tiny | {"batch_size": 20}, 2)
     assert np.isfinite(rows).all()
     assert (int(state.passes), int(state.position)) == (4, 0)
 
 
+@pytest.mark.slow
 def test_the_authors_schedule_of_critic_updates(tiny):
     """Long phases in the first 2 epochs and in every 4th: 7+7+2+2+7+2 updates."""
     schedule = {"warm_epochs": 2, "period": 4, "long": 7}
@@ -131,6 +136,7 @@ def test_the_authors_schedule_of_critic_updates(tiny):
     assert program._cache_size() == 1
 
 
+@pytest.mark.slow
 def test_batches_play_as_the_whole_dataset_does(tiny):
     """Streamed: the same bits, though there are more batches than a chunk needs."""
     game, whole, rows, _ = play(tiny, 4)
@@ -147,6 +153,7 @@ def test_batches_play_as_the_whole_dataset_does(tiny):
     np.testing.assert_array_equal(rows[3], np.asarray(chunk.metrics[0]))
 
 
+@pytest.mark.slow
 def test_a_schedule_that_changes_nothing_gives_the_same_bits(tiny):
     schedule = {"warm_epochs": 100, "period": 0, "long": 2}
     _, scanned, rows, _ = play(tiny, 3)
@@ -155,6 +162,7 @@ def test_a_schedule_that_changes_nothing_gives_the_same_bits(tiny):
     assert int(scanned.critic_updates) == int(counted.critic_updates)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("statistics", ["batch", "running"])
 def test_fakes_made_in_one_pass_are_those_of_each_update(tiny, statistics, monkeypatch):
     """As on a GPU, where the convolutions have another form, too."""
@@ -170,6 +178,7 @@ def test_fakes_made_in_one_pass_are_those_of_each_update(tiny, statistics, monke
         np.testing.assert_allclose(mine, theirs, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_chunk_ends_at_the_round_that_is_not_finite(tiny):
     game = new_game(resolve(tiny), 1)
     state = jax.jit(game.new_state)(KEY)

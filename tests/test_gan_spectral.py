@@ -106,6 +106,7 @@ def first_state(game: Game) -> GanState:
     return state
 
 
+@pytest.mark.slow
 def test_the_critic_does_not_see_how_large_its_kernels_are(game: Game, images: Any) -> None:
     state = first_state(game)
     larger = jax.tree.map(lambda leaf: 10 * leaf if leaf.ndim > 1 else leaf, state.critic.params)
@@ -115,6 +116,7 @@ def test_the_critic_does_not_see_how_large_its_kernels_are(game: Game, images: A
     np.testing.assert_allclose(game.scores(scaled, images), scores, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_directions_move_with_the_critics_updates_alone(game: Game, images: Any) -> None:
     state, key = first_state(game), root_key(0)
     fakes = fakes_for_critic(game, state, state.critic_updates, key)
@@ -130,6 +132,7 @@ def test_directions_move_with_the_critics_updates_alone(game: Game, images: Any)
         np.testing.assert_array_equal(found, before)
 
 
+@pytest.mark.slow
 def test_a_run_is_the_same_however_it_is_cut(game: Game, images: Any) -> None:
     """The directions are part of the state."""
     play, key = chunk_program(game), root_key(0)

@@ -31,6 +31,7 @@ def drawn(seed: int, *shape: int) -> Array:
     return jnp.asarray(np.random.default_rng(seed).normal(1, 1, shape), jnp.float32)
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(n=st.integers(1, 5), height=st.integers(1, 9), width=st.integers(1, 9), c=st.integers(1, 4))
 def test_the_sum_is_that_of_float64(n: int, height: int, width: int, c: int) -> None:

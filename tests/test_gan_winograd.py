@@ -43,6 +43,7 @@ def both(place: Place, i: int, o: int, dtype):
     return jax.jit(found, compiler_options=quick)(*arrays(place, i, o, dtype))
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None, derandomize=True)
 @given(
     result=st.tuples(st.sampled_from([2, 4, 6, 8]), st.sampled_from([2, 4, 6, 8])),

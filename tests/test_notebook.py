@@ -111,6 +111,7 @@ def plain_scores(game: Game, state: GanState, images: np.ndarray) -> np.ndarray:
     return np.asarray(game.critic.apply(variables, images / np.float32(127.5) - 1, train=False))
 
 
+@pytest.mark.slow
 def test_the_critic_scores_images(finished: Run) -> None:
     images = finished.sample(300)
     scores = finished.scores(images)
@@ -185,6 +186,7 @@ def test_checkers_know_what_the_package_offers() -> None:
     assert sorted(names) == sorted(wgan_jax.__all__)
 
 
+@pytest.mark.slow
 def test_the_page_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -68,6 +68,7 @@ def white_and_grey(held_out: int = 51) -> np.ndarray:
     return images
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("by_brightness")
 @pytest.mark.parametrize("augmentation", ["", "cutout"])
 def test_of_images_by_hand(tiny: dict[str, Any], augmentation: str) -> None:

@@ -2,11 +2,14 @@
 
 from types import SimpleNamespace as Some
 
+import pytest
+
 from wgan_jax.data.digits import read_labelled
 from wgan_jax.profiling import Operation, _described, _paths, operations, table
 from wgan_jax.training import train
 
 
+@pytest.mark.slow
 def test_a_profiled_run_leaves_a_trace_and_says_what_took_the_time(tiny, tmp_path, capsys):
     images, _ = read_labelled()
     train(tiny | {"sample_every": 1, "epochs": 6}, tmp_path, images, profile=True)

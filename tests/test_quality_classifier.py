@@ -40,6 +40,7 @@ def test_any_size_and_grey_or_colour_come_to_the_same() -> None:
     np.testing.assert_allclose(large, small, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_held_out_digits_are_told_apart() -> None:
     trained = classifier.train(*digits.read_labelled())
     assert trained.accuracy >= 0.97
@@ -60,6 +61,7 @@ def test_real_digits_score_close_to_ten_classes(encoder: Encoder) -> None:
     assert shares["3"] == pytest.approx((labels == 3).mean(), abs=0.005)
 
 
+@pytest.mark.slow
 def test_weights_are_trained_once_and_kept(encoder: Encoder, own_cache: Path) -> None:
     again = build(Wanted("digits"))  # no digits to train on
     assert again.protocol == encoder.protocol

@@ -149,6 +149,7 @@ mirror.write_summary({"verdict": "stable", "report": Path("run/report.md")})
     assert "report.md" in text
 
 
+@pytest.mark.slow
 def test_a_run_sends_the_last_of_each_few_epochs_where_asked_to(
     tmp_path: Path, tiny: dict[str, Any]
 ) -> None:

@@ -64,23 +64,28 @@ def data_of(html: str) -> dict[str, object]:
     return dict(json.loads(found[1]))
 
 
-def test_the_report_of_12000_epochs_takes_under_5_seconds_and_no_jax(tmp_path: Path) -> None:
-    folder = make(tmp_path / "long", 12_000)
+@pytest.mark.slow
+def test_the_report_of_12000_epochs_costs_about_that_of_400_and_no_jax(tmp_path: Path) -> None:
+    """In processor time, and beside another: busy neighbours make both of them dearer."""
     code = """
 import sys, run
 assert run.main(["report", "--workdir", sys.argv[1]]) == 0
 loaded = {"jax", "tensorflow", "wandb"} & set(sys.modules)
 assert not loaded, loaded
 """
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    command = [sys.executable, "-W", "error", "-c", code, str(folder)]
-    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    # Processor time: a test must not fail because its neighbours are busy.
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 5
-    names = ("report.html", "report.md", "dashboard.png")
-    assert done.stdout.split() == [str(folder / name) for name in names]
-    assert (folder / "report.html").stat().st_size < 2_000_000
+
+    def cost(folder: Path) -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        command = [sys.executable, "-W", "error", "-c", code, str(folder)]
+        done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        names = ("report.html", "report.md", "dashboard.png")
+        assert done.stdout.split() == [str(folder / name) for name in names]
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    long = make(tmp_path / "long", 12_000)
+    assert cost(long) < 2 * cost(make(tmp_path / "short", 400))
+    assert (long / "report.html").stat().st_size < 2_000_000
 
 
 def test_the_page_is_one_file_that_loads_nothing(tmp_path: Path) -> None:

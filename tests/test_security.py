@@ -157,6 +157,7 @@ def _digest(path: Path) -> str:
 HOSTILE_NAMES = ("..", "../../owned", "/etc/owned", "a\nb", "<script>alert(1)</script>", "=1+1|x")
 
 
+@pytest.mark.slow
 def test_names_from_data_never_become_paths(tmp_path):
     """Classes and pictures may be called anything: a run writes into its folder alone."""
     rng = np.random.default_rng(0)
@@ -317,6 +318,7 @@ def test_no_escape_sequence_reaches_the_terminal(tmp_path, capsys):
 SECRET = "s3cr3t-0123456789abcdef"
 
 
+@pytest.mark.slow
 def test_no_secret_of_the_environment_is_kept(tmp_path, monkeypatch):
     """Every byte that a run leaves is searched for what the environment holds."""
     for name in ("WANDB_API_KEY", "AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN", "MY_PASSWORD"):

@@ -304,6 +304,7 @@ def test_a_signal_does_not_disturb_the_conclusion(tiny, tmp_path, monkeypatch):
     assert named(tmp_path / "run") == ["started", "finished"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("patience", "measured_then"), [(-1.0, []), (60.0, [2])])
 def test_a_measurement_is_left_for_a_signal_where_it_takes_long(
     patience, measured_then, finished, tiny, tmp_path, monkeypatch
@@ -439,6 +440,7 @@ def test_the_schedule_of_a_finished_run_cannot_be_stretched(finished, tiny, tmp_
         train(config | {"epochs": 12}, tmp_path / "run", quiet=True)
 
 
+@pytest.mark.slow
 def test_the_last_epoch_is_drawn_and_measured_whatever_the_length(finished, tiny, tmp_path):
     """Also of a run that goes on from there; its bits are those of one without."""
     often = {"sample_every": 4, "quality_every": 3, "quality": {"n": 64, "batch_size": 64}}
@@ -519,6 +521,7 @@ def test_a_measurement_stands_under_its_epochs_block_or_names_the_epoch(tiny, tm
     ]
 
 
+@pytest.mark.slow
 def test_init_from_takes_weights_and_nothing_else(finished, tiny, tmp_path, monkeypatch):
     config = tiny | {"epochs": 1, "init_from": str(finished.workdir)}
     session_states = []
@@ -671,6 +674,7 @@ def test_off_the_main_thread_too(tiny, tmp_path):
     assert len(runs[0].history) == 1
 
 
+@pytest.mark.slow
 def test_a_digits_run_imports_neither_tensorflow_nor_wandb(tmp_path):
     code = (
         "import sys, json, wgan_jax\n"
@@ -690,6 +694,7 @@ def test_history_reads_back_what_was_written(finished):
         np.testing.assert_array_equal(read[key], finished.history[key])
 
 
+@pytest.mark.slow
 def test_a_streamed_run_has_the_bits_of_a_resident_one(finished, tiny, tmp_path):
     """Stopped, resumed, in blocks of one, two and more rounds."""
     config = tiny | {"data": STREAMED}
@@ -698,6 +703,7 @@ def test_a_streamed_run_has_the_bits_of_a_resident_one(finished, tiny, tmp_path)
     assert not any(thread.name.startswith("stream") for thread in threading.enumerate())
 
 
+@pytest.mark.slow
 def test_pictures_that_vanish_while_they_are_streamed_end_the_run(tiny, tmp_path, monkeypatch):
     """And they are missed at the next start."""
     to_play = loop.Session._rounds_to_play

@@ -73,6 +73,7 @@ def test_what_is_not_finite_is_neither_saved_nor_drawn(tiny, tmp_path, monkeypat
     assert [path.name for path in (tmp_path / "samples").glob("*.png")] == ["epoch_000000.png"]
 
 
+@pytest.mark.slow
 def test_a_failed_run_goes_on_from_its_last_good_checkpoint(finished, tiny, tmp_path, monkeypatch):
     with monkeypatch.context() as patched:
         poisoned(patched, 3)
@@ -102,6 +103,7 @@ def started_once() -> Any:
     return lambda *_: power_cut() if calls else calls.append(None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("left", ["drop_after", "nothing"])
 def test_a_rollback_outlives_the_process(left, tiny, tmp_path, monkeypatch):
     """Ended in the midst of it, with a checkpoint from before still there, and right after it."""
@@ -225,6 +227,7 @@ def test_a_failing_run_is_rolled_back_where_asked_for(tiny, tmp_path, monkeypatc
     assert [line["epoch"] for line in lines(tmp_path)] == list(range(6))
 
 
+@pytest.mark.slow
 def test_a_run_rolled_back_past_its_best_checkpoints_keeps_the_best(tiny, tmp_path, monkeypatch):
     """They come after the last healthy one in a run that at first went on though it was failing."""
     fids = iter([50.0, 40.0, 30.0, 20.0, 10.0, 45.0, 44.0, 43.0, 42.0, 41.0])
