@@ -15,7 +15,7 @@ demo: $(VENV)/installed
 test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-# Without the slow ones, which are a third of an hour: what to run while working. Ends with those
+# Without the slow ones, which take most of the time: what to run while working. Ends with those
 # that should be marked `slow` too, if there are any.
 fast: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" --durations=10 --durations-min=10
