@@ -354,7 +354,7 @@ def test_a_fid_of_long_ago_overrules_nothing(late: int, verdict: str) -> None:
 WAIT = {
     "critic_at_chance", "critic_at_rest", "critic_pinned", "critic_strong", "critic_unsettled",
     "clip_high", "gap_drowned", "gap_stands", "generator_starved", "losses_run_away", "losses_wild",
-    "never_trained", "plateau", "ratio_low", "samples_alike", "stuck_at_chance",
+    "never_trained", "oscillation", "plateau", "ratio_low", "samples_alike", "stuck_at_chance",
 }  # fmt: skip
 
 

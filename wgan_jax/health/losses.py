@@ -323,10 +323,13 @@ def not_finite(past: Past) -> Sign | None:
 
 
 def oscillation(past: Past) -> Sign | None:
-    """One frequency carries most of what D does about its trend in the last half of the run."""
+    """One frequency carries most of what D does about its trend in the last half of the run.
+
+    In a young run the players may chase each other a few times, and then settle.
+    """
     values = past.values("d_loss")
     half = values[len(values) // 2 :][-1024:]
-    if len(half) < 100:
+    if len(half) < 100 or past.early:
         return None
     t = np.linspace(-1, 1, len(half))
     rest = half - np.polynomial.Polynomial.fit(t, half, 2)(t)
