@@ -38,7 +38,7 @@ def estimated(settings: Settings, channels: int, mesh: Mesh) -> ahead.Figures:
     """Cycles of a round, and in the forms for GPUs; scratch memory; seconds of compiling."""
     program, found = ahead.compiled(settings, channels, mesh, "tpu")
     found["operations_plain"] = roofline.by_hand(settings, channels).operations
-    found["cycles"] = hlo.estimated_cycles(program.as_text(), settings.n_critic)
+    found["cycles"] = hlo.estimated_cycles(program, settings.n_critic)
     program, _ = ahead.compiled(settings, channels, mesh, "gpu")
-    found["cycles_gpu_forms"] = hlo.estimated_cycles(program.as_text(), settings.n_critic)
+    found["cycles_gpu_forms"] = hlo.estimated_cycles(program, settings.n_critic)
     return found

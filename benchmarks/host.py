@@ -25,7 +25,7 @@ from wgan_jax.settings import Settings
 PARTS = 10  # of a run, whose ratios show how far figures of ten seconds spread
 
 # name -> (experiment, overrides): over a minute of rounds, with samples and checkpoints.
-RUNS = {
+RUNS: dict[str, tuple[str, dict[str, Any]]] = {
     "digits_wgan": ("digits_wgan", {"epochs": 8_000}),
     "cifar_wgan 64": (
         "cifar_wgan",
@@ -49,6 +49,7 @@ class Clocked(Session):
     """
 
     last: Clocked
+    began: float
 
     def _open(self) -> None:
         super()._open()
@@ -57,7 +58,8 @@ class Clocked(Session):
         self.inner, self.program = self.program, self._play
 
     def _play(self, state: Any, images: Any, key: Any, rounds: Any) -> Any:
-        for writer in self.record._writer.writers:
+        behind: Any = self.record._writer  # each of its writers has a thread
+        for writer in behind.writers:
             writer._hand_over("flush").wait()
         self.checkpoints.wait()
         if self.alone:

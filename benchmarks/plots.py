@@ -9,6 +9,8 @@ import matplotlib
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
 OURS, THEIRS, MEMORY = "#2a6fbb", "#b9bec6", "#c0803a"
@@ -29,7 +31,7 @@ def draw(found: dict[str, Any], folder: Path) -> None:
         _save(_growth(found["growth"]["figures"]), folder / "performance_growth.png")
 
 
-def _rounds(figures: dict[str, Any]) -> plt.Figure:
+def _rounds(figures: dict[str, Any]) -> Figure:
     """A bar for each contestant, its whisker from least to greatest."""
     heights = [len(rows) for rows in figures.values()]
     size = (7, 0.32 * sum(heights) + 0.55 * len(heights))
@@ -59,7 +61,7 @@ GROWTH = {
 LABELS = {"images": "images in the dataset", "seconds": "time", "resolution": "height and width"}
 
 
-def _growth(figures: dict[str, Any]) -> plt.Figure:
+def _growth(figures: dict[str, Any]) -> Figure:
     """Time and memory against size, all logarithmic, with what in proportion would be."""
     figure, panels = plt.subplots(3, 2, figsize=(8, 7.5))
     panels.flat[-1].set_visible(False)
@@ -87,7 +89,7 @@ def _growth(figures: dict[str, Any]) -> plt.Figure:
     return figure
 
 
-def _dress(axes: plt.Axes, below: str, beside: str) -> None:
+def _dress(axes: Axes, below: str, beside: str) -> None:
     if below:
         axes.set_xlabel(below, fontsize=8)
     axes.set_ylabel(beside, fontsize=8)
@@ -95,7 +97,7 @@ def _dress(axes: plt.Axes, below: str, beside: str) -> None:
     axes.spines["top"].set_visible(False)
 
 
-def _plain_scales(axes: plt.Axes, sizes: list[int]) -> None:
+def _plain_scales(axes: Axes, sizes: list[int]) -> None:
     """The sizes themselves below, and at least two decades of seconds at the side."""
     small = [str(size) if size < 10_000 else f"{size:.0e}".replace("e+0", "e") for size in sizes]
     axes.set_xticks(sizes, small)
@@ -106,7 +108,7 @@ def _plain_scales(axes: plt.Axes, sizes: list[int]) -> None:
     axes.yaxis.set_major_locator(LogLocator())
 
 
-def _save(figure: plt.Figure, path: Path) -> None:
+def _save(figure: Figure, path: Path) -> None:
     figure.tight_layout()
     figure.savefig(path, dpi=110)
     plt.close(figure)

@@ -52,7 +52,7 @@ def features(
     """The contest of extractors, with random weights; each is named, and has its script's flags."""
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder, "weights.npz")
-        np.savez(weights, **random_weights())
+        np.savez(weights, **random_weights())  # type: ignore[arg-type]
         scripts = [(sys.executable, "jax_features.py", ours)]
         if torch:
             scripts.append((torch, "torch_features.py", theirs))

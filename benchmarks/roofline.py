@@ -87,7 +87,7 @@ def by_xla(settings: Settings, channels: int) -> Work:
     game, key = new_game(settings, channels), root_key(0)
     total = Work(0.0, 0.0)
     for times, update in updates(game, jax.eval_shape(game.new_state, key), key):
-        cost: Any = update.compile(compiler_options()).cost_analysis()
+        cost: Any = update.compile({**compiler_options()}).cost_analysis()
         operations, moved = times * cost["flops"], times * cost["bytes accessed"]
         total = Work(total.operations + operations, total.bytes + moved)
     return total

@@ -59,8 +59,8 @@ def measure(torch: str) -> dict[str, Any]:
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         for name, batch, peers, passes, seconds in CONTESTS:
-            arguments = ("--settings", str(settings_file(name, Path(folder))))
-            arguments += ("--batch_size", str(batch))
+            file = settings_file(name, Path(folder))
+            arguments = ("--settings", str(file), "--batch_size", str(batch))
             names = ["ours", *(peer for peer in peers if torch or not peer.startswith("torch"))]
             entrants = [entrant(each, torch, *arguments) for each in names]
             rows = found[f"{name} {batch}"] = contest(entrants, passes, seconds)

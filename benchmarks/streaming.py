@@ -56,7 +56,8 @@ def speed(root: Path, workers: int, seconds: float) -> dict[str, Any]:
     first = time.perf_counter() - clock
     ahead = 100  # batches, more than are decoded ahead
     stream.take(ahead)
-    times, count = [], 25
+    times: list[float] = []
+    count = 25
     while sum(times) < seconds:
         clock = time.perf_counter()
         stream.take(count)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import sys
+from unittest import mock
 
 import numpy as np
 import pytest
 
 from benchmarks import (
+    ahead,
+    ahead_tpu,
     diagnosis,
     gpu,
     host,
@@ -204,6 +208,20 @@ def made_up() -> dict:
     about = {"cores": 2, "cpu": "C", "python": "3", "versions": {"jax": "0"}, "load_before": 0.5}
     about["date"] = "2026-01-02T00:00"
     return {part: {"about": about, "figures": found} for part, found in figures.items()}
+
+
+@pytest.mark.parametrize(
+    ("part", "platform", "needed"),
+    [(ahead, "cuda", "requirements-gpu.txt"), (ahead_tpu, "tpu", r"jax\[tpu\]")],
+)
+def test_what_compiles_for_a_device_that_is_not_here_is_asked_for_and_named(
+    part, platform, needed, monkeypatch
+):
+    asked = mock.Mock(side_effect=RuntimeError("no such plugin"))
+    monkeypatch.setattr(ahead.topologies, "get_topology_desc", asked)
+    with mock.patch.dict(os.environ), pytest.raises(RuntimeError, match=f"install {needed}"):
+        part.measure("")
+    assert asked.call_args.args[1] == platform
 
 
 def test_the_page_has_every_part(tmp_path, monkeypatch):
