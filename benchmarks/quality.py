@@ -107,7 +107,8 @@ def convolutions() -> list[tuple[tuple[int, ...], tuple[int, ...], Place, int]]:
     """Those that Winograd's form could make: shapes of image and kernel, place, how many."""
     apply, weights, images = network()
     found = Counter[tuple[Any, ...]]()
-    for step in jax.make_jaxpr(apply)(weights, images).eqns:
+    steps: list[Any] = jax.make_jaxpr(apply)(weights, images).eqns
+    for step in steps:
         if step.primitive.name == "conv_general_dilated":
             image, kernel = (variable.aval.shape for variable in step.invars)
             if step.params["window_strides"] == (1, 1) and min(kernel[:2]) > 1:
