@@ -1,5 +1,7 @@
 """The convolutions of `gan.conv` as one would write them: what the fast forms must equal."""
 
+from __future__ import annotations
+
 import jax.numpy as jnp
 from jax import Array, lax
 
@@ -18,7 +20,7 @@ def upconv2d(x: Array, kernel: Array, bias: Array | None = None) -> Array:
 def downconv2d(x: Array, kernel: Array, bias: Array | None = None, stride: int = 2) -> Array:
     y = conv2d(x, kernel, bias)
     rows, columns = (range(stride) for _ in "yx")
-    return sum(y[:, i::stride, j::stride] for i in rows for j in columns) / stride**2
+    return jnp.asarray(sum(y[:, i::stride, j::stride] for i in rows for j in columns) / stride**2)
 
 
 def conv_transpose2d(x: Array, kernel: Array, bias: Array | None = None) -> Array:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -45,7 +46,7 @@ def taps(
 ) -> dict[str, jax.Array]:
     """All taps of pictures."""
     x = inception.preprocess(pictures, resize)
-    found: dict[str, jax.Array] = inception.InceptionV3().apply({"params": params}, x)
+    found: Any = inception.InceptionV3().apply({"params": params}, x)
     return found
 
 

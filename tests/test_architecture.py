@@ -48,7 +48,7 @@ def imported(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=str)
-def test_imports_point_downhill(path):
+def test_imports_point_downhill(path: Path) -> None:
     parts = path.relative_to(PACKAGE).with_suffix("").parts
     here = parts[0]
     rooms = {room(name) for name in imported(path)} - {"", here}
@@ -58,18 +58,18 @@ def test_imports_point_downhill(path):
         assert rooms <= WORDS, f"the wing {here} knows {rooms - WORDS}"
 
 
-def test_the_judge_needs_no_reader_of_logs():
+def test_the_judge_needs_no_reader_of_logs() -> None:
     for path in (PACKAGE / "health").glob("*.py"):
         assert not any(name.startswith("wgan_jax.health.logs") for name in imported(path)), path
 
 
-def test_the_command_line_calls_verbs():
+def test_the_command_line_calls_verbs() -> None:
     """And two rooms of wings, to which a verb would only pass on."""
     wings = {name for name in imported(Path("run.py")) if room(name) in WINGS}
     assert wings == {"wgan_jax.health.logs.names.parse_map", "wgan_jax.quality.weights"}
 
 
-def test_the_game_knows_no_path_clock_or_flag():
+def test_the_game_knows_no_path_clock_or_flag() -> None:
     for path in (PACKAGE / "gan").glob("*.py"):
         tree = ast.parse(path.read_text())
         names = {
@@ -85,7 +85,7 @@ def test_the_game_knows_no_path_clock_or_flag():
         assert not names & {"pathlib", "os", "time", "absl", "ml_collections", "sys"}, path
 
 
-def test_flax_linen_is_known_where_networks_are():
+def test_flax_linen_is_known_where_networks_are() -> None:
     """In the networks themselves."""
     users = {
         str(path.relative_to(PACKAGE))
@@ -95,7 +95,7 @@ def test_flax_linen_is_known_where_networks_are():
     assert users == {"gan/networks.py", "quality/inception.py"}
 
 
-def test_imports_form_no_circle():
+def test_imports_form_no_circle() -> None:
     """Nor do those inside functions, though Python would bear them."""
     graph = {
         name: {found if found in NAMES else found.rpartition(".")[0] for found in imported(path)}
@@ -104,7 +104,7 @@ def test_imports_form_no_circle():
     TopologicalSorter(graph).prepare()
 
 
-def test_the_picture_shows_every_room():
+def test_the_picture_shows_every_room() -> None:
     """docs/architecture.md names every module of the package where it shows the rooms."""
     _, rooms = Path("docs/architecture.md").read_text().split("## The rooms\n")
     rooms = rooms.partition("\n## ")[0]
@@ -123,6 +123,6 @@ def test_the_picture_shows_every_room():
         ("import wgan_jax.training", "tensorflow wandb matplotlib orbax"),
     ],
 )
-def test_nothing_heavy_is_imported_before_its_use(code, absent):
+def test_nothing_heavy_is_imported_before_its_use(code: str, absent: str) -> None:
     check = f"{code}\nimport sys\nassert not set({absent.split()}) & set(sys.modules)"
     subprocess.run([sys.executable, "-c", check], check=True, stdout=subprocess.DEVNULL)

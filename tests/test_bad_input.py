@@ -36,14 +36,14 @@ REMEDY = re.compile(
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory) -> Path:
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bad")
     bad_things.make(folder)
     return folder
 
 
 @pytest.fixture(autouse=True)
-def inside(place, monkeypatch):
+def inside(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(place)
     monkeypatch.setenv("WGAN_JAX_CACHE", str(place / "cache"))
 
@@ -69,13 +69,15 @@ def refusal(argv: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     return line
 
 
-def test_the_table_is_as_large_as_promised():
+def test_the_table_is_as_large_as_promised() -> None:
     assert len(TABLE) == len(set(TABLE)) >= 60
     assert {command.split()[0] for command, _ in TABLE if command} >= COMMANDS
 
 
 @pytest.mark.parametrize(("command", "says"), TABLE, ids=[command for command, _ in TABLE])
-def test_bad_input(command, says, place, capsys):
+def test_bad_input(
+    command: str, says: str, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = everything(place)
     line = refusal(shlex.split(command), capsys)
     assert says in line
@@ -86,7 +88,7 @@ def test_bad_input(command, says, place, capsys):
 @pytest.mark.parametrize(
     "command", ["trian", "--config syntax.py", "diagnose none.csv", "sample --workdir badconfig"]
 )
-def test_bad_input_to_a_process(command, place):
+def test_bad_input_to_a_process(command: str, place: Path) -> None:
     before = everything(place)
     argv = [sys.executable, str(RUN), *shlex.split(command)]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
@@ -135,14 +137,16 @@ NAMES = {
         "{}",
     ],
 )
-def test_no_name_breaks_the_line(command, place, capsys):
+def test_no_name_breaks_the_line(
+    command: str, place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = everything(place)
     for name in NAMES.values():
         refusal([part.format(name) for part in shlex.split(command)], capsys)
     assert everything(place) == before
 
 
-def test_a_line_keeps_both_ends_of_what_is_long():
+def test_a_line_keeps_both_ends_of_what_is_long() -> None:
     line = one_line(f"/first/{'x' * 500}/last.csv is empty: give another.")
     assert len(line) == 192
     assert line.startswith("/first/")
@@ -150,7 +154,7 @@ def test_a_line_keeps_both_ends_of_what_is_long():
     assert str(UserError("\x1b[31mred\n")) == "\\x1b[31mred"
 
 
-def test_names_are_listed_whole_as_far_as_they_fit_and_the_rest_is_counted():
+def test_names_are_listed_whole_as_far_as_they_fit_and_the_rest_is_counted() -> None:
     names = ["fid_score", "d_loss", "g_loss"]
     assert shorten(names) == "fid_score, d_loss, g_loss"
     assert shorten(names, 24) == "fid_score and 2 more"
@@ -170,18 +174,18 @@ def test_names_are_listed_whole_as_far_as_they_fit_and_the_rest_is_counted():
         ([], []),
     ],
 )
-def test_names_that_are_cut_are_told_apart(names, shown):
+def test_names_that_are_cut_are_told_apart(names: list[str], shown: list[str]) -> None:
     assert apart(names, 12) == shown
 
 
-def test_an_error_is_told_by_its_first_line_or_else_its_kind():
+def test_an_error_is_told_by_its_first_line_or_else_its_kind() -> None:
     assert first_line(ValueError("\n  no such thing: x\nat line 3"), 13) == "no such thing"
     assert kind_and_line(ValueError("no such thing\n")) == "ValueError: no such thing"
     for silent in (ValueError(), ValueError(""), ValueError(" \n\x85\n")):
         assert first_line(silent) == kind_and_line(silent) == "ValueError"
 
 
-def test_a_reader_who_has_seen_enough_is_no_error():
+def test_a_reader_who_has_seen_enough_is_no_error() -> None:
     command = f"{sys.executable} {RUN} --fields | head -n 1; exit ${{PIPESTATUS[0]}}"
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     done = subprocess.run(

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import json
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ configs = st.one_of(
 
 
 @contextlib.contextmanager
-def one_line_at_most():
+def one_line_at_most() -> Iterator[None]:
     """What is refused is refused in one line."""
     refusal = "none"
     try:
@@ -86,7 +87,7 @@ def one_line_at_most():
 
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(configs)
-def test_any_config_resolves_or_is_refused(config):
+def test_any_config_resolves_or_is_refused(config: dict[str, Any]) -> None:
     with one_line_at_most():
         found = resolve(config)
         assert resolve(to_dict(found)) == found
@@ -95,7 +96,7 @@ def test_any_config_resolves_or_is_refused(config):
 
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(st.sampled_from(FIELDS), values)
-def test_any_value_of_one_field_resolves_or_is_refused(field, value):
+def test_any_value_of_one_field_resolves_or_is_refused(field: str, value: Any) -> None:
     with one_line_at_most():
         found = resolve(nested({field: value}))
         assert resolve(to_dict(found)) == found
@@ -115,7 +116,7 @@ overrides = st.lists(
 
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(overrides)
-def test_any_override_is_taken_or_refused(flags):
+def test_any_override_is_taken_or_refused(flags: list[str]) -> None:
     with one_line_at_most():
         found = experiment.read(Path("experiments/digits_wgan.py"), flags)
         assert isinstance(found, Settings)
@@ -168,7 +169,7 @@ logs = st.one_of(tables(), st.binary(max_size=200), st.text(max_size=200).map(st
 
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(logs, st.sampled_from(["log.csv", "log.json", "metrics.jsonl"]))
-def test_any_file_is_diagnosed_or_refused(content, name):
+def test_any_file_is_diagnosed_or_refused(content: bytes, name: str) -> None:
     with tempfile.TemporaryDirectory() as place, one_line_at_most():
         path = Path(place, name)
         path.write_bytes(content)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -40,7 +43,7 @@ def sleeper(name: str, seconds: float) -> Entrant:
     return Entrant(name, (sys.executable, "-c", SLEEPER.format(seconds=seconds)))
 
 
-def test_contestants_take_turns_and_are_compared():
+def test_contestants_take_turns_and_are_compared() -> None:
     found = contest([sleeper("ours", 0.01), sleeper("torch", 0.03)], passes=3, seconds=0.03)
     assert found["torch"]["rounds"] == 1
     assert found["torch"]["about"]["parameters"] == 3
@@ -51,12 +54,12 @@ def test_contestants_take_turns_and_are_compared():
     assert found["ours"]["ratio"]["median"] == 1
 
 
-def test_a_contestant_that_ends_is_named():
+def test_a_contestant_that_ends_is_named() -> None:
     with pytest.raises(GaveUp, match="torch gave up: "):
         contest([Entrant("torch", (sys.executable, "-c", ""))], passes=1, seconds=0.1)
 
 
-def test_who_is_not_needed_may_fail_or_hang():
+def test_who_is_not_needed_may_fail_or_hang() -> None:
     entrants = [
         sleeper("ours", 0.01),
         Entrant("fails", (sys.executable, "-c", "raise SystemExit('no such mode')")),
@@ -70,7 +73,9 @@ def test_who_is_not_needed_may_fail_or_hang():
 
 
 @pytest.mark.slow
-def test_a_contest_on_a_gpu_goes_on_without_those_that_fail(monkeypatch):
+def test_a_contest_on_a_gpu_goes_on_without_those_that_fail(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Here all of PyTorch's do, without one; ours play on a CPU as if it were the GPU."""
     monkeypatch.setattr(gpu, "CONTESTS", (("digits_wgan", 2), ("digits_wgan", 3)))
     monkeypatch.setattr(gpu, "PRECISIONS", ("tf32",))
@@ -88,9 +93,16 @@ def test_a_contest_on_a_gpu_goes_on_without_those_that_fail(monkeypatch):
         assert of_it["hardware"]["tf32"]["program"]["kernels"] > 0
 
 
-def test_the_best_on_a_gpu_are_ours_and_pytorch_s_fastest_modes_on_tensor_cores(monkeypatch):
-    played = []
-    monkeypatch.setattr(gpu, "contest", lambda entrants, **_: played.extend(entrants) or {})
+def test_the_best_on_a_gpu_are_ours_and_pytorch_s_fastest_modes_on_tensor_cores(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    played: list[Entrant] = []
+
+    def noted(entrants: list[Entrant], **_: object) -> dict[str, Any]:
+        played.extend(entrants)
+        return {}
+
+    monkeypatch.setattr(gpu, "contest", noted)
     monkeypatch.setattr(gpu, "OURS", {"ours": ((), ("tf32", "float32"))})
     monkeypatch.setattr(gpu, "_share", lambda *_: {})
     monkeypatch.setattr(roofline, "peaks", lambda _: {})
@@ -101,7 +113,7 @@ def test_the_best_on_a_gpu_are_ours_and_pytorch_s_fastest_modes_on_tensor_cores(
     assert list(found["64"]["hardware"]) == ["tf32", "bfloat16"]
 
 
-def test_extractors_that_compute_other_features_are_no_contest():
+def test_extractors_that_compute_other_features_are_no_contest() -> None:
     rows = [{"about": {"sum": 1000.0}}, {"gave_up": "why"}, {"about": {"sum": 1000.5}}]
     quality.same_features(rows)
     rows[2]["about"]["sum"] = 1002.0
@@ -109,18 +121,18 @@ def test_extractors_that_compute_other_features_are_no_contest():
         quality.same_features(rows)
 
 
-def row(time: float) -> dict:
+def row(time: float) -> dict[str, Any]:
     """A contestant's."""
     about = {"versions": {"x": "1"}, "parameters": 1}
     ratio = summary([time, time + 0.1])
     return summary([time]) | {"about": about, "processor": [2 * time], "ratio": ratio}
 
 
-def test_every_contestant_on_a_gpu_has_a_name_on_the_page():
+def test_every_contestant_on_a_gpu_has_a_name_on_the_page() -> None:
     assert list(page_accelerators.ON_GPU) == [*gpu.OURS, *gpu.THEIRS]
 
 
-def test_networks_of_other_sizes_are_no_contest():
+def test_networks_of_other_sizes_are_no_contest() -> None:
     rows = {"ours": row(1.0), "failed": {"gave_up": "why"}, "torch": row(2.0)}
     check_sizes("cifar_wgan", rows)
     rows["torch"]["about"]["parameters"] = 2
@@ -128,11 +140,11 @@ def test_networks_of_other_sizes_are_no_contest():
         check_sizes("cifar_wgan", rows)
 
 
-def made_up_on_gpu() -> dict:
+def made_up_on_gpu() -> dict[str, Any]:
     rows = {"ours tf32": row(0.002), "torch tf32": row(0.003)}
     rows |= {"torch, graph tf32": {"gave_up": "why"}}
     rows |= {"torch, compiled, graph, folded tf32": row(0.0025)}
-    tf32 = {"operations": 5e9, "bytes": 2e9, "bound": 0.001}
+    tf32: dict[str, Any] = {"operations": 5e9, "bytes": 2e9, "bound": 0.001}
     tf32["peaks"] = {"operations": 4e14, "bytes": 3e12}
     tf32["program"] = {"operations": 4e9, "bytes": 3e9, "kernels": 1478, "bound": 0.0015}
     batches = {"64": {"rows": rows, "hardware": {"tf32": tf32}}}
@@ -140,21 +152,21 @@ def made_up_on_gpu() -> dict:
     return known | {"batches": batches, "remarks": ["Said by hand."]}
 
 
-def made_up_features() -> dict:
+def made_up_features() -> dict[str, Any]:
     rows = {"ours float32": row(0.1), "torch float32": row(0.2), "torch tf32": {"gave_up": "why"}}
     matrix = {"with_stored_root": summary([1.5])}
     known = {"device": "NVIDIA H100", "batch_size": 256}
     return known | {"rows": rows, "operations": 1e10, "peak": 5e13, "matrix_part": matrix}
 
 
-def made_up() -> dict:
+def made_up() -> dict[str, Any]:
     """Every part, as small as can be."""
     sizes = [{"seconds": 0.1, "scratch_mb": 5.0, "images_mb": 1.0, "compiling": 2.0}] * 2
     logged = {"history": 0.1, "judge": 0.01, "lines": 0.2}
     reported = {"seconds": 3.0, "memory_mb": 200.0, "lines_mb": 1.0, "page_mb": 0.5}
     counts = dict.fromkeys(("operations", "operations_xla", "bytes", "bytes_xla"), 5e10)
     counts |= {"seconds": 1.0, "bound": 0.25}
-    figures: dict[str, dict] = {
+    figures: dict[str, dict[str, Any]] = {
         "rounds": {"cifar_wgan 64": {"ours": row(1.0), "torch": row(1.2)}},
         "quality": {
             "batch_size": 32,
@@ -215,8 +227,8 @@ def made_up() -> dict:
     [(ahead, "cuda", "requirements-gpu.txt"), (ahead_tpu, "tpu", r"jax\[tpu\]")],
 )
 def test_what_compiles_for_a_device_that_is_not_here_is_asked_for_and_named(
-    part, platform, needed, monkeypatch
-):
+    part: ModuleType, platform: str, needed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked = mock.Mock(side_effect=RuntimeError("no such plugin"))
     monkeypatch.setattr(ahead.topologies, "get_topology_desc", asked)
     with mock.patch.dict(os.environ), pytest.raises(RuntimeError, match=f"install {needed}"):
@@ -224,7 +236,7 @@ def test_what_compiles_for_a_device_that_is_not_here_is_asked_for_and_named(
     assert asked.call_args.args[1] == platform
 
 
-def test_the_page_has_every_part(tmp_path, monkeypatch):
+def test_the_page_has_every_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "images").mkdir()
     monkeypatch.setattr(page, "DOCS", tmp_path)
     text = page.write(made_up()).read_text()
@@ -258,7 +270,7 @@ def test_the_page_has_every_part(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_every_chunk_is_played_alone_and_within_the_run(monkeypatch):
+def test_every_chunk_is_played_alone_and_within_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "CHUNK_SECONDS", 0.01)
     settings = experiment.read(EXPERIMENTS / "digits_wgan.py")
     off = dataclasses.replace(settings.wandb, mode="disabled")
@@ -270,13 +282,13 @@ def test_every_chunk_is_played_alone_and_within_the_run(monkeypatch):
     assert found["ratio"]["whole"] == pytest.approx(found["within"] / found["alone"])
 
 
-def test_a_burst_counts_for_nothing_and_a_checkpoint_for_what_it_takes():
+def test_a_burst_counts_for_nothing_and_a_checkpoint_for_what_it_takes() -> None:
     seconds = np.array([0.01, 0.02, 0.5, 9.0, 0.01, 0.7])
     due = np.array([0, 0, 2, 0, 0, 2])
     assert host._usual_sum(seconds, due) == pytest.approx(4 * 0.015 + 2 * 0.6)
 
 
-def test_inceptions_convolutions_are_found_and_equal_in_both_forms():
+def test_inceptions_convolutions_are_found_and_equal_in_both_forms() -> None:
     found = quality.convolutions()
     assert sum(times for *_, times in found) == 15  # square kernels, stride 1, above 1x1
     image, kernel, place, times = min(found, key=lambda kind: kind[2].image)
@@ -286,11 +298,11 @@ def test_inceptions_convolutions_are_found_and_equal_in_both_forms():
     assert row["plain"]["median"] > 0
 
 
-def test_an_image_costs_inception_what_is_published():
+def test_an_image_costs_inception_what_is_published() -> None:
     assert quality.operations() == pytest.approx(11.4e9, rel=0.05)  # 5.7 G multiplications
 
 
-def test_layers_are_counted_tap_by_tap():
+def test_layers_are_counted_tap_by_tap() -> None:
     settings = experiment.read(EXPERIMENTS / "cifar_wgan.py")
     first, *_, last = roofline.critic_layers(settings, 3)
     # 16 places, 5 taps, stride 2, one zero before: 80 pairs, of which the first place has one
@@ -308,7 +320,9 @@ def test_layers_are_counted_tap_by_tap():
         *("cifar_sngan", "lsun_dcgan64"),
     ],
 )
-def test_the_count_by_hand_is_xlas_for_the_plain_form(name, monkeypatch):
+def test_the_count_by_hand_is_xlas_for_the_plain_form(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for form in ("conv2d", "upconv2d", "downconv2d", "conv_transpose2d"):
         monkeypatch.setattr(networks, form, getattr(plain_conv, form))
     settings = dataclasses.replace(experiment.read(EXPERIMENTS / f"{name}.py"), batch_size=2)
@@ -316,7 +330,7 @@ def test_the_count_by_hand_is_xlas_for_the_plain_form(name, monkeypatch):
     assert ours.operations == pytest.approx(xlas.operations, rel=0.1)
 
 
-def test_the_benchmark_of_diagnosis_moves_every_rule_s_threshold(tmp_path):
+def test_the_benchmark_of_diagnosis_moves_every_rule_s_threshold(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     index = ["run,objective,label,onset_epoch", "sound,nsgan,healthy,", "dead,nsgan,collapsed,500"]
     (tmp_path / "index.csv").write_text("\n".join(index) + "\n")

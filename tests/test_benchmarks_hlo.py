@@ -9,7 +9,7 @@ from benchmarks import hlo
 TEXT = (Path(__file__).parent / "golden" / "small_round.hlo").read_text()
 
 
-def test_kernels_are_counted_once_through_the_outermost_loop():
+def test_kernels_are_counted_once_through_the_outermost_loop() -> None:
     forward, filter_, input_, total, gemm = hlo.kernels_of_a_round(TEXT)
     # 8 images of 16 x 16 places, 5 x 5 taps, 3 to 16 channels, two operations each.
     multiplications = 8 * 16 * 16 * 5 * 5 * 3 * 16
@@ -23,7 +23,7 @@ def test_kernels_are_counted_once_through_the_outermost_loop():
     assert gemm == hlo.Kernel("fusion", 5, 2 * 64 * 100 * 32, 2 * (64 * 100 + 100 * 32 + 64 * 32))
 
 
-def test_a_librarys_product_counts_as_ours():
+def test_a_librarys_product_counts_as_ours() -> None:
     """As cuBLAS is called where it is faster than XLA's own kernel."""
     ours = "bf16[64,32]{1,0} fusion(%x.1, %k.1), kind=kCustom, calls=%fused_dot"
     theirs = (
@@ -45,12 +45,12 @@ def test_a_librarys_product_counts_as_ours():
         ("%rounds = (s32[], bf16[64,100]{1,0}) while", "%rounds = (s32[]) tuple", "0 outermost"),
     ],
 )
-def test_what_cannot_be_counted_is_not_passed_over(part, other, word):
+def test_what_cannot_be_counted_is_not_passed_over(part: str, other: str, word: str) -> None:
     with pytest.raises(ValueError, match=word):
         hlo.kernels_of_a_round(TEXT.replace(part, other))
 
 
-def test_a_tpu_s_estimates_count_once_for_every_update_of_the_critic():
+def test_a_tpu_s_estimates_count_once_for_every_update_of_the_critic() -> None:
     """Of a text as its compiler writes it: loops of no length, tiles in the types."""
     text = """
 %update (x.1: f32[8,128]) -> f32[8,128] {

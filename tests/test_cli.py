@@ -33,7 +33,7 @@ SMALL = {  # networks of a few filters, with all their layers
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory) -> Path:
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("pictures")
     rng = np.random.default_rng(0)
     for i in range(6):
@@ -45,7 +45,9 @@ def pictures(tmp_path_factory) -> Path:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.parametrize("name", KINDS)
-def test_every_kind_of_experiment_trains_on_pictures(name, pictures, tmp_path, capsys):
+def test_every_kind_of_experiment_trains_on_pictures(
+    name: str, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     flags = [f"--config.{field}" for field, names in SMALL.items() if name in names]
     schedule = ["--config.n_critic_schedule.long=2"] if name == "lsun_dcgan64" else []
     code = run.main(
@@ -63,10 +65,12 @@ def test_every_kind_of_experiment_trains_on_pictures(name, pictures, tmp_path, c
     assert "| run |" in (tmp_path / "EXPERIMENTS.md").read_text()
 
 
-def test_the_workdir_is_named_after_the_experiment_or_as_it_is_said(tmp_path, monkeypatch):
+def test_the_workdir_is_named_after_the_experiment_or_as_it_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     experiment = Path("experiments/digits_wgan.py").resolve()
     monkeypatch.chdir(tmp_path)
-    seen = []
+    seen: list[Path] = []
     monkeypatch.setattr("wgan_jax.training.train", lambda _, place, **_how: seen.append(place))
     assert run.main(["--config", str(experiment)]) == 0
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -75,7 +79,9 @@ def test_the_workdir_is_named_after_the_experiment_or_as_it_is_said(tmp_path, mo
 
 
 @pytest.mark.slow
-def test_dry_run_shows_everything_and_trains_nothing(tmp_path, monkeypatch, capsys):
+def test_dry_run_shows_everything_and_trains_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     experiment = Path("experiments/digits_wgan.py").resolve()
     monkeypatch.chdir(tmp_path)
     arguments = ["--config", str(experiment), "--dry_run", "--config.seed=7"]
@@ -104,7 +110,7 @@ def test_dry_run_shows_everything_and_trains_nothing(tmp_path, monkeypatch, caps
     assert list(tmp_path.iterdir()) == []
 
 
-def test_help_and_fields(capsys):
+def test_help_and_fields(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         run.main(["--help"])
     assert ended.value.code == 0
@@ -114,7 +120,9 @@ def test_help_and_fields(capsys):
 
 
 @pytest.mark.parametrize("verb", ["", *sorted(run.VERBS)])
-def test_every_line_of_help_fits_a_terminal_of_80_columns(verb, monkeypatch, capsys):
+def test_every_line_of_help_fits_a_terminal_of_80_columns(
+    verb: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit):
         run.main([*verb.split(), "--help"])
@@ -122,7 +130,9 @@ def test_every_line_of_help_fits_a_terminal_of_80_columns(verb, monkeypatch, cap
 
 
 @pytest.mark.parametrize("verb", sorted(run.VERBS))
-def test_every_command_has_help_with_examples(verb, capsys):
+def test_every_command_has_help_with_examples(
+    verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as ended:
         run.main([verb, "--help"])
     assert ended.value.code == 0
@@ -152,7 +162,9 @@ DIGITS = ["--config", "experiments/digits_wgan.py"]
         ([*DIGITS, "--config.batch_size=1798"], "Set it to that or less"),
     ],
 )
-def test_what_the_user_can_mend_is_one_line_and_exit_code_2(argv, says, tmp_path, capsys):
+def test_what_the_user_can_mend_is_one_line_and_exit_code_2(
+    argv: list[str], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     workdir = [f"--workdir={tmp_path / 'run'}"] if "--config" in argv[:1] and argv[1:] else []
     assert run.main([*argv, *workdir]) == 2
     err = capsys.readouterr().err
@@ -162,8 +174,10 @@ def test_what_the_user_can_mend_is_one_line_and_exit_code_2(argv, says, tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
-def test_ctrl_c_says_what_is_true_of_the_command(tmp_path, monkeypatch, capsys):
-    def stopped(*_, **__):
+def test_ctrl_c_says_what_is_true_of_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("wgan_jax.training.train", stopped)
@@ -178,7 +192,9 @@ def test_ctrl_c_says_what_is_true_of_the_command(tmp_path, monkeypatch, capsys):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
-def test_a_run_whose_output_nobody_reads_to_its_end_comes_to_its_own(encoding, tmp_path):
+def test_a_run_whose_output_nobody_reads_to_its_end_comes_to_its_own(
+    encoding: str, tmp_path: Path
+) -> None:
     """`run.py ... | head -1`, with signs that the reader's encoding has, or has not."""
     command = [sys.executable, "run.py", *DIGITS, f"--workdir={tmp_path / 'run'}", *WATCHED]
     with subprocess.Popen(
@@ -196,7 +212,9 @@ def test_a_run_whose_output_nobody_reads_to_its_end_comes_to_its_own(encoding, t
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_signals_save_say_how_to_resume_and_exit_by_their_number(number, code, tmp_path):
+def test_signals_save_say_how_to_resume_and_exit_by_their_number(
+    number: signal.Signals, code: int, tmp_path: Path
+) -> None:
     command = [sys.executable, "run.py", *DIGITS, f"--workdir={tmp_path / 'run'}"]
     command += ["--config.wandb.mode=disabled", "--config.quality_every=0"]
     process = subprocess.Popen(

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
 import jax
 import numpy as np
 import pytest
@@ -10,13 +14,14 @@ from wgan_jax.data.digits import read_labelled
 from wgan_jax.gan.rounds import CHUNK, Chunk
 from wgan_jax.loop import Session
 from wgan_jax.record.writers import MultiWriter
+from wgan_jax.recording import Played
 from wgan_jax.training import train
 
 COMPILED = "/jax/core/compile/backend_compile_duration"
 
 
 @pytest.fixture
-def compiled():
+def compiled() -> Iterator[list[str]]:
     """Names of the programs compiled meanwhile (read from the cache, or made)."""
     found: list[str] = []
 
@@ -30,18 +35,20 @@ def compiled():
     jax.monitoring.unregister_event_duration_listener(note)
 
 
-def test_one_program_for_all_chunks_and_one_transfer_a_chunk(tiny, tmp_path, monkeypatch, compiled):
+def test_one_program_for_all_chunks_and_one_transfer_a_chunk(
+    tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compiled: list[str]
+) -> None:
     fetched: list[int] = []
     usual_get, usual_fetch = jax.device_get, Session._fetch
 
-    def counted(tree):
+    def counted(tree: Any) -> Any:
         if isinstance(tree, Chunk):
             fetched.append(sum(leaf.nbytes for leaf in tree))
         return usual_get(tree)
 
     after_first: list[int] = []
 
-    def fetch(self, chunk, clock):
+    def fetch(self: Session, chunk: Chunk, clock: float) -> Played:
         played = usual_fetch(self, chunk, clock)
         after_first.append(len(compiled))
         return played
@@ -59,17 +66,19 @@ def test_one_program_for_all_chunks_and_one_transfer_a_chunk(tiny, tmp_path, mon
     assert compiled[after_first[0] : after_first[-1]] in ([], ["jit(_copied)"])
 
 
-def test_the_device_works_while_the_chunk_before_is_recorded(tiny, tmp_path, monkeypatch):
+def test_the_device_works_while_the_chunk_before_is_recorded(
+    tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     happened: list[str] = []
 
-    def noted(name, call):
-        def noting(*arguments):
+    def noted(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def noting(*arguments: Any) -> Any:
             happened.append(name)
             return call(*arguments)
 
         return noting
 
-    def opened(session):
+    def opened(session: Session) -> None:
         usual_open(session)
         session.program = noted("begun", session.program)
 

@@ -8,7 +8,9 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,7 +35,7 @@ def refusal(settings: DataSettings, size: int = 8) -> str:
     return says
 
 
-def test_the_digits():
+def test_the_digits() -> None:
     dataset = load(DataSettings(), 8)
     assert dataset.images.shape == (1797, 8, 8, 1)
     assert (dataset.images.min(), dataset.images.max()) == (0, 255)
@@ -41,12 +43,12 @@ def test_the_digits():
     assert np.bincount(labels).tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
 
 
-def test_levels_of_digits_are_rounded():
+def test_levels_of_digits_are_rounded() -> None:
     levels = np.unique(load(DataSettings(), 8).images).tolist()
     assert levels == [0, 16, 32, 48, 64, 80, 96, 112, 128, 143, 159, 175, 191, 207, 223, 239, 255]
 
 
-def test_digits_by_class_and_size():
+def test_digits_by_class_and_size() -> None:
     assert load(DataSettings(classes="3, 4"), 8).images.shape == (183 + 181, 8, 8, 1)
     assert load(DataSettings(), 16).images.shape == (1797, 16, 16, 1)
 
@@ -63,11 +65,11 @@ def test_digits_by_class_and_size():
         (DataSettings(name="tfds:ag_news_subset"), "has no images"),
     ],
 )
-def test_refusals(settings, says):
+def test_refusals(settings: DataSettings, says: str) -> None:
     assert says in refusal(settings)
 
 
-def test_a_fingerprint_knows_pixels_shape_and_order():
+def test_a_fingerprint_knows_pixels_shape_and_order() -> None:
     images = np.arange(64, dtype=np.uint8).reshape(4, 4, 4, 1)
     others = [images[::-1], images.reshape(2, 8, 4, 1), np.where(images == 63, 0, images)]
     digests = {fingerprint(np.ascontiguousarray(x.astype(np.uint8))) for x in [images, *others]}
@@ -85,7 +87,9 @@ def test_a_fingerprint_knows_pixels_shape_and_order():
         ("float64", 0, 255, "x.round().astype('uint8')"),
     ],
 )
-def test_images_of_another_kind_are_told_what_makes_them_uint8(kind, least, most, says):
+def test_images_of_another_kind_are_told_what_makes_them_uint8(
+    kind: str, least: int, most: int, says: str
+) -> None:
     """What is advised brings the ends of the range to 0 and 255, or leaves them as they are."""
     x = np.array([least, most] * 8).reshape(1, 4, 4).astype(kind)
     with pytest.raises(UserError) as caught:
@@ -111,19 +115,19 @@ def test_images_of_another_kind_are_told_what_makes_them_uint8(kind, least, most
         (np.zeros((9, 5, 5, 3), np.uint8), "resize them, or set config.image_size."),
     ],
 )
-def test_arrays_that_are_no_images_are_told_what_they_lack(images, says):
+def test_arrays_that_are_no_images_are_told_what_they_lack(images: Any, says: str) -> None:
     with pytest.raises(UserError) as caught:
         from_array(images, 4)
     assert says in str(caught.value)
 
 
-def test_a_list_of_images_is_an_array_of_them():
+def test_a_list_of_images_is_an_array_of_them() -> None:
     images = np.arange(32, dtype=np.uint8).reshape(2, 4, 4)
     np.testing.assert_array_equal(from_array(list(images), 4).images, images[..., None])
 
 
 @pytest.fixture
-def pictures(tmp_path) -> Path:
+def pictures(tmp_path: Path) -> Path:
     """Ten pictures of many kinds in two subfolders; each is of one colour, its number."""
     kinds = ["png", "jpg", "webp", "bmp", "PNG"]
     for i in range(10):
@@ -135,7 +139,7 @@ def pictures(tmp_path) -> Path:
     return tmp_path / "pictures"
 
 
-def test_a_folder(pictures):
+def test_a_folder(pictures: Path) -> None:
     (pictures / "notes.txt").write_text("not a picture")
     dataset = load(DataSettings(name=f"folder:{pictures}"), 8)
     assert dataset.images.shape == (10, 8, 8, 3)
@@ -145,14 +149,16 @@ def test_a_folder(pictures):
     np.testing.assert_allclose(colours, expected, atol=3)
 
 
-def test_subfolders_are_classes(pictures):
+def test_subfolders_are_classes(pictures: Path) -> None:
     dataset = load(DataSettings(name=f"folder:{pictures}", classes="odd"), 8)
     assert len(dataset.images) == 5
     assert "no subfolder 'none'" in refusal(DataSettings(name=f"folder:{pictures}", classes="none"))
 
 
 @pytest.mark.parametrize("made", [lambda x: x / 127.5 - 1, lambda x: x[:, :4, :4]])
-def test_a_source_that_gives_other_than_images_is_refused(pictures, monkeypatch, made):
+def test_a_source_that_gives_other_than_images_is_refused(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch, made: Callable[[np.ndarray], np.ndarray]
+) -> None:
     """Floats in [-1, 1] would be trained on as if they were black."""
     read = folder.read
     monkeypatch.setattr(folder, "read", lambda survey: (made(read(survey)[0]), ()))
@@ -160,7 +166,7 @@ def test_a_source_that_gives_other_than_images_is_refused(pictures, monkeypatch,
         load(DataSettings(name=f"folder:{pictures}"), 8)
 
 
-def test_the_centre_square_is_kept(tmp_path):
+def test_the_centre_square_is_kept(tmp_path: Path) -> None:
     wide = np.zeros((10, 30, 3), np.uint8)
     wide[:, 10:20] = 255  # white in the middle third
     Image.fromarray(wide).save(tmp_path / "wide.png")
@@ -168,7 +174,7 @@ def test_the_centre_square_is_kept(tmp_path):
     assert images.min() == 255
 
 
-def test_pictures_of_tfds_are_cut_to_their_centre_squares():
+def test_pictures_of_tfds_are_cut_to_their_centre_squares() -> None:
     wide = np.zeros((10, 30, 3), np.uint8)
     wide[:, 10:20] = 255  # white in the middle third
     for image in (wide, wide[..., :1]):
@@ -177,7 +183,7 @@ def test_pictures_of_tfds_are_cut_to_their_centre_squares():
         assert found.min() == 255
 
 
-def test_pictures_are_resized_by_bicubic_interpolation():
+def test_pictures_are_resized_by_bicubic_interpolation() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (24, 24, 3)).astype(np.uint8)
     picture = Image.fromarray(noise)
     np.testing.assert_array_equal(
@@ -186,7 +192,7 @@ def test_pictures_are_resized_by_bicubic_interpolation():
     )
 
 
-def test_pictures_that_lie_on_their_side_are_turned(tmp_path):
+def test_pictures_that_lie_on_their_side_are_turned(tmp_path: Path) -> None:
     picture = Image.fromarray(np.repeat([[0], [255]], 8, axis=0).repeat(16, axis=1).astype("uint8"))
     exif = Image.Exif()
     exif[0x0112] = 3  # upside down
@@ -195,7 +201,7 @@ def test_pictures_that_lie_on_their_side_are_turned(tmp_path):
     assert images[0, 2].mean() > 200 > 50 > images[0, -3].mean()
 
 
-def test_one_unreadable_picture_in_a_hundred_is_left_out_and_named(tmp_path):
+def test_one_unreadable_picture_in_a_hundred_is_left_out_and_named(tmp_path: Path) -> None:
     for i in range(100):
         Image.new("RGB", (8, 8), (i, 0, 0)).save(tmp_path / f"{i:03}.png")
     (tmp_path / "bad.png").write_bytes(b"this is no picture")
@@ -209,7 +215,7 @@ def test_one_unreadable_picture_in_a_hundred_is_left_out_and_named(tmp_path):
     assert "bad.png (cannot identify image file), cut.png. Mend or remove them." in says
 
 
-def test_a_refusal_names_as_many_unreadable_pictures_as_fit_in_its_line(tmp_path):
+def test_a_refusal_names_as_many_unreadable_pictures_as_fit_in_its_line(tmp_path: Path) -> None:
     place = tmp_path / "a" / ("long_path_" * 10)
     place.mkdir(parents=True)
     for i in range(40):
@@ -222,7 +228,7 @@ def test_a_refusal_names_as_many_unreadable_pictures_as_fit_in_its_line(tmp_path
     assert others + int(named[2]) == 39
 
 
-def test_what_else_lies_in_a_folder_is_no_picture_of_it(pictures):
+def test_what_else_lies_in_a_folder_is_no_picture_of_it(pictures: Path) -> None:
     """What systems and archives leave, folders seen from within themselves, other kinds."""
     whole = (pictures / "even" / "0.png").read_bytes()
     for name in ("._0.png", ".hidden/0.png", "__MACOSX/odd/0.png"):
@@ -243,11 +249,11 @@ def test_what_else_lies_in_a_folder_is_no_picture_of_it(pictures):
     assert "has no picture in its subfolders texts: it needs .png" in says
 
 
-def test_an_empty_folder(tmp_path):
+def test_an_empty_folder(tmp_path: Path) -> None:
     assert "has no picture in it" in refusal(DataSettings(name=f"folder:{tmp_path}"))
 
 
-def test_without_network_a_dataset_is_refused_in_seconds(tmp_path):
+def test_without_network_a_dataset_is_refused_in_seconds(tmp_path: Path) -> None:
     started = time.monotonic()
     says = refusal(DataSettings(name="tfds:cifar10", cache_dir=str(tmp_path)), 32)
     assert time.monotonic() - started < 10
@@ -255,7 +261,9 @@ def test_without_network_a_dataset_is_refused_in_seconds(tmp_path):
 
 
 @pytest.mark.slow
-def test_cifar10_through_the_real_builder(tmp_path, monkeypatch, capsys):
+def test_cifar10_through_the_real_builder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Download folder, extraction, preparation by TensorFlow; then read without TensorFlow."""
     monkeypatch.setenv("WGAN_JAX_CACHE", str(tmp_path / "cache"))
     cifar_download(tmp_path)
@@ -315,11 +323,11 @@ def held_out_of_another_split(settings: DataSettings, train: np.ndarray, test: n
         load(dataclasses.replace(some, held_out=21), 32)
 
 
-def streamed(**fields) -> DataSettings:
+def streamed(**fields: Any) -> DataSettings:
     return DataSettings(stream=True, workers=0, **fields)
 
 
-def test_a_streamed_folder_is_known_by_names_lengths_beginnings_and_ends(pictures):
+def test_a_streamed_folder_is_known_by_names_lengths_beginnings_and_ends(pictures: Path) -> None:
     name = f"folder:{pictures}"
     first = load(streamed(name=name), 8).fingerprint
     assert load(streamed(name=name), 8).fingerprint == first
@@ -339,7 +347,7 @@ def test_a_streamed_folder_is_known_by_names_lengths_beginnings_and_ends(picture
         first = now
 
 
-def test_what_cannot_be_read_is_left_out_of_a_stream_as_of_memory(tmp_path):
+def test_what_cannot_be_read_is_left_out_of_a_stream_as_of_memory(tmp_path: Path) -> None:
     for i in range(200):
         Image.new("RGB", (8, 8), (i, 0, 0)).save(tmp_path / f"{i:03}.png")
     (tmp_path / "bad.png").write_bytes(b"this is no picture")
@@ -355,7 +363,7 @@ def test_what_cannot_be_read_is_left_out_of_a_stream_as_of_memory(tmp_path):
     np.testing.assert_array_equal(np.concatenate(list(found.batches(64))), resident.images)
 
 
-def test_damage_in_the_middle_is_named_when_it_is_met(tmp_path):
+def test_damage_in_the_middle_is_named_when_it_is_met(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     for i in range(120):
         Image.fromarray(noise + np.uint8(i)).save(tmp_path / f"{i:03}.png")
@@ -369,7 +377,7 @@ def test_damage_in_the_middle_is_named_when_it_is_met(tmp_path):
         found.source[50]
 
 
-def test_a_prepared_dataset_is_known_by_its_files(tmp_path):
+def test_a_prepared_dataset_is_known_by_its_files(tmp_path: Path) -> None:
     place = lsun_prepared(tmp_path, [5, 3], 16)
     settings = streamed(name="tfds:lsun/bedroom", cache_dir=str(tmp_path))
     first = load(settings, 8)
@@ -387,7 +395,7 @@ def test_a_prepared_dataset_is_known_by_its_files(tmp_path):
         pickle.loads(pickle.dumps(first)).source[7]
 
 
-def test_of_many_notes_the_first_are_said_and_all_are_kept():
+def test_of_many_notes_the_first_are_said_and_all_are_kept() -> None:
     images = from_array(np.zeros((2, 4, 4), np.uint8), 4)
     assert images.words.startswith("arrays: 2 images of 4x4x1, 0.0 MB, fingerprint ")
     found = dataclasses.replace(images, notes=("6 cannot be read", *"abcd", "\x1b[31m"))
@@ -401,7 +409,9 @@ def test_of_many_notes_the_first_are_said_and_all_are_kept():
 
 
 @pytest.mark.parametrize("name", ["folder", "tfds"])
-def test_what_does_not_fit_in_memory_is_to_be_streamed(name, pictures, tmp_path, monkeypatch):
+def test_what_does_not_fit_in_memory_is_to_be_streamed(
+    name: str, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lsun_prepared(tmp_path, [5], 16)
     full = {"folder": f"folder:{pictures}", "tfds": "tfds:lsun/bedroom"}[name]
     resident = DataSettings(name=full, cache_dir=str(tmp_path))
@@ -414,7 +424,7 @@ def test_what_does_not_fit_in_memory_is_to_be_streamed(name, pictures, tmp_path,
     assert len(load(streamed(name=full, cache_dir=str(tmp_path)), 8)) in (5, 10)
 
 
-def test_a_part_of_a_mapped_file_is_the_part(tmp_path):
+def test_a_part_of_a_mapped_file_is_the_part(tmp_path: Path) -> None:
     images = np.arange(10 * 4, dtype=np.uint8).reshape(10, 2, 2, 1)
     np.save(tmp_path / "images.npy", images)
     mapped = np.load(tmp_path / "images.npy", mmap_mode="r")

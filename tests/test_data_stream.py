@@ -11,6 +11,7 @@ import textwrap
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -44,7 +45,14 @@ def numbers_of(batches: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(batches).reshape(-1, 4).view("<u4").reshape(batches.shape[:-3])
 
 
-def taken(dataset, batch, start, updates, rows=None, workers=0) -> np.ndarray:
+def taken(
+    dataset: Dataset,
+    batch: int,
+    start: tuple[int, int],
+    updates: int,
+    rows: slice | None = None,
+    workers: int = 0,
+) -> np.ndarray:
     dataset = dataclasses.replace(dataset, workers=workers)
     stream = BatchStream(dataset, KEY, batch, rows or slice(0, batch))
     try:
@@ -55,7 +63,7 @@ def taken(dataset, batch, start, updates, rows=None, workers=0) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory) -> Path:
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """60 small pictures of noise, of every kind."""
     root = tmp_path_factory.mktemp("pictures")
     rng = np.random.default_rng(0)
@@ -69,7 +77,7 @@ def pictures(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def lsun(tmp_path_factory) -> Path:
+def lsun(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A TFDS folder with 40 fabricated bedrooms in two files."""
     root = tmp_path_factory.mktemp("tfds")
     lsun_prepared(root, [25, 15], 48)
@@ -84,7 +92,9 @@ def lsun(tmp_path_factory) -> Path:
     place=st.floats(0, 1, exclude_max=True),
     number=st.integers(0, 200),
 )
-def test_a_batch_is_the_one_that_the_device_would_draw(size, batch, passes, place, number):
+def test_a_batch_is_the_one_that_the_device_would_draw(
+    size: int, batch: int, passes: int, place: float, number: int
+) -> None:
     batch = min(batch, size)
     first = passes * size + int(place * size)
     draws = Draws((int(KEY[0]), int(KEY[1])), size, batch, (0, batch), first)
@@ -98,12 +108,12 @@ def test_a_batch_is_the_one_that_the_device_would_draw(size, batch, passes, plac
     np.testing.assert_array_equal(draws(number), expected)
 
 
-def test_the_order_is_the_resident_path_s_on_the_device():
+def test_the_order_is_the_resident_path_s_on_the_device() -> None:
     """Three passes of 100 images in batches of 32, of which three cross the end of a pass."""
     size, batch, updates = 100, 32, 10
 
     @jax.jit
-    def resident(images):
+    def resident(images: jax.Array) -> jax.Array:
         places = jnp.arange(updates * batch, dtype=jnp.uint32)
         passes, positions = places // size, places % size
         return images[drawn(jnp.asarray(KEY), passes, positions, size)]
@@ -119,13 +129,13 @@ def test_the_order_is_the_resident_path_s_on_the_device():
 
 @settings(max_examples=15, deadline=None)
 @given(size=st.integers(5, 50), batch=st.integers(1, 5), before=st.integers(0, 60))
-def test_it_goes_on_from_any_place(size, batch, before):
+def test_it_goes_on_from_any_place(size: int, batch: int, before: int) -> None:
     whole = taken(numbered(size), batch, (0, 0), before + 4)
     resumed = taken(numbered(size), batch, divmod(before * batch, size), 4)
     np.testing.assert_array_equal(resumed, whole[before:])
 
 
-def test_a_stream_can_be_begun_anew_elsewhere():
+def test_a_stream_can_be_begun_anew_elsewhere() -> None:
     stream = BatchStream(numbered(50), KEY, 8, slice(0, 8))
     stream.start(0, 0)
     first = stream.take(3)
@@ -137,7 +147,7 @@ def test_a_stream_can_be_begun_anew_elsewhere():
     stream.close()
 
 
-def test_the_hosts_shares_make_up_the_batch():
+def test_the_hosts_shares_make_up_the_batch() -> None:
     parts = [slice(0, 3), slice(3, 4), slice(4, 9)]
     found = [taken(numbered(20), 9, (1, 7), 6, rows) for rows in parts]
     np.testing.assert_array_equal(np.concatenate(found, axis=1), taken(numbered(20), 9, (1, 7), 6))
@@ -146,7 +156,9 @@ def test_the_hosts_shares_make_up_the_batch():
 
 
 @pytest.mark.parametrize("kind", ["folder", "tfds", "file"])
-def test_a_streamed_dataset_holds_the_pixels_of_the_resident(kind, pictures, lsun, tmp_path):
+def test_a_streamed_dataset_holds_the_pixels_of_the_resident(
+    kind: str, pictures: Path, lsun: Path, tmp_path: Path
+) -> None:
     if kind == "file":
         images = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), np.uint8)
         np.save(tmp_path / "images.npy", images)
@@ -170,7 +182,7 @@ def test_a_streamed_dataset_holds_the_pixels_of_the_resident(kind, pictures, lsu
         _ = streamed.images
 
 
-def test_processes_decode_the_same_and_end_with_the_stream(pictures):
+def test_processes_decode_the_same_and_end_with_the_stream(pictures: Path) -> None:
     """Also a file that vanishes, an error raised in a process, and a take that is given up."""
     dataset = load(DataSettings(name=f"folder:{pictures}", stream=True, classes="class0"), 16)
     stream = BatchStream(dataset, KEY, 8, slice(2, 8))
@@ -201,11 +213,11 @@ def decoding(parent: int | None = None) -> list[int]:
     return found
 
 
-def test_a_take_that_is_given_up_ends_at_once():
+def test_a_take_that_is_given_up_ends_at_once() -> None:
     class Slow:
         shape = (100, 2, 2, 1)
 
-        def __getitem__(self, index):
+        def __getitem__(self, index: int) -> np.ndarray:
             time.sleep(0.05)
             return np.zeros((2, 2, 1), np.uint8)
 
@@ -213,7 +225,7 @@ def test_a_take_that_is_given_up_ends_at_once():
     stream.start(0, 0)
     seen = []
 
-    def take():
+    def take() -> None:
         try:
             stream.take(10_000)
         except Abandoned:
@@ -248,7 +260,7 @@ if __name__ == "__main__":
 """
 
 
-def script(body: str, images: Path, **kwargs) -> subprocess.Popen:
+def script(body: str, images: Path, **kwargs: Any) -> subprocess.Popen[str]:
     """A process that streams from a file of images; the body is run in it."""
     return subprocess.Popen(
         [sys.executable, "-c", SCRIPT + textwrap.indent(textwrap.dedent(body), "    "), images],
@@ -261,14 +273,14 @@ def script(body: str, images: Path, **kwargs) -> subprocess.Popen:
 
 
 @pytest.fixture(scope="module")
-def file_of_images(tmp_path_factory) -> Path:
+def file_of_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("file") / "images.npy"
     np.save(path, np.random.default_rng(0).integers(0, 256, (500, 8, 8, 3), np.uint8))
     return path
 
 
 @pytest.mark.slow
-def test_signals_leave_the_decoding_to_the_run_and_the_end_is_quiet(file_of_images):
+def test_signals_leave_the_decoding_to_the_run_and_the_end_is_quiet(file_of_images: Path) -> None:
     """A terminal's Ctrl-C and a cluster's SIGTERM reach all processes; a stream never closed."""
     body = """
     received = []
@@ -292,7 +304,9 @@ def test_signals_leave_the_decoding_to_the_run_and_the_end_is_quiet(file_of_imag
 
 
 @pytest.mark.slow
-def test_a_killed_decoder_is_told_of_and_a_killed_run_leaves_none_behind(file_of_images):
+def test_a_killed_decoder_is_told_of_and_a_killed_run_leaves_none_behind(
+    file_of_images: Path,
+) -> None:
     body = """
     stream.start(0, 0)
     first = stream.take(40)
@@ -319,7 +333,7 @@ def test_a_killed_decoder_is_told_of_and_a_killed_run_leaves_none_behind(file_of
 
 
 @pytest.mark.slow
-def test_a_dataset_larger_than_the_memory_is_streamed(tmp_path):
+def test_a_dataset_larger_than_the_memory_is_streamed(tmp_path: Path) -> None:
     """400 MB of images where the process may take 200 MB more than it has: by threads."""
     path = tmp_path / "large.npy"
     images = np.lib.format.open_memmap(path, "w+", np.uint8, (33_000, 64, 64, 3))
@@ -345,7 +359,9 @@ def test_a_dataset_larger_than_the_memory_is_streamed(tmp_path):
     assert (out.split("\n")[:2], err) == (["too large", str(int((first % 251).sum()))], "")
 
 
-def test_a_run_may_go_on_streamed_or_resident_while_its_files_are_the_same(pictures, lsun):
+def test_a_run_may_go_on_streamed_or_resident_while_its_files_are_the_same(
+    pictures: Path, lsun: Path
+) -> None:
     for name in (f"folder:{pictures}", "tfds:lsun/bedroom"):
         where = DataSettings(name=name, cache_dir=str(lsun))
         resident, streamed = (

@@ -104,7 +104,9 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("count", ["2", "4", "8"])
-def test_the_result_does_not_depend_on_the_number_of_devices(found, count):
+def test_the_result_does_not_depend_on_the_number_of_devices(
+    found: dict[str, Any], count: str
+) -> None:
     assert found[count]["inputs"] == found["1"]["inputs"]
     assert found[count]["position"] == found["1"]["position"]
     for what in ("metrics", "weights"):
@@ -115,7 +117,9 @@ def test_the_result_does_not_depend_on_the_number_of_devices(found, count):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("count", ["2", "4", "8", "one pass", "on GPUs"])
-def test_devices_exchange_sums_and_never_images_or_features(found, count):
+def test_devices_exchange_sums_and_never_images_or_features(
+    found: dict[str, Any], count: str
+) -> None:
     exchanges = set(
         re.findall(r"all-(?:gather|reduce|to-all)|collective-permute", found[count]["program"])
     )
@@ -123,12 +127,12 @@ def test_devices_exchange_sums_and_never_images_or_features(found, count):
 
 
 @pytest.mark.slow
-def test_quality_is_measured_on_several_devices_as_on_one(found):
+def test_quality_is_measured_on_several_devices_as_on_one(found: dict[str, Any]) -> None:
     assert found["fid_score 4"] == pytest.approx(found["fid_score 1"], rel=1e-2)
     assert found["critic_overfit 4"] == pytest.approx(found["critic_overfit 1"], rel=1e-2)
 
 
-def test_a_batch_that_does_not_divide_is_refused_with_the_nearest_that_do():
+def test_a_batch_that_does_not_divide_is_refused_with_the_nearest_that_do() -> None:
     class Mesh:
         size = 8
 
@@ -139,7 +143,9 @@ def test_a_batch_that_does_not_divide_is_refused_with_the_nearest_that_do():
         devices.check_divides(3, Mesh())  # type: ignore[arg-type]
 
 
-def test_a_run_whose_batch_does_not_divide_is_refused(tiny, tmp_path, monkeypatch):
+def test_a_run_whose_batch_does_not_divide_is_refused(
+    tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Mesh:
         size = 8
 
@@ -149,14 +155,16 @@ def test_a_run_whose_batch_does_not_divide_is_refused(tiny, tmp_path, monkeypatc
     assert not (tmp_path / "run").exists()
 
 
-def test_more_devices_than_there_are_is_refused(tiny, tmp_path):
+def test_more_devices_than_there_are_is_refused(tiny: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"config\.devices = 7: there "):
         train(tiny | {"devices": 7}, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("error", [RuntimeError("Unable to\ninitialize"), AssertionError()])
-def test_platforms_that_are_not_there_are_refused_with_the_remedy(error, monkeypatch):
+def test_platforms_that_are_not_there_are_refused_with_the_remedy(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """jax raises the first for a name that it does not know, the second where CUDA is missing."""
 
     def none(*_: object) -> None:
@@ -176,7 +184,9 @@ TRAIN = ["--config", "experiments/digits_wgan.py", "--workdir", "{}/run"]
 
 
 @pytest.mark.parametrize("argv", [TRAIN, EVALUATE])
-def test_commands_say_that_platforms_are_not_there_in_one_line(argv, tmp_path):
+def test_commands_say_that_platforms_are_not_there_in_one_line(
+    argv: list[str], tmp_path: Path
+) -> None:
     answer = subprocess.run(
         [sys.executable, "run.py", *(part.format(tmp_path) for part in argv)],
         env=os.environ | {"JAX_PLATFORMS": "abacus"},
@@ -190,7 +200,9 @@ def test_commands_say_that_platforms_are_not_there_in_one_line(argv, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_run_that_was_trained_on_more_devices_is_still_sampled(found, tiny, tmp_path):
+def test_a_run_that_was_trained_on_more_devices_is_still_sampled(
+    found: dict[str, Any], tiny: dict[str, Any], tmp_path: Path
+) -> None:
     four = Path(found["folder"], "4")
     assert sample(four, 3, grid=True, out=tmp_path / "grid.png").exists()
     other = train(tiny | {"init_from": str(four)}, tmp_path / "other", quiet=True)

@@ -1,5 +1,7 @@
 """How the device is given a run's images."""
 
+from typing import Any
+
 import pytest
 
 from wgan_jax.config import resolve
@@ -18,5 +20,7 @@ from wgan_jax.gan.state import new_game
         ({"batch_size": 512, "n_critic_schedule": {"period": 500, "long": 100}}, 100),
     ],
 )
-def test_for_how_many_critic_updates_batches_are_sent_at_once(config, updates):
+def test_for_how_many_critic_updates_batches_are_sent_at_once(
+    config: dict[str, Any], updates: int
+) -> None:
     assert updates_at_once(new_game(resolve(config), 3)) == updates

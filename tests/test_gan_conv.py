@@ -1,6 +1,10 @@
 """The convolutions' fast forms equal the plain ones: values, gradients, gradients of gradients."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -25,23 +29,23 @@ PLAIN = {
 }
 
 
-def wide(x, kernel):
+def wide(x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, jax.Array]:
     """With channels enough for Winograd's form: those of both arrays, again and again."""
     return jnp.tile(x, 11), jnp.tile(kernel, (1, 1, 11, 16))
 
 
-def deep(x, kernel):
+def deep(x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, jax.Array]:
     """With more channels of the image than count as few."""
     return jnp.tile(x, 2), jnp.tile(kernel, (1, 1, 2, 1))
 
 
-def larger(x, kernel):
+def larger(x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, jax.Array]:
     """With sides that are multiples of 4 where they were even; of 2 else."""
     return jnp.tile(x, (1, 2, 2, 1)), kernel
 
 
 @pytest.fixture(autouse=True)
-def small_ones_too(monkeypatch):
+def small_ones_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(winograd, "_WORK", 0)
 
 
@@ -64,7 +68,7 @@ FORMS = {
 
 
 @pytest.fixture(autouse=True)
-def float64():
+def float64() -> Iterator[None]:
     with jax.enable_x64(True):
         yield
 
@@ -76,19 +80,19 @@ def arrays(height: int, width: int, size: int) -> list[jax.Array]:
     return [jnp.asarray(rng.normal(size=shape)) for shape in shapes]
 
 
-def compared(name: str, platform: str, *, second_order: bool):
+def compared(name: str, platform: str, *, second_order: bool) -> Callable[..., Any]:
     """Values, first gradients and, where asked for, the gradients of a gradient penalty."""
     prepared, form, stride = FORMS[name]
 
-    def found(convolution, *given):
-        def loss(x, kernel, bias):
+    def found(convolution: Callable[..., jax.Array], *given: jax.Array) -> Any:
+        def loss(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> tuple[jax.Array, jax.Array]:
             if prepared:
                 x, kernel = prepared(x, kernel)
             bias = jnp.tile(bias, kernel.shape[3] // len(bias))
             y = pixels(convolution(x, kernel, bias, *stride))
             return jnp.sum(jnp.sin(y)), y
 
-        def penalty(*given):
+        def penalty(*given: jax.Array) -> jax.Array:
             return jnp.sum(jax.grad(loss, has_aux=True)(*given)[0] ** 2)
 
         first = jax.value_and_grad(loss, (0, 1, 2), has_aux=True)(*given)
@@ -114,23 +118,25 @@ def assert_equal_forms(
 @pytest.mark.parametrize("platform", PLATFORMS)
 @pytest.mark.parametrize("name", FORMS)
 @pytest.mark.parametrize(("height", "width", "size"), [(8, 8, 5), (4, 4, 5), (5, 4, 4)])
-def test_values_and_gradients_are_equal(name, platform, height, width, size):
+def test_values_and_gradients_are_equal(
+    name: str, platform: str, height: int, width: int, size: int
+) -> None:
     assert_equal_forms(name, platform, height, width, size, second=False)
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
 @pytest.mark.parametrize("name", FORMS)
-def test_gradients_of_gradients_are_equal(name, platform):
+def test_gradients_of_gradients_are_equal(name: str, platform: str) -> None:
     assert_equal_forms(name, platform, 6, 6, 3, second=True)
 
 
 @pytest.mark.parametrize("name", ["conv2d", "conv2d, stride 2"])
-def test_gradients_of_gradients_are_equal_where_places_are_few(name):
+def test_gradients_of_gradients_are_equal_where_places_are_few(name: str) -> None:
     assert_equal_forms(name, "gpu", 4, 4, 5, second=True)
 
 
 @pytest.mark.parametrize("stride", [1, 2, 3])
-def test_a_cpus_library_is_given_no_kernel_larger_than_the_image(stride):
+def test_a_cpus_library_is_given_no_kernel_larger_than_the_image(stride: int) -> None:
     """It has no form for them: 5x5 taps over 4x4 pixels took 28 times as long as a product."""
     x, kernel, _ = arrays(4, 4, 5)
     kernel = jnp.tile(kernel, 3)  # more channels than make blocks of pixels
@@ -148,7 +154,9 @@ def test_a_cpus_library_is_given_no_kernel_larger_than_the_image(stride):
     width=st.integers(2, 9),
     size=st.integers(2, 5),
 )
-def test_forms_are_equal_over_shapes(name, platform, height, width, size):
+def test_forms_are_equal_over_shapes(
+    name: str, platform: str, height: int, width: int, size: int
+) -> None:
     with jax.enable_x64(True):
         assert_equal_forms(name, platform, height, width, size, second=size == 3)
 
@@ -162,14 +170,14 @@ def in_blocks(x: jax.Array, side: int) -> jax.Array:
 @pytest.mark.slow
 @pytest.mark.parametrize("platform", PLATFORMS)
 @pytest.mark.parametrize("name", FORMS)
-def test_an_image_in_blocks_is_the_same_image(name, platform):
+def test_an_image_in_blocks_is_the_same_image(name: str, platform: str) -> None:
     """In blocks of 2x2 and of 4x4."""
     prepared, form, stride = FORMS[name]
     x, kernel, _ = arrays(8, 8, 5)
     if prepared:
         x, kernel = prepared(x, kernel)
 
-    def summed(x, kernel):
+    def summed(x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, jax.Array]:
         y = pixels(form(x, kernel, None, *stride, platform=platform))
         return jnp.sum(jnp.sin(y)), y
 
@@ -183,7 +191,7 @@ def test_an_image_in_blocks_is_the_same_image(name, platform):
         np.testing.assert_allclose(same_grad, kernel_grad, rtol=1e-9, atol=1e-9)
 
 
-def test_on_a_gpu_a_critic_s_second_layer_takes_the_first_one_s_result_as_it_lies_there():
+def test_on_a_gpu_a_critic_s_second_layer_takes_the_first_one_s_result_as_it_lies_there() -> None:
     """Neither is put in rows nor padded: each would be a pass over memory."""
     images, first, second = jnp.ones((7, 16, 16, 3)), jnp.ones((5, 5, 3, 8)), jnp.ones((5, 5, 8, 9))
     blocks = conv2d(images, first, stride=2, platform="gpu")
@@ -197,7 +205,7 @@ def test_on_a_gpu_a_critic_s_second_layer_takes_the_first_one_s_result_as_it_lie
     assert steps == ["reshape", "conv_general_dilated"]
 
 
-def test_a_convolution_by_hand():
+def test_a_convolution_by_hand() -> None:
     x = jnp.arange(4.0).reshape(1, 2, 2, 1)  # 0 1 / 2 3
     kernel = jnp.ones((3, 3, 1, 1))
     for platform in PLATFORMS:
@@ -205,7 +213,7 @@ def test_a_convolution_by_hand():
         np.testing.assert_array_equal(out[0, :, :, 0], [[6, 6], [6, 6]])
 
 
-def test_upsampling_by_hand():
+def test_upsampling_by_hand() -> None:
     x = jnp.arange(2.0).reshape(1, 1, 2, 1)  # 0 1, doubled: 0 0 1 1 twice
     kernel = jnp.ones((1, 1, 1, 1))
     for platform in PLATFORMS:
@@ -213,7 +221,7 @@ def test_upsampling_by_hand():
         np.testing.assert_array_equal(out[0, :, :, 0], [[0, 0, 1, 1], [0, 0, 1, 1]])
 
 
-def test_pooling_and_upsampling_by_hand():
+def test_pooling_and_upsampling_by_hand() -> None:
     x = jnp.array([[0.0, 2, 4, 6], [2, 4, 8, 14]]).reshape(1, 2, 4, 1)
     np.testing.assert_array_equal(mean_pooled(x, 2)[0, :, :, 0], [[2, 8]])
     np.testing.assert_array_equal(mean_pooled(x, 1), x)
@@ -226,7 +234,7 @@ def test_pooling_and_upsampling_by_hand():
         np.testing.assert_array_equal(mean_pooled(blocks, 2), mean_pooled(pixels(blocks), 2))
 
 
-def test_transposed_convolution_is_the_adjoint_of_the_strided_one():
+def test_transposed_convolution_is_the_adjoint_of_the_strided_one() -> None:
     """<conv(x), y> = <x, conv_transpose(y)>, with the kernel's channels swapped."""
     rng = np.random.default_rng(0)
     x, y = jnp.asarray(rng.normal(size=(2, 8, 8, 3))), jnp.asarray(rng.normal(size=(2, 4, 4, 5)))

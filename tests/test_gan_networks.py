@@ -1,8 +1,12 @@
 """Shapes, parameter counts and ranges of the networks."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -31,7 +35,7 @@ def count(params: object) -> int:
     return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(params))
 
 
-def test_the_guides_network():
+def test_the_guides_network() -> None:
     """5x5 kernels: critic 3-32-64-128-128 and dense; generator 100-4x4x128-128-64-32-3."""
     state = shapes_of(new_game(resolve({}), 3))
     critic = 25 * (3 * 32 + 32 * 64 + 64 * 128 + 128 * 128) + 352 + (4 * 4 * 128 + 1)
@@ -47,7 +51,9 @@ NORMS = next(f for f in fields(CriticSettings) if f.name == "normalization").met
 
 
 @pytest.mark.parametrize("norm", sorted({*NORMS} - {"none"}))
-def test_every_norm_that_a_config_may_name_changes_the_critics_scores(tiny, norm):
+def test_every_norm_that_a_config_may_name_changes_the_critics_scores(
+    tiny: dict[str, Any], norm: str
+) -> None:
     """One that is known to the settings only would be a critic without any."""
     scores = []
     for each in ("none", norm):
@@ -55,7 +61,7 @@ def test_every_norm_that_a_config_may_name_changes_the_critics_scores(tiny, norm
         game = new_game(resolve(config), 1)
         critic, images = game.new_state(KEY).critic, jax.random.uniform(KEY, (4, 8, 8, 1))
         scores.append(_score(game, critic.params, critic.stats, images, KEY)[0])
-    assert not np.allclose(*scores, rtol=1e-3, atol=0)
+    assert not np.allclose(scores[0], scores[1], rtol=1e-3, atol=0)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +77,7 @@ def test_every_norm_that_a_config_may_name_changes_the_critics_scores(tiny, norm
         ("lsun_dcgan64", ["--config.image_size=32"]),
     ],
 )
-def test_networks_fit_together(name, flags):
+def test_networks_fit_together(name: str, flags: list[str]) -> None:
     settings = experiment.read(Path(f"experiments/{name}.py"), flags)
     game = new_game(settings, 3)
     state = shapes_of(game)
@@ -86,7 +92,7 @@ def test_networks_fit_together(name, flags):
     assert scores.shape == (2,)
 
 
-def test_the_papers_dcgan_has_no_norm_in_the_critic_and_mirrors_it():
+def test_the_papers_dcgan_has_no_norm_in_the_critic_and_mirrors_it() -> None:
     settings = experiment.read(Path("experiments/lsun_dcgan64.py"))
     state = shapes_of(new_game(settings, 3))
     kernels = [state.critic.params[f"Conv_{i}"]["kernel"].shape for i in range(4)]
@@ -98,7 +104,7 @@ def test_the_papers_dcgan_has_no_norm_in_the_critic_and_mirrors_it():
     assert ["bias" in conv for conv in convolutions] == [False, False, False, True]
 
 
-def test_the_published_resnet_has_as_many_weights():
+def test_the_published_resnet_has_as_many_weights() -> None:
     """Those of pytorch-gan-collections' ResNet for 32x32 (and of mimicry's), by their layers."""
     state = shapes_of(new_game(experiment.read(Path("experiments/cifar_wgan_gp_resnet.py")), 3))
     conv = 9 * 128 * 128 + 128
@@ -111,7 +117,7 @@ def test_the_published_resnet_has_as_many_weights():
     assert count(state.generator.params) == 4_276_739
 
 
-def test_the_spectrally_normalised_resnet_is_the_same_without_a_bias_behind_its_features():
+def test_the_spectrally_normalised_resnet_is_the_same_without_a_bias_behind_its_features() -> None:
     names = ("cifar_wgan_gp_resnet", "cifar_sngan")
     penalised, spectral = (
         shapes_of(new_game(experiment.read(Path(f"experiments/{name}.py")), 3)) for name in names
@@ -121,7 +127,7 @@ def test_the_spectrally_normalised_resnet_is_the_same_without_a_bias_behind_its_
     assert count(spectral.generator.params) == count(penalised.generator.params)
 
 
-def test_the_published_clipped_critic_alternates_its_kernels():
+def test_the_published_clipped_critic_alternates_its_kernels() -> None:
     state = shapes_of(new_game(experiment.read(Path("experiments/cifar_wgan_adam.py")), 3))
     kernels = [state.critic.params[f"Conv_{i}"]["kernel"].shape for i in range(7)]
     assert [shape[0] for shape in kernels] == [3, 4, 3, 4, 3, 4, 3]
@@ -137,7 +143,7 @@ RESIDUAL = {
 }
 
 
-def test_a_residual_block_without_its_branch_is_its_shortcut(tiny):
+def test_a_residual_block_without_its_branch_is_its_shortcut(tiny: dict[str, Any]) -> None:
     """The image's mean, by 1 x 1, then the input itself; so is the score, by its pooling."""
     images = jax.random.normal(jax.random.key(0), (3, 8, 8, 1))
     for pooling, places in (("mean", 1), ("sum", 16)):
@@ -160,14 +166,16 @@ def test_a_residual_block_without_its_branch_is_its_shortcut(tiny):
         np.testing.assert_allclose(scores, wanted[:, 0], rtol=1e-5, atol=1e-7)
 
 
-def test_a_residual_critic_takes_the_image_as_it_is_and_norms_from_the_second_block_on(tiny):
+def test_a_residual_critic_takes_the_image_as_it_is_and_norms_from_the_second_block_on(
+    tiny: dict[str, Any],
+) -> None:
     critic = RESIDUAL["critic"] | {"normalization": "layer"}
     params = shapes_of(new_game(resolve(tiny | {"critic": critic}), 1)).critic.params
     norms = [sum("Norm" in part for part in params[f"Residual_{i}"]) for i in range(3)]
     assert norms == [0, 2, 2]
 
 
-def test_a_residual_generator_doubles_by_both_ways(tiny):
+def test_a_residual_generator_doubles_by_both_ways(tiny: dict[str, Any]) -> None:
     """Without its branch: the small image, by 1 x 1, each pixel four times."""
     generator = RESIDUAL["generator"] | {"normalization": "none", "kernel": 3, "output_kernel": 1}
     game = new_game(resolve(tiny | {"generator": generator}), 1)
@@ -181,7 +189,9 @@ def test_a_residual_generator_doubles_by_both_ways(tiny):
     assert len(np.unique(np.asarray(images[0]))) == 16
 
 
-def test_glorot_s_weights_have_his_spread_and_twice_his_variance_in_a_branch(tiny):
+def test_glorot_s_weights_have_his_spread_and_twice_his_variance_in_a_branch(
+    tiny: dict[str, Any],
+) -> None:
     """Uniform, of variance 2 / (fan in + fan out); init_std says nothing."""
     shared = {"init": "glorot", "init_std": 5.0}
     critic = RESIDUAL["critic"] | shared | {"filters": (64, 64), "strides": (2, 2)}
@@ -194,7 +204,7 @@ def test_glorot_s_weights_have_his_spread_and_twice_his_variance_in_a_branch(tin
         assert float(jnp.abs(kernel).max()) == pytest.approx((3 * variance) ** 0.5, rel=0.01)
 
 
-def test_images_are_in_range_and_latents_are_normal(tiny):
+def test_images_are_in_range_and_latents_are_normal(tiny: dict[str, Any]) -> None:
     game = new_game(resolve(tiny), 1)
     state = jax.jit(game.new_state)(root_key(0))
     latents = game.latents(jax.random.key(1), 5000)
@@ -205,7 +215,7 @@ def test_images_are_in_range_and_latents_are_normal(tiny):
     assert float(jnp.abs(images).max()) <= 1
 
 
-def test_statistics_of_batches_are_pooled_as_those_of_all_their_values():
+def test_statistics_of_batches_are_pooled_as_those_of_all_their_values() -> None:
     values = np.array([[1.0, 3.0], [5.0, 9.0]])  # two batches of two values
     stats = {"mean": values.mean(1, keepdims=True), "var": values.var(1, keepdims=True)}
     together = pooled({"batch_stats": {"BatchNorm_0": stats}})["batch_stats"]["BatchNorm_0"]
@@ -214,14 +224,14 @@ def test_statistics_of_batches_are_pooled_as_those_of_all_their_values():
 
 
 @pytest.mark.slow
-def test_samples_are_made_with_the_statistics_of_just_their_weights(tiny):
+def test_samples_are_made_with_the_statistics_of_just_their_weights(tiny: dict[str, Any]) -> None:
     """Not with running averages, which at the start are 0 and 1, and never of averaged weights."""
     game = new_game(resolve(tiny | {"ema": 0.9, "batch_size": 64}), 1)
     state = jax.jit(game.new_state)(root_key(0))
     wide = jax.tree.map(lambda w: 5 * w, state.generator.params)
     latents = game.latents(jax.random.key(1), 2048)
 
-    def layer(weights):
+    def layer(weights: Any) -> tuple[jax.Array, jax.Array]:
         """Mean and variance of the first layer's features, from the weights themselves."""
         features = latents @ weights["Dense_0"]["kernel"] + weights["Dense_0"]["bias"]
         features = features.reshape(-1, tiny["generator"]["base_filters"])
@@ -234,7 +244,7 @@ def test_samples_are_made_with_the_statistics_of_just_their_weights(tiny):
         assert sampler["params"] is ema
         norm = sampler["batch_stats"]["BatchNorm_0"]
         np.testing.assert_allclose(norm["var"], variance, rtol=0.2)
-        np.testing.assert_allclose(norm["mean"], mean, atol=0.2 * variance.max() ** 0.5)
+        np.testing.assert_allclose(norm["mean"], mean, atol=float(0.2 * variance.max() ** 0.5))
         of_batch = game.generator.apply(
             {"params": ema, **state.generator.stats}, latents, train=True, mutable=["batch_stats"]
         )[0]
@@ -242,20 +252,20 @@ def test_samples_are_made_with_the_statistics_of_just_their_weights(tiny):
         assert float(off.mean()) < 0.1 * float(of_batch.std())
 
 
-def test_without_a_norm_a_sampler_is_its_weights(tiny):
+def test_without_a_norm_a_sampler_is_its_weights(tiny: dict[str, Any]) -> None:
     generator = tiny["generator"] | {"normalization": "none"}
     game = new_game(resolve(tiny | {"generator": generator}), 1)
     state = jax.jit(game.new_state)(root_key(0))
     assert game.sampler(state, root_key(0)) == {"params": state.generator.params}
 
 
-def test_initial_weights_have_the_settings_spread(tiny):
+def test_initial_weights_have_the_settings_spread(tiny: dict[str, Any]) -> None:
     game = new_game(resolve(tiny | {"critic": {"filters": (64, 64), "strides": (2, 2)}}), 1)
     kernel = jax.jit(game.new_state)(root_key(0)).critic.params["Conv_1"]["kernel"]
     assert float(kernel.std()) == pytest.approx(0.02, rel=0.02)
 
 
-def test_each_network_begins_with_weights_of_its_own_stream(tiny):
+def test_each_network_begins_with_weights_of_its_own_stream(tiny: dict[str, Any]) -> None:
     game, key = new_game(resolve(tiny), 1), root_key(0)
     state = jax.jit(game.new_state)(key)
     for player, network, stream, shape in (
@@ -267,20 +277,22 @@ def test_each_network_begins_with_weights_of_its_own_stream(tiny):
         assert same_bits(player.params, variables["params"])
 
 
-def test_to_uint8_rounds_and_clips():
+def test_to_uint8_rounds_and_clips() -> None:
     values = jnp.array([-1.0, 1.0, 0.0, -2.0, 2.0, 1 / 127.5])
     assert to_uint8(values).tolist() == [0, 255, 128, 0, 255, 128]
 
 
 @pytest.mark.parametrize("norm", ["none", "layer", "batch"])
-def test_critic_scores_image_by_image_unless_it_has_batch_norm(tiny, norm):
+def test_critic_scores_image_by_image_unless_it_has_batch_norm(
+    tiny: dict[str, Any], norm: str
+) -> None:
     critic = {"filters": (4, 8), "strides": (2, 1), "kernel": 3, "normalization": norm}
     game = new_game(resolve(tiny | {"critic": critic}), 1)
     state = jax.jit(game.new_state)(root_key(0))
     images = jax.random.normal(jax.random.key(0), (6, 8, 8, 1))
     variables = {"params": state.critic.params, **state.critic.stats}
 
-    def scores(x):
+    def scores(x: jax.Array) -> jax.Array:
         out, _ = game.critic.apply(
             variables,
             x,
@@ -295,7 +307,9 @@ def test_critic_scores_image_by_image_unless_it_has_batch_norm(tiny, norm):
 
 
 @pytest.mark.parametrize(("norm", "name"), [("layer", "LayerNorm_0"), ("batch", "BatchNorm_0")])
-def test_no_norm_stands_behind_the_critics_first_layer(tiny, norm, name):
+def test_no_norm_stands_behind_the_critics_first_layer(
+    tiny: dict[str, Any], norm: str, name: str
+) -> None:
     """It would hide the images' own scale."""
     critic = shapes_of(
         new_game(resolve(tiny | {"critic": tiny["critic"] | {"normalization": norm}}), 1)
@@ -304,7 +318,7 @@ def test_no_norm_stands_behind_the_critics_first_layer(tiny, norm, name):
     assert critic.params[name]["scale"].shape == critic.params["Conv_1"]["bias"].shape == (8,)
 
 
-def test_layer_norm_is_over_all_of_an_image(tiny):
+def test_layer_norm_is_over_all_of_an_image(tiny: dict[str, Any]) -> None:
     critic = tiny["critic"] | {"normalization": "layer"}
     game = new_game(resolve(tiny | {"critic": critic}), 1)
     params = jax.jit(game.new_state)(root_key(0)).critic.params
@@ -324,7 +338,7 @@ def floats(tree: object) -> set[str]:
     return {kind.name for kind in kinds if jnp.issubdtype(kind, jnp.floating)}
 
 
-def test_bfloat16_scores_far_from_zero_still_differ(tiny):
+def test_bfloat16_scores_far_from_zero_still_differ(tiny: dict[str, Any]) -> None:
     """A Wasserstein critic's scores have no zero point; 16 bits near 100 lie 0.5 apart."""
     game = new_game(resolve(tiny | {"precision": "bfloat16"}), 1)
     params = jax.jit(game.new_state)(root_key(0)).critic.params
@@ -338,7 +352,7 @@ def test_bfloat16_scores_far_from_zero_still_differ(tiny):
 
 
 @pytest.mark.slow
-def test_precision_is_that_of_products_alone(tiny):
+def test_precision_is_that_of_products_alone(tiny: dict[str, Any]) -> None:
     """Weights, optimisers and statistics stay float32; the first losses are nearly the same."""
     found = []
     for precision in ("bfloat16", "tf32"):
@@ -357,7 +371,9 @@ def test_precision_is_that_of_products_alone(tiny):
 @pytest.mark.parametrize(
     ("precision", "asked"), [("float32", "HIGHEST"), ("tf32", ""), ("bfloat16", "bf16")]
 )
-def test_precision_is_asked_of_the_compiler(tiny, precision, asked):
+def test_precision_is_asked_of_the_compiler(
+    tiny: dict[str, Any], precision: str, asked: str
+) -> None:
     game = new_game(resolve(tiny | {"precision": precision}), 1)
     state = jax.eval_shape(game.new_state, root_key(0))
     images = jnp.zeros((8, 8, 8, 1), jnp.uint8)
@@ -369,10 +385,10 @@ def test_precision_is_asked_of_the_compiler(tiny, precision, asked):
     assert any("HIGHEST" in line for line in products) == (precision == "float32")
 
 
-def test_leaky_relu_is_that_of_flax_and_so_are_its_gradients():
+def test_leaky_relu_is_that_of_flax_and_so_are_its_gradients() -> None:
     x = jnp.array([-2.0, -0.0, 0.0, 3.0, jnp.nan])
 
-    def of(form):
+    def of(form: Callable[[jax.Array, float], jax.Array]) -> tuple[jax.Array, ...]:
         slope = jax.vmap(jax.grad(lambda x: form(x, 0.2)))
         bent = jax.vmap(jax.grad(lambda x: jax.grad(lambda x: form(x, 0.2) ** 2)(x)))
         return form(x, 0.2), slope(x), bent(x)

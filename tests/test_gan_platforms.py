@@ -1,5 +1,7 @@
 """The program of a run as it is handed to other platforms' compilers, seen from a CPU."""
 
+from __future__ import annotations
+
 import dataclasses
 import re
 from pathlib import Path
@@ -16,7 +18,9 @@ EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 PRODUCT = re.compile(r"stablehlo\.(?:convolution|dot_general).* : \((.*)\) -> ")
 
 
-def lowered(monkeypatch, name: str, platform: str, precision: str) -> tuple[str, int]:
+def lowered(
+    monkeypatch: pytest.MonkeyPatch, name: str, platform: str, precision: str
+) -> tuple[str, int]:
     """The program's text, and of how many arrays the state is."""
     monkeypatch.setattr(jax, "default_backend", lambda: platform)
     settings = experiment.read(EXPERIMENTS / f"{name}.py")
@@ -35,8 +39,8 @@ def lowered(monkeypatch, name: str, platform: str, precision: str) -> tuple[str,
     "name", ["cifar_wgan", "cifar_wgan_gp", "cifar_wgan_gp_resnet", "cifar_nsgan", "lsun_dcgan64"]
 )
 def test_the_program_stays_on_the_device_and_updates_the_state_in_place(
-    name, platform, monkeypatch
-):
+    name: str, platform: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     text, leaves = lowered(monkeypatch, name, platform, "tf32")
     assert text.count("tf.aliasing_output") == leaves
     assert "custom_call" not in text  # no callback, no library of the CPU's
@@ -46,7 +50,9 @@ def test_the_program_stays_on_the_device_and_updates_the_state_in_place(
 @pytest.mark.parametrize(
     "name", ["cifar_wgan", "cifar_wgan_gp", "cifar_wgan_gp_resnet", "lsun_dcgan64"]
 )
-def test_with_bfloat16_every_product_is_of_such_numbers_but_the_scores(name, monkeypatch):
+def test_with_bfloat16_every_product_is_of_such_numbers_but_the_scores(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Scores are a product of one column, float32 always, and so are its gradients."""
     text, _ = lowered(monkeypatch, name, "gpu", "bfloat16")
     operands = PRODUCT.findall(text)
@@ -54,7 +60,7 @@ def test_with_bfloat16_every_product_is_of_such_numbers_but_the_scores(name, mon
     assert [types for types in operands if "xf32" in types and "x1xf32" not in types] == []
 
 
-def test_only_spectral_normalisation_asks_for_all_digits(monkeypatch):
+def test_only_spectral_normalisation_asks_for_all_digits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its products are of a kernel and a vector: they cost little, and need more than 3 digits."""
     text, leaves = lowered(monkeypatch, "cifar_sngan", "gpu", "tf32")
     assert text.count("tf.aliasing_output") == leaves
@@ -65,14 +71,16 @@ def test_only_spectral_normalisation_asks_for_all_digits(monkeypatch):
         assert re.search(r"tensor<\d+xf32>", operands), line
 
 
-def test_with_float32_every_product_asks_for_all_digits(monkeypatch):
+def test_with_float32_every_product_asks_for_all_digits(monkeypatch: pytest.MonkeyPatch) -> None:
     text, _ = lowered(monkeypatch, "cifar_wgan", "gpu", "float32")
     products = [line for line in text.splitlines() if PRODUCT.search(line)]
     assert products
     assert all("HIGHEST" in line for line in products)
 
 
-def test_on_a_gpu_no_convolution_is_strided_or_of_few_channels(monkeypatch):
+def test_on_a_gpu_no_convolution_is_strided_or_of_few_channels(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """And images' indices are computed before the images are gathered, not for every pixel."""
     text, _ = lowered(monkeypatch, "cifar_wgan", "gpu", "tf32")
     convolutions = [line for line in text.splitlines() if "stablehlo.convolution" in line]
@@ -85,7 +93,9 @@ def test_on_a_gpu_no_convolution_is_strided_or_of_few_channels(monkeypatch):
 
 
 @pytest.mark.slow
-def test_on_a_gpu_sums_over_all_weights_are_apart_from_the_optimiser_s_update(monkeypatch):
+def test_on_a_gpu_sums_over_all_weights_are_apart_from_the_optimiser_s_update(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     text, _ = lowered(monkeypatch, "cifar_wgan", "gpu", "tf32")
     apart = re.findall(r"optimization_barrier %\w+ : tensor<(\d+)xf32>", text)
     assert len(apart) >= 4  # of each network the weights and the gradient
@@ -94,7 +104,9 @@ def test_on_a_gpu_sums_over_all_weights_are_apart_from_the_optimiser_s_update(mo
     assert not re.search(r"optimization_barrier %\w+ : tensor<\d+xf32>", on_cpu)
 
 
-def test_on_a_tpu_convolutions_are_strided_or_transposed_as_they_are(monkeypatch):
+def test_on_a_tpu_convolutions_are_strided_or_transposed_as_they_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """And no image is put in blocks, nor taken out of them."""
     text, _ = lowered(monkeypatch, "cifar_wgan", "tpu", "tf32")
     assert "stride = [2, 2]" in text

@@ -1,14 +1,20 @@
 """Rounds and chunks: one program for every length, the same bits however a run is cut."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from tests.small_runs import same_bits
 from wgan_jax.config import resolve
 from wgan_jax.gan import rounds
-from wgan_jax.gan.state import new_game, root_key
+from wgan_jax.gan.state import Game, GanState, new_game, root_key
+from wgan_jax.gan.steps import Metrics
 from wgan_jax.order import drawn
 from wgan_jax.starting import new_state
 
@@ -19,7 +25,9 @@ def images(n: int = 20) -> jax.Array:
     return jnp.asarray(np.random.default_rng(0).integers(0, 256, (n, 8, 8, 1), np.uint8))
 
 
-def play(config, *lengths: int):
+def play(
+    config: dict[str, Any], *lengths: int
+) -> tuple[Game, GanState, NDArray[np.float32], jax.stages.Wrapped]:
     """Chunks of these lengths from the start; (game, state, metrics of all rounds, program)."""
     game = new_game(resolve(config), 1)
     program = rounds.chunk_program(game)
@@ -31,7 +39,7 @@ def play(config, *lengths: int):
 
 
 @pytest.mark.slow
-def test_chunks_of_any_length_give_the_same_bits_by_one_program(tiny):
+def test_chunks_of_any_length_give_the_same_bits_by_one_program(tiny: dict[str, Any]) -> None:
     _, whole, rows, _ = play(tiny, 6)
     _, parts, cut, program = play(tiny, 1, 3, 2)
     assert same_bits(whole, parts)
@@ -40,14 +48,14 @@ def test_chunks_of_any_length_give_the_same_bits_by_one_program(tiny):
 
 
 @pytest.mark.slow
-def test_weights_stay_in_the_box_exactly(tiny):
+def test_weights_stay_in_the_box_exactly(tiny: dict[str, Any]) -> None:
     """However far the updates would go."""
     _, state, _, _ = play(tiny | {"clip": 0.01, "critic_optimizer": {"learning_rate": 1.0}}, 3)
     largest = max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(state.critic.params))
     assert largest == float(np.float32(0.01))
 
 
-def test_what_a_round_measures(tiny):
+def test_what_a_round_measures(tiny: dict[str, Any]) -> None:
     game, state, rows, _ = play(tiny, 5)
     row = dict(zip(game.metric_keys, rows.T, strict=True))
     np.testing.assert_allclose(row["d_loss"], 0.5 * (row["d_loss_real"] + row["d_loss_fake"]))
@@ -69,11 +77,13 @@ def test_what_a_round_measures(tiny):
     assert 0 < clipped < 1
 
 
-def test_a_metric_that_only_the_round_or_only_the_table_has_is_named(tiny, monkeypatch):
+def test_a_metric_that_only_the_round_or_only_the_table_has_is_named(
+    tiny: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Else it would be measured, and recorded nowhere."""
     step = rounds.critic_step
 
-    def with_more(*args):
+    def with_more(*args: Any) -> tuple[GanState, Metrics]:
         state, metrics = step(*args)
         return state, metrics | {"r1_penalty": jnp.float32(1)}
 
@@ -83,7 +93,7 @@ def test_a_metric_that_only_the_round_or_only_the_table_has_is_named(tiny, monke
 
 
 @pytest.mark.slow
-def test_the_last_hundred_losses_are_a_ring(tiny):
+def test_the_last_hundred_losses_are_a_ring(tiny: dict[str, Any]) -> None:
     """Epochs 99 and 100 take the last place and the first."""
     game = new_game(resolve(tiny), 1)
     program, state = rounds.chunk_program(game), new_state(game, KEY)
@@ -97,14 +107,14 @@ def test_the_last_hundred_losses_are_a_ring(tiny):
     np.testing.assert_allclose(variance, np.var(state.recent_d_loss), rtol=1e-4)
 
 
-def test_counters(tiny):
+def test_counters(tiny: dict[str, Any]) -> None:
     _, state, _, _ = play(tiny, 4)
     drawn_images = 4 * 2 * 8
     assert (int(state.epoch), int(state.critic_updates)) == (4, 8)
     assert (int(state.passes), int(state.position)) == divmod(drawn_images, 20)
 
 
-def test_the_critic_sees_each_image_once_a_pass(tiny):
+def test_the_critic_sees_each_image_once_a_pass(tiny: dict[str, Any]) -> None:
     """The batches that a chunk draws are the run's permutation, in order, over pass boundaries."""
     game = new_game(resolve(tiny), 1)
     state = new_state(game, KEY)
@@ -121,14 +131,14 @@ def test_the_critic_sees_each_image_once_a_pass(tiny):
 
 
 @pytest.mark.slow
-def test_a_batch_of_the_whole_dataset(tiny):
+def test_a_batch_of_the_whole_dataset(tiny: dict[str, Any]) -> None:
     _, state, rows, _ = play(tiny | {"batch_size": 20}, 2)
     assert np.isfinite(rows).all()
     assert (int(state.passes), int(state.position)) == (4, 0)
 
 
 @pytest.mark.slow
-def test_the_authors_schedule_of_critic_updates(tiny):
+def test_the_authors_schedule_of_critic_updates(tiny: dict[str, Any]) -> None:
     """Long phases in the first 2 epochs and in every 4th: 7+7+2+2+7+2 updates."""
     schedule = {"warm_epochs": 2, "period": 4, "long": 7}
     _, state, _, program = play(tiny | {"n_critic_schedule": schedule}, 6)
@@ -137,7 +147,7 @@ def test_the_authors_schedule_of_critic_updates(tiny):
 
 
 @pytest.mark.slow
-def test_batches_play_as_the_whole_dataset_does(tiny):
+def test_batches_play_as_the_whole_dataset_does(tiny: dict[str, Any]) -> None:
     """Streamed: the same bits, though there are more batches than a chunk needs."""
     game, whole, rows, _ = play(tiny, 4)
     program, state, taken = rounds.chunk_program(game), new_state(game, KEY), []
@@ -154,7 +164,7 @@ def test_batches_play_as_the_whole_dataset_does(tiny):
 
 
 @pytest.mark.slow
-def test_a_schedule_that_changes_nothing_gives_the_same_bits(tiny):
+def test_a_schedule_that_changes_nothing_gives_the_same_bits(tiny: dict[str, Any]) -> None:
     schedule = {"warm_epochs": 100, "period": 0, "long": 2}
     _, scanned, rows, _ = play(tiny, 3)
     _, counted, same, _ = play(tiny | {"n_critic_schedule": schedule}, 3)
@@ -164,7 +174,9 @@ def test_a_schedule_that_changes_nothing_gives_the_same_bits(tiny):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("statistics", ["batch", "running"])
-def test_fakes_made_in_one_pass_are_those_of_each_update(tiny, statistics, monkeypatch):
+def test_fakes_made_in_one_pass_are_those_of_each_update(
+    tiny: dict[str, Any], statistics: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As on a GPU, where the convolutions have another form, too."""
     descent = {"name": "sgd", "learning_rate": 0.05}
     config = tiny | {"critic_optimizer": descent, "generator_optimizer": descent, "n_critic": 3}
@@ -179,7 +191,7 @@ def test_fakes_made_in_one_pass_are_those_of_each_update(tiny, statistics, monke
 
 
 @pytest.mark.slow
-def test_a_chunk_ends_at_the_round_that_is_not_finite(tiny):
+def test_a_chunk_ends_at_the_round_that_is_not_finite(tiny: dict[str, Any]) -> None:
     game = new_game(resolve(tiny), 1)
     state = jax.jit(game.new_state)(KEY)
     params = jax.tree.map(lambda leaf: leaf, state.generator.params)
@@ -190,12 +202,12 @@ def test_a_chunk_ends_at_the_round_that_is_not_finite(tiny):
     assert not np.isfinite(chunk.metrics[0]).all()
 
 
-def test_weights_that_compile_quickly_have_the_same_bits(tiny):
+def test_weights_that_compile_quickly_have_the_same_bits(tiny: dict[str, Any]) -> None:
     game = new_game(resolve(tiny), 1)
     assert same_bits(new_state(game, KEY), jax.jit(game.new_state)(KEY))
 
 
-def test_another_seed_is_another_run(tiny):
+def test_another_seed_is_another_run(tiny: dict[str, Any]) -> None:
     game = new_game(resolve(tiny), 1)
     program = rounds.chunk_program(game)
     losses = []
@@ -208,7 +220,7 @@ def test_another_seed_is_another_run(tiny):
 
 
 @pytest.mark.slow
-def test_strict_types_and_ranks(tiny):
+def test_strict_types_and_ranks(tiny: dict[str, Any]) -> None:
     """No silent promotion anywhere in a round; optax's own adam promotes, so RMSProp is used."""
     with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
         game = new_game(resolve(tiny), 1)

@@ -1,6 +1,9 @@
 """One update of each player, against the same computed plainly."""
 
+from __future__ import annotations
+
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +16,7 @@ from wgan_jax.config import resolve
 from wgan_jax.gan.objectives import OBJECTIVES
 from wgan_jax.gan.state import Game, GanState, Stream, new_game, root_key
 from wgan_jax.gan.steps import (
+    Metrics,
     _flip,
     _score,
     _score_both,
@@ -28,21 +32,21 @@ KEY = root_key(0)
 pytestmark = pytest.mark.usefixtures("quick_compiling")
 
 
-def critic_update(game: Game, state: GanState):
+def critic_update(game: Game, state: GanState) -> tuple[GanState, Metrics]:
     """One critic update on the test's batch, compiled."""
 
-    def update(state: GanState):
+    def update(state: GanState) -> tuple[GanState, Metrics]:
         fake = fakes_for_critic(game, state, state.critic_updates, KEY)
         return critic_step(game, state, batch(), fake, KEY)
 
     return jax.jit(update)(state)
 
 
-def generator_update(game: Game, state: GanState):
+def generator_update(game: Game, state: GanState) -> tuple[GanState, Metrics]:
     return jax.jit(lambda state: generator_step(game, state, KEY))(state)
 
 
-def game_and_state(config) -> tuple[Game, GanState]:
+def game_and_state(config: dict[str, Any]) -> tuple[Game, GanState]:
     game = new_game(resolve(config), 1)
     return game, jax.jit(game.new_state)(KEY)
 
@@ -51,14 +55,14 @@ def batch(n: int = 8) -> jax.Array:
     return jnp.asarray(np.random.default_rng(0).integers(0, 256, (n, 8, 8, 1), np.uint8))
 
 
-def alike(mine, theirs, **within: float) -> None:
+def alike(mine: Any, theirs: Any, *, rtol: float, atol: float) -> None:
     """Two trees of the same numbers but for rounding."""
     for a, b in zip(*map(jax.tree.leaves, (mine, theirs)), strict=True):
-        np.testing.assert_allclose(a, b, **within)
+        np.testing.assert_allclose(a, b, rtol=rtol, atol=atol)
 
 
 @pytest.mark.parametrize(("flip", "dequantize"), [(False, False), (True, False), (True, True)])
-def test_critic_step_by_hand(tiny, flip, dequantize):
+def test_critic_step_by_hand(tiny: dict[str, Any], flip: bool, dequantize: bool) -> None:
     """R and F from the networks themselves; then RMSProp; then the box. Reals alone are flipped."""
     game, state = game_and_state(tiny | {"data": {"flip": flip, "dequantize": dequantize}})
     new, metrics = critic_update(game, state)
@@ -81,8 +85,10 @@ def test_critic_step_by_hand(tiny, flip, dequantize):
     if flip:
         real = _flip(real, flip_key)
 
-    def loss(params):
-        score = lambda x: game.critic.apply({"params": params}, x, train=False)  # noqa: E731
+    def loss(params: Any) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+        def score(x: jax.Array) -> Any:
+            return game.critic.apply({"params": params}, x, train=False)
+
         terms = -score(real).mean(), score(fake).mean()
         return sum(terms), terms
 
@@ -100,7 +106,7 @@ def test_critic_step_by_hand(tiny, flip, dequantize):
     assert int(new.critic_updates) == 1
 
 
-def test_generator_step_by_hand(tiny):
+def test_generator_step_by_hand(tiny: dict[str, Any]) -> None:
     """G from the networks themselves; then plain descent, here at half its rate."""
     game, state = game_and_state(
         tiny | {"generator_optimizer": {"name": "sgd", "learning_rate": 1e3}}
@@ -109,7 +115,7 @@ def test_generator_step_by_hand(tiny):
     key = jax.random.fold_in(jax.random.fold_in(KEY, Stream.GENERATOR), 0)
     latents = game.latents(jax.random.split(key)[0], 8)
 
-    def loss(params):
+    def loss(params: Any) -> tuple[jax.Array, Any]:
         variables = {"params": params, **state.generator.stats}
         fake, stats = game.generator.apply(variables, latents, train=True, mutable=["batch_stats"])
         return -game.critic.apply({"params": state.critic.params}, fake, train=False).mean(), stats
@@ -125,7 +131,7 @@ def test_generator_step_by_hand(tiny):
     assert same_bits(new.critic, state.critic)
 
 
-def test_a_generator_s_update_may_be_of_more_fakes_than_the_critic_s(tiny):
+def test_a_generator_s_update_may_be_of_more_fakes_than_the_critic_s(tiny: dict[str, Any]) -> None:
     """As in Gulrajani et al.'s code: twice the batch. The critic's updates know nothing of it."""
     game, state = game_and_state(tiny | {"generator_batches": 2})
     _, metrics = generator_update(game, state)
@@ -140,7 +146,7 @@ def test_a_generator_s_update_may_be_of_more_fakes_than_the_critic_s(tiny):
 
 
 @pytest.mark.parametrize("objective", [name for name in OBJECTIVES if name != "wgan"])
-def test_other_objectives_clip_nothing(tiny, objective):
+def test_other_objectives_clip_nothing(tiny: dict[str, Any], objective: str) -> None:
     config = tiny | {"objective": objective, "clip": 1e-6}
     game, state = game_and_state(config)
     new, metrics = critic_update(game, state)
@@ -150,26 +156,28 @@ def test_other_objectives_clip_nothing(tiny, objective):
     assert extra is None or extra in metrics
 
 
-def test_an_objective_may_have_accuracies_and_a_penalty(tiny, monkeypatch):
+def test_an_objective_may_have_accuracies_and_a_penalty(
+    tiny: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(KINDS, "nsgan", Kind(log_loss=True, penalizes=True))
     game, state = game_and_state(tiny | {"objective": "nsgan"})
     _, metrics = critic_update(game, state)
     assert {"d_accuracy", "gradient_penalty"} <= set(metrics) <= set(game.metric_keys)
 
 
-def test_rate_factor_zero_freezes_the_weights(tiny):
+def test_rate_factor_zero_freezes_the_weights(tiny: dict[str, Any]) -> None:
     game, state = game_and_state(tiny | {"clip": 1.0})
     frozen = state.replace(rate_factor=jnp.float32(0))
     new, _ = critic_update(game, frozen)
     assert jax.tree.all(jax.tree.map(jnp.array_equal, new.critic.params, state.critic.params))
 
 
-def test_the_penalty_counts_by_its_weight(tiny):
+def test_the_penalty_counts_by_its_weight(tiny: dict[str, Any]) -> None:
     descent = {"name": "sgd", "learning_rate": 1.0}
     game, state = game_and_state(tiny | {"objective": "wgan_gp", "critic_optimizer": descent})
 
     @jax.jit
-    def moved(weight):
+    def moved(weight: jax.Array | float) -> jax.Array:
         weighted = dataclasses.replace(
             game, settings=dataclasses.replace(game.settings, gradient_penalty=weight)
         )
@@ -181,21 +189,21 @@ def test_the_penalty_counts_by_its_weight(tiny):
     np.testing.assert_allclose(tenfold - none, 10 * (once - none), rtol=1e-2, atol=1e-5)
 
 
-def test_a_critics_running_averages_are_of_reals_and_then_of_fakes(tiny):
+def test_a_critics_running_averages_are_of_reals_and_then_of_fakes(tiny: dict[str, Any]) -> None:
     game, state = game_and_state(tiny | {"critic": tiny["critic"] | {"normalization": "batch"}})
     real = batch().astype(jnp.float32) / 127.5 - 1
     fake = jnp.zeros_like(real)
     new, _ = jax.jit(lambda state: critic_step(game, state, batch(), fake, KEY))(state)
 
     @jax.jit
-    def after(stats, images):
+    def after(stats: Any, images: jax.Array) -> Any:
         variables = {"params": state.critic.params, **stats}
         return game.critic.apply(variables, images, train=True, mutable=["batch_stats"])[1]
 
     alike(new.critic.stats, after(after(state.critic.stats, real), fake), rtol=1e-4, atol=1e-6)
 
 
-def test_the_critics_rate_falls_to_zero_with_its_last_update(tiny):
+def test_the_critics_rate_falls_to_zero_with_its_last_update(tiny: dict[str, Any]) -> None:
     """In 6 epochs, of which 3 are long: 27 updates."""
     config = tiny | {"n_critic_schedule": {"warm_epochs": 2, "period": 4, "long": 7}}
     config |= {"clip": 10.0, "critic_optimizer": {"name": "sgd", "learning_rate": 1.0}}
@@ -210,7 +218,9 @@ def test_the_critics_rate_falls_to_zero_with_its_last_update(tiny):
 
 @pytest.mark.parametrize(("player", "updates"), [("critic", 2), ("generator", 1)])
 @pytest.mark.parametrize("decay_epochs", [0, 12])
-def test_a_schedule_ends_with_the_run_or_its_own_epochs(tiny, player, updates, decay_epochs):
+def test_a_schedule_ends_with_the_run_or_its_own_epochs(
+    tiny: dict[str, Any], player: str, updates: int, decay_epochs: int
+) -> None:
     config = tiny | {"clip": 10.0}  # of 6 epochs
     config[f"{player}_optimizer"] = {
         "name": "sgd",
@@ -228,7 +238,7 @@ def test_a_schedule_ends_with_the_run_or_its_own_epochs(tiny, player, updates, d
     np.testing.assert_allclose(moved, -np.arange(length, -1, -1) / length, atol=1e-6)
 
 
-def test_ema_by_hand(tiny):
+def test_ema_by_hand(tiny: dict[str, Any]) -> None:
     game, state = game_and_state(tiny | {"ema": 0.75})
     new, _ = generator_update(game, state)
     start, end, mean = (
@@ -237,7 +247,7 @@ def test_ema_by_hand(tiny):
     np.testing.assert_allclose(mean, 0.75 * start + 0.25 * end, rtol=1e-5, atol=1e-8)
 
 
-def test_fakes_by_running_statistics_are_other_fakes(tiny):
+def test_fakes_by_running_statistics_are_other_fakes(tiny: dict[str, Any]) -> None:
     game, state = game_and_state(tiny)
     generator = dataclasses.replace(game.settings.generator, fakes_statistics="running")
     other = dataclasses.replace(
@@ -248,7 +258,7 @@ def test_fakes_by_running_statistics_are_other_fakes(tiny):
     assert float(by_batch) != float(by_running)
 
 
-def test_accuracies_of_a_critic_that_calls_all_images_real(tiny):
+def test_accuracies_of_a_critic_that_calls_all_images_real(tiny: dict[str, Any]) -> None:
     game, state = game_and_state(tiny | {"objective": "nsgan"})
     params = jax.tree.map(jnp.zeros_like, state.critic.params)
     params["Dense_0"]["bias"] += 1.0
@@ -260,7 +270,7 @@ def test_accuracies_of_a_critic_that_calls_all_images_real(tiny):
     assert float(critic_update(game, undecided)[1]["d_accuracy"]) == 0.0  # 0 is on no side
 
 
-def test_streams_keep_their_numbers():
+def test_streams_keep_their_numbers() -> None:
     """All bits of a run, and of one that is resumed by another version, hang on them."""
     assert {stream.name: int(stream) for stream in Stream} == {
         "CRITIC_INIT": 0,
@@ -282,13 +292,13 @@ def test_streams_keep_their_numbers():
     }
 
 
-def test_flip_mirrors_about_half():
+def test_flip_mirrors_about_half() -> None:
     images = jnp.broadcast_to(jnp.arange(8.0).reshape(1, 1, 8, 1), (1000, 1, 8, 1))
     flipped = _flip(images, jax.random.key(0))[:, 0, 0, 0] == 7
     assert 0.45 < float(flipped.mean()) < 0.55
 
 
-def test_dropout_draws_anew_each_update(tiny):
+def test_dropout_draws_anew_each_update(tiny: dict[str, Any]) -> None:
     critic = tiny["critic"] | {"dropout": 0.5}
     game, state = game_and_state(tiny | {"critic": critic})
     first = critic_update(game, state)[1]["d_loss_real"]
@@ -298,7 +308,7 @@ def test_dropout_draws_anew_each_update(tiny):
     assert float(first) != float(later["d_loss_real"])
 
 
-def test_dropout_is_another_on_reals_than_on_fakes(tiny):
+def test_dropout_is_another_on_reals_than_on_fakes(tiny: dict[str, Any]) -> None:
     """Else a critic that is shown the same images twice would score them alike."""
     game, state = game_and_state(tiny | {"critic": tiny["critic"] | {"dropout": 0.5}})
     same = batch().astype(jnp.float32) / 127.5 - 1
@@ -307,7 +317,9 @@ def test_dropout_is_another_on_reals_than_on_fakes(tiny):
 
 
 @pytest.mark.parametrize("critic", [{"normalization": "layer"}, {"dropout": 0.5}])
-def test_scores_of_both_batches_are_those_of_each(tiny, critic):
+def test_scores_of_both_batches_are_those_of_each(
+    tiny: dict[str, Any], critic: dict[str, Any]
+) -> None:
     game, state = game_and_state(tiny | {"critic": tiny["critic"] | critic})
     params, stats = state.critic.params, state.critic.stats
     rng = np.random.default_rng(0)

@@ -1,5 +1,9 @@
 """Winograd's form of a convolution: equal to the plain one, and nearly so in float32."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,29 +11,32 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from jax import lax
+from jax.typing import DTypeLike
 
 from wgan_jax.gan import winograd
 from wgan_jax.gan.place import Place
 
+Arrays = tuple[jax.Array, jax.Array, jax.Array]
 
-def plain(x, kernel, place: Place):
+
+def plain(x: jax.Array, kernel: jax.Array, place: Place) -> jax.Array:
     strides = (place.stride, place.stride)
     return lax.conv_general_dilated(
         x, kernel, strides, place.pads, dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
 
 
-def arrays(place: Place, i: int, o: int, dtype) -> tuple[jax.Array, jax.Array, jax.Array]:
+def arrays(place: Place, i: int, o: int, dtype: DTypeLike) -> Arrays:
     rng = np.random.default_rng(0)
     shapes = (3, *place.image, i), (*place.taps, i, o), (3, *place.result, o)
     x, kernel, result = (jnp.asarray(rng.normal(size=shape), dtype) for shape in shapes)
     return x, kernel, result
 
 
-def both(place: Place, i: int, o: int, dtype):
+def both(place: Place, i: int, o: int, dtype: DTypeLike) -> tuple[Arrays, Arrays]:
     """(ours, theirs): the result, the image and the kernel, each made of the other two."""
 
-    def found(x, kernel, result):
+    def found(x: jax.Array, kernel: jax.Array, result: jax.Array) -> tuple[Arrays, Arrays]:
         theirs, gradients = jax.vjp(lambda x, kernel: plain(x, kernel, place), x, kernel)
         ours = (
             winograd.to_result(x, kernel, place),
@@ -52,7 +59,9 @@ def both(place: Place, i: int, o: int, dtype):
     low=st.integers(0, 2),
     cut=st.integers(0, 2),
 )
-def test_equal_to_the_plain_form(result, taps, stride, low, cut):
+def test_equal_to_the_plain_form(
+    result: tuple[int, int], taps: tuple[int, int], stride: int, low: int, cut: int
+) -> None:
     image = tuple(
         stride * (places - 1) + size - low - cut for places, size in zip(result, taps, strict=True)
     )
@@ -67,7 +76,7 @@ def test_equal_to_the_plain_form(result, taps, stride, low, cut):
 @pytest.mark.parametrize(
     ("size", "stride"), [(3, 1), (5, 1), (4, 2), (5, 2)], ids=["3", "5", "4 by 2", "5 by 2"]
 )
-def test_round_off_in_float32_stays_small(size, stride):
+def test_round_off_in_float32_stays_small(size: int, stride: int) -> None:
     side = 8 * stride
     low = (size - stride) // 2
     place = Place((side, side), (size, size), (8, 8), stride, (low, low))
@@ -80,7 +89,7 @@ def test_round_off_in_float32_stays_small(size, stride):
             assert float(abs(mine - exact).max() / abs(exact).max()) < 1e-5
 
 
-def test_minimal_filtering_by_hand():
+def test_minimal_filtering_by_hand() -> None:
     """F(2, 3), from Lavin and Gray's equation 5: four products for two places of three taps."""
     d, g = np.array([1.0, 2.0, 4.0, 8.0]), np.array([3.0, 5.0, 7.0])
     m1 = (d[0] - d[2]) * g[0]
@@ -94,7 +103,7 @@ def test_minimal_filtering_by_hand():
     np.testing.assert_allclose(products @ maps.places, [3 + 10 + 28, 6 + 20 + 56])
 
 
-def test_where_it_pays():
+def test_where_it_pays() -> None:
     def place(side: int, taps: int, stride: int = 1) -> Place:
         return Place((side * stride,) * 2, (taps, taps), (side, side), stride, (1, 1))
 
@@ -110,7 +119,7 @@ def test_where_it_pays():
 
 
 @pytest.mark.parametrize("form", ["to_result", "to_image", "to_kernel"])
-def test_what_the_rows_make_is_kept(form):
+def test_what_the_rows_make_is_kept(form: str) -> None:
     """A call each for both given arrays and for the third: nothing made again for each point."""
     place = Place((8, 8), (3, 3), (8, 8), 1, (1, 1))
     x, kernel, result = arrays(place, 4, 4, jnp.float32)
@@ -119,12 +128,17 @@ def test_what_the_rows_make_is_kept(form):
     assert program.compile().as_text().count(" call(") == 3
 
 
-def test_lines_that_are_alike_are_traced_once(monkeypatch):
+def test_lines_that_are_alike_are_traced_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not 30 lines of two phases, but rows and columns of three maps, and rows of a transpose."""
     traced = []
     sums = winograd._sums
-    monkeypatch.setattr(winograd, "_sums", lambda *given: traced.append(0) or sums(*given))
+
+    def counted(*given: Any) -> list[jax.Array]:
+        traced.append(0)
+        return sums(*given)
+
+    monkeypatch.setattr(winograd, "_sums", counted)
     place = Place((16, 16), (4, 4), (8, 8), 2, (1, 1))
     x, kernel, _ = arrays(place, 5, 7, jnp.float32)  # shapes that no other test has
-    jax.eval_shape(lambda *given: winograd.to_result(*given, place), x, kernel)
+    jax.eval_shape(lambda x, kernel: winograd.to_result(x, kernel, place), x, kernel)
     assert len(traced) == 7

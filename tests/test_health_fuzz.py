@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.made_up_losses import history, noise
+from tests.made_up_losses import Floats, history, noise
 from wgan_jax.health.judge import Judge, Setup, judge
 from wgan_jax.health.past import KEYS
 from wgan_jax.health.verdict import LEVELS
 
-SHAPES = {
+SHAPES: dict[str, Callable[[int], Floats]] = {
     "zero": lambda n: np.zeros(n),
     "constant": lambda n: np.full(n, 0.7),
     "noise": lambda n: noise(n),

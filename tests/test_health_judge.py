@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -61,24 +63,24 @@ def test_what_was_found_is_a_verdict_however_little_there_is() -> None:
 
 def test_a_growing_history_is_read_once() -> None:
     class Counted(History):
-        read = 0
+        counted = 0
 
         def __getitem__(self, key: str) -> np.ndarray:
             return super().__getitem__(key).view(Slices)
 
     class Slices(np.ndarray):
-        def __getitem__(self, item: object) -> object:
-            part = np.asarray(self)[item]  # type: ignore[index]
-            Counted.read += part.size if isinstance(part, np.ndarray) else 0
+        def __getitem__(self, item: Any) -> Any:
+            part = np.asarray(self)[item]
+            Counted.counted += part.size if isinstance(part, np.ndarray) else 0
             return part
 
     growing, along = Counted(), Judge(Setup("hinge"))
     for i in range(10):
         epochs = np.arange(100 * i, 100 * i + 100)
         growing.extend(epochs, {key: np.ones(100) for key in ("d_loss", "g_loss")})
-        before = Counted.read
+        before = Counted.counted
         along.update(growing)
-        assert Counted.read - before <= 4 * 100
+        assert Counted.counted - before <= 4 * 100
 
 
 def test_memory_is_bounded() -> None:

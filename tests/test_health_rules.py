@@ -439,7 +439,9 @@ def test_good_samples_overrule_what_the_losses_say() -> None:
     ("last_fid", "wide", "grown"),
     [(95, "failing", "failing"), (60, "warning", "failing"), (15, "warning", "warning")],
 )
-def test_samples_must_be_better_to_overrule_weights_that_grew(last_fid, wide, grown) -> None:
+def test_samples_must_be_better_to_overrule_weights_that_grew(
+    last_fid: int, wide: str, grown: str
+) -> None:
     fid = sparse(ROWS, 20, np.linspace(100, last_fid, 50))
     for sigma, expected in ((np.full(ROWS, 1.5), wide), (np.linspace(1.1, 2.0, ROWS), grown)):
         columns = {**healthy_wgan(), "generator_weight_std": sigma, "fid_score": fid}

@@ -53,15 +53,32 @@ def few(*values: float) -> Floats:
     return sparse(ROWS, ROWS // len(values), np.array(values))
 
 
+def d_rejects(chance: float, rejected: float) -> Callable[[float], Columns]:
+    """D's loss about its threshold, with a G's that is above its own."""
+    return lambda x: {
+        "d_loss": level((10, 0.8 * chance), (10, 0.1 * chance * x)),
+        "g_loss": level((20, 1.5 * rejected)),
+    }
+
+
+def g_rejected(chance: float, rejected: float) -> Callable[[float], Columns]:
+    """G's loss about its threshold, with a D's that is below its own."""
+    return lambda x: {
+        "d_loss": level((10, 0.8 * chance), (10, 0.05 * chance)),
+        "g_loss": level((20, rejected * x)),
+    }
+
+
+def grows(key: str) -> Callable[[float], Columns]:
+    """A spread of weights about its threshold."""
+    return lambda x: {key: level((10, 0.01), (7, 0.05), (3, 0.1 * x))}
+
+
 # (rule, objective, columns at x times the threshold, whether it is found below or above it).
 CASES: dict[str, tuple[str, str | None, Callable[[float], Columns], str]] = {
     **{
         f"D of {objective}": (
-            "critic_saturated", objective,
-            lambda x, c=chance, g=rejected: {
-                "d_loss": level((10, 0.8 * c), (10, 0.1 * c * x)), "g_loss": level((20, 1.5 * g))
-            },
-            "below",
+            "critic_saturated", objective, d_rejects(chance, rejected), "below",
         )
         for objective, chance, rejected in (
             ("hinge", 1, 1), ("nsgan", LOG2, 3 * LOG2), ("lsgan", 0.25, 0.4)
@@ -69,11 +86,7 @@ CASES: dict[str, tuple[str, str | None, Callable[[float], Columns], str]] = {
     },
     **{
         f"G of {objective}": (
-            "critic_saturated", objective,
-            lambda x, c=chance, g=rejected: {
-                "d_loss": level((10, 0.8 * c), (10, 0.05 * c)), "g_loss": level((20, g * x))
-            },
-            "above",
+            "critic_saturated", objective, g_rejected(chance, rejected), "above",
         )
         for objective, chance, rejected in (
             ("hinge", 1, 1), ("nsgan", LOG2, 3 * LOG2), ("lsgan", 0.25, 0.4)
@@ -200,9 +213,7 @@ CASES: dict[str, tuple[str, str | None, Callable[[float], Columns], str]] = {
     ),
     **{
         f"grew, {who}": (
-            "weights_grew", None,
-            lambda x, key=f"{who}_weight_std": {key: level((10, 0.01), (7, 0.05), (3, 0.1 * x))},
-            "above",
+            "weights_grew", None, grows(f"{who}_weight_std"), "above",
         )
         for who in ("critic", "generator")
     },

@@ -1,6 +1,7 @@
 """Columns over epochs: growing, gaps, and what is read back."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,14 +10,14 @@ from wgan_jax import history as histories
 from wgan_jax.history import History
 
 
-def test_epochs_played():
+def test_epochs_played() -> None:
     history = History()
     assert history.played == 0
     history.extend(np.array([0, 4]), {"d_loss": np.array([1.0, 2.0])})
     assert history.played == 5
 
 
-def test_columns_grow_and_gaps_are_nan():
+def test_columns_grow_and_gaps_are_nan() -> None:
     history = History()
     history.extend(np.arange(3), {"a": np.array([1.0, 2.0, 3.0])})
     history.extend(np.arange(3, 5), {"b": np.array([7.0, np.nan])})
@@ -31,14 +32,14 @@ def test_columns_grow_and_gaps_are_nan():
 
 
 @pytest.mark.parametrize("epochs", [[1, 1], [2, 1], [0]])
-def test_epochs_must_increase(epochs):
+def test_epochs_must_increase(epochs: list[int]) -> None:
     history = History()
     history.extend(np.array([0]), {})
     with pytest.raises(ValueError, match="increase strictly"):
         history.extend(np.array(epochs), {})
 
 
-def test_many_small_chunks():
+def test_many_small_chunks() -> None:
     history = History()
     for i in range(1000):
         history.extend(np.array([2 * i]), {"a": np.array([float(i)])})
@@ -46,7 +47,7 @@ def test_many_small_chunks():
     assert history.epochs[-1] == 1998
 
 
-def test_until_is_a_copy():
+def test_until_is_a_copy() -> None:
     history = History()
     history.extend(np.array([0, 10, 20]), {"a": np.array([1.0, 2.0, 3.0])})
     shorter = history.until(15)
@@ -56,7 +57,7 @@ def test_until_is_a_copy():
     assert history["a"].tolist() == [1.0, 2.0, 3.0]
 
 
-def test_what_json_lines_hold(tmp_path):
+def test_what_json_lines_hold(tmp_path: Path) -> None:
     """Texts are left out, non-finite numbers come back, a line cut short is not read."""
     rows = [
         {"epoch": 0, "a": 1, "verdict": "healthy", "flag": True, "protocol": {"n": 3}},
@@ -71,7 +72,7 @@ def test_what_json_lines_hold(tmp_path):
     np.testing.assert_array_equal(history["b"], [np.nan, -np.inf])
 
 
-def test_rows_are_read_in_batches_as_if_at_once(monkeypatch):
+def test_rows_are_read_in_batches_as_if_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [{"epoch": i, "d_loss": i / 8} for i in range(10)]
     rows[7]["fid_score"] = 3.0  # a key of one batch only
     at_once = History.from_rows(rows)

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -113,7 +114,9 @@ def last_digest(workdir: Path) -> str:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the child in /proc")
-def test_two_processes_train_lose_one_and_resume_bit_for_bit(experiment, tmp_path):
+def test_two_processes_train_lose_one_and_resume_bit_for_bit(
+    experiment: Path, tmp_path: Path
+) -> None:
     """The whole run has its images on the devices; the other streams them, each process its own."""
     whole = Pair(experiment, tmp_path / "whole").end()
     assert [code for code, _, _ in whole] == [0, 0], whole
@@ -145,7 +148,9 @@ def test_two_processes_train_lose_one_and_resume_bit_for_bit(experiment, tmp_pat
 
 
 @pytest.mark.parametrize(("recorder", "writes"), [(Recorder, True), (Follower, False)])
-def test_only_the_first_process_mends_the_record(recorder, writes, tmp_path, monkeypatch):
+def test_only_the_first_process_mends_the_record(
+    recorder: type[Recorder], writes: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(hosts, "first", lambda: writes)
     path = tmp_path / "metrics.jsonl"
     whole = "".join(f'{{"epoch": {epoch}, "d_loss": 1.5}}\n' for epoch in range(3))
@@ -157,7 +162,7 @@ def test_only_the_first_process_mends_the_record(recorder, writes, tmp_path, mon
     assert (tmp_path / "metrics.dropped.jsonl").exists() is writes
 
 
-def test_flags_say_which_process_this_is():
+def test_flags_say_which_process_this_is() -> None:
     assert rank("a:1", 2, 1, {}) == Rank("a:1", 2, 1)
     assert rank(None, None, None, {}) is None
     assert rank("a:1", 1, 0, {}) is None  # alone after all
@@ -165,7 +170,9 @@ def test_flags_say_which_process_this_is():
     assert rank(None, 1, None, {"SLURM_STEP_NUM_TASKS": "4"}) is None  # four runs of one process
 
 
-def test_processes_that_were_given_different_things_are_told_both_remedies(monkeypatch):
+def test_processes_that_were_given_different_things_are_told_both_remedies(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(hosts, "_outcomes", lambda _: ["a", "a", "b"])
     with pytest.raises(UserError) as caught:
         hosts.check_same("The settings", "a")
@@ -175,7 +182,7 @@ def test_processes_that_were_given_different_things_are_told_both_remedies(monke
     )
 
 
-def test_rounds_are_the_firsts_and_a_signal_is_anybodys(monkeypatch):
+def test_rounds_are_the_firsts_and_a_signal_is_anybodys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jax, "process_count", lambda: 2)
     first = [5, 0]
     monkeypatch.setattr(multihost_utils, "process_allgather", lambda own: np.stack([first, own]))
@@ -185,7 +192,9 @@ def test_rounds_are_the_firsts_and_a_signal_is_anybodys(monkeypatch):
 
 
 @pytest.mark.parametrize("ask", [hosts.by_first, hosts.together])
-def test_what_fails_on_another_process_ends_this_one_too(ask, monkeypatch):
+def test_what_fails_on_another_process_ends_this_one_too(
+    ask: Callable[[Callable[[], None]], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(jax, "process_count", lambda: 2)
     monkeypatch.setattr(hosts, "_gathered", lambda own: ['{"error": "No such folder."}', own])
     with pytest.raises(Followed, match=r"^No such folder\.$"):
@@ -204,7 +213,9 @@ def test_what_fails_on_another_process_ends_this_one_too(ask, monkeypatch):
         (("a:1", 0, 0), "from 0 to"),
     ],
 )
-def test_flags_that_cannot_be_meant(given, message):
+def test_flags_that_cannot_be_meant(
+    given: tuple[str | None, int, int | None], message: str
+) -> None:
     with pytest.raises(UserError, match=message):
         rank(*given, {})
 
@@ -221,7 +232,7 @@ def test_flags_that_cannot_be_meant(given, message):
         ({"TPU_WORKER_HOSTNAMES": "t0,t1"}, True),
     ],
 )
-def test_a_cluster_is_known_by_its_environment(environment, several):
+def test_a_cluster_is_known_by_its_environment(environment: dict[str, str], several: bool) -> None:
     assert in_cluster(environment) is several
 
 
@@ -247,8 +258,8 @@ NODES, SHARED = (
     ],
 )
 def test_a_process_that_shares_its_devices_with_none_takes_all_of_them(
-    environment, own, monkeypatch
-):
+    environment: dict[str, str], own: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """jax would give it one of them: that of its number on its host."""
     given = dict[str, object]()
     monkeypatch.setattr(os, "environ", environment)
@@ -261,14 +272,18 @@ def child(text: str) -> list[str]:
     return [sys.executable, "-c", text]
 
 
-def test_a_supervised_process_is_passed_through(tmp_path, capfd):
+def test_a_supervised_process_is_passed_through(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     says = "import sys; print('out'); print('run.py: a line', file=sys.stderr); sys.exit(2)"
     assert supervise(child(says), tmp_path) == 2
     assert capfd.readouterr() == ("out\n", "run.py: a line\n")
     assert not list(tmp_path.iterdir())
 
 
-def test_a_crash_is_one_line_and_its_report_is_kept(tmp_path, capfd):
+def test_a_crash_is_one_line_and_its_report_is_kept(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(RunFailed, match=r"crashed \(exit code 1: ValueError: broken\)"):
         supervise(child("raise ValueError('broken')"), tmp_path)
     assert capfd.readouterr().err == ""
@@ -276,7 +291,9 @@ def test_a_crash_is_one_line_and_its_report_is_kept(tmp_path, capfd):
     assert "Traceback" in report.read_text()
 
 
-def test_a_run_that_failed_in_our_words_is_passed_through(tmp_path, capfd):
+def test_a_run_that_failed_in_our_words_is_passed_through(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     """Without what C++ said beside them."""
     noise = "I1127 05:32:32.1 7 x.cc] noise\\nrun.py: collapsed"
     assert (
@@ -285,7 +302,9 @@ def test_a_run_that_failed_in_our_words_is_passed_through(tmp_path, capfd):
     assert capfd.readouterr().err == "run.py: collapsed\n"
 
 
-def test_a_run_that_is_done_has_not_crashed_whatever_one_of_its_threads_did(tmp_path, capfd):
+def test_a_run_that_is_done_has_not_crashed_whatever_one_of_its_threads_did(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     thread = "import threading; t = threading.Thread(target=lambda: 1 / 0); t.start(); t.join()"
     assert supervise(child(thread), tmp_path) == 0
     (report,) = tmp_path.iterdir()
@@ -301,13 +320,17 @@ def test_a_run_that_is_done_has_not_crashed_whatever_one_of_its_threads_did(tmp_
         ("os.kill(os.getpid(), 9)", "crashed (SIGKILL: no report)"),
     ],
 )
-def test_what_became_of_a_process_that_was_ended_is_said(end, said, tmp_path):
+def test_what_became_of_a_process_that_was_ended_is_said(
+    end: str, said: str, tmp_path: Path
+) -> None:
     with pytest.raises(RunFailed, match=re.escape(said)):
         supervise(child(f"import os; {end}"), tmp_path)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_that_ends_a_process_before_it_trains_is_no_crash(number, tmp_path, capfd):
+def test_a_signal_that_ends_a_process_before_it_trains_is_no_crash(
+    number: signal.Signals, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     end = f"import os, signal; signal.signal({number:d}, signal.SIG_DFL); os.kill(os.getpid(), "
     with pytest.raises(Interrupted, match=r"stopped at once\. What was saved is") as caught:
         supervise(child(f"{end}{number:d})"), tmp_path)
@@ -317,7 +340,7 @@ def test_a_signal_that_ends_a_process_before_it_trains_is_no_crash(number, tmp_p
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signals_reach_the_process_that_trains(number):
+def test_signals_reach_the_process_that_trains(number: signal.Signals) -> None:
     """And its exit code is the parent's own."""
     code = 128 + number
     waits = (

@@ -19,14 +19,14 @@ def as_in_a_terminal() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
-def test_a_signal_is_noted_once_however_often_it_is_passed_on():
+def test_a_signal_is_noted_once_however_often_it_is_passed_on() -> None:
     with watched(signals := Signals()):
         signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGTERM)
         assert signals.received == signal.SIGTERM
 
 
-def test_a_later_one_acts_at_once():
+def test_a_later_one_acts_at_once() -> None:
     with watched(signals := Signals()):
         signal.raise_signal(signal.SIGINT)
         signals.since -= 2
@@ -36,7 +36,7 @@ def test_a_later_one_acts_at_once():
         signal.raise_signal(signal.SIGINT)
 
 
-def test_the_default_of_sigterm_comes_back():
+def test_the_default_of_sigterm_comes_back() -> None:
     text = (
         "import signal\nfrom wgan_jax.interruption import Signals, watched\nw = Signals()\n"
         "with watched(w):\n  signal.raise_signal(15)\n  print('noted', flush=True)\n"
@@ -47,7 +47,7 @@ def test_the_default_of_sigterm_comes_back():
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_one_that_python_drops_is_remembered():
+def test_one_that_python_drops_is_remembered() -> None:
     """An exception in a callback of the garbage collector goes nowhere; jax has such a callback."""
 
     def callback(*_: object) -> None:
@@ -65,14 +65,14 @@ def test_one_that_python_drops_is_remembered():
                 signal.raise_signal(signal.SIGINT)
 
 
-def test_until_it_is_watched_ctrl_c_acts_at_once():
+def test_until_it_is_watched_ctrl_c_acts_at_once() -> None:
     with remembered() as signals, pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)
     assert signals.received == signal.SIGINT
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_one_that_is_ignored_stays_so():
+def test_one_that_is_ignored_stays_so() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with remembered() as signals:
         signal.raise_signal(signal.SIGINT)

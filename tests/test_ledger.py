@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -207,7 +208,10 @@ def test_a_note_and_the_end_of_the_run_keep_each_other(
     """Though one comes between the other's reading and writing."""
     place, write = tmp_path / "a", ledger._write
     summarise(place, status="running")
-    updates = [lambda: ledger.write_note(place, "look here"), lambda: summarise(place)]
+    updates: list[Callable[[], object]] = [
+        lambda: ledger.write_note(place, "look here"),
+        lambda: summarise(place),
+    ]
     first, second = updates if note_first else updates[::-1]
     between = threading.Thread(target=second)
 

@@ -10,9 +10,11 @@ import json
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from benchmarks import parity
+from wgan_jax.gan.state import Player, Tree
 from wgan_jax.gan.steps import _update
 
 GOLDEN = json.loads(parity.GOLDEN.read_text())["runs"]
@@ -39,7 +41,13 @@ def test_rounds_measure_what_pytorchs_do(
 def test_a_hundredth_more_of_a_step_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """That the comparison would fail if the arithmetic were another."""
 
-    def further(tx, player, grads, stats, rate_factor):
+    def further(
+        tx: optax.GradientTransformationExtraArgs,
+        player: Player,
+        grads: Tree,
+        stats: Tree,
+        rate_factor: jax.Array,
+    ) -> Player:
         return _update(tx, player, grads, stats, jnp.float32(1.01) * rate_factor)
 
     monkeypatch.setattr("wgan_jax.gan.steps._update", further)

@@ -1,6 +1,8 @@
 """`--profile`: a trace of a few chunks, and a table that fits a terminal."""
 
+from pathlib import Path
 from types import SimpleNamespace as Some
+from typing import Any
 
 import pytest
 
@@ -10,7 +12,9 @@ from wgan_jax.training import train
 
 
 @pytest.mark.slow
-def test_a_profiled_run_leaves_a_trace_and_says_what_took_the_time(tiny, tmp_path, capsys):
+def test_a_profiled_run_leaves_a_trace_and_says_what_took_the_time(
+    tiny: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     images, _ = read_labelled()
     train(tiny | {"sample_every": 1, "epochs": 6}, tmp_path, images, profile=True)
     said = capsys.readouterr().out
@@ -23,7 +27,7 @@ def test_a_profiled_run_leaves_a_trace_and_says_what_took_the_time(tiny, tmp_pat
     assert any("Critic" in line or "Generator" in line for line in shown)
 
 
-def test_a_call_that_ends_on_another_thread_is_as_long_as_it_is():
+def test_a_call_that_ends_on_another_thread_is_as_long_as_it_is() -> None:
     begun = Some(name="dot.3", start_ns=0, duration_ns=10, stats=[("hlo_op", "dot.3"), ("_p", 7)])
     end = Some(name="end: dot.3", start_ns=2_000_000, duration_ns=1, stats=[("_c", 7)])
     around = Some(name="while.1", start_ns=0, duration_ns=9, stats=[("hlo_op", "while.1")])
@@ -35,13 +39,13 @@ def test_a_call_that_ends_on_another_thread_is_as_long_as_it_is():
     ]
 
 
-def test_where_a_device_has_lines_of_its_own_the_host_does_not_count():
+def test_where_a_device_has_lines_of_its_own_the_host_does_not_count() -> None:
     kernel = Some(name="k", start_ns=0, duration_ns=0, stats=[("hlo_op", "fusion.1")])
     planes = [Some(name=name, lines=[Some(events=[kernel])]) for name in ("/device:GPU:0", "/host")]
     assert operations(Some(planes=planes), {}) == [Operation("fusion", "", 0, 1)]
 
 
-def test_kernels_within_a_cuda_graph_are_told_apart():
+def test_kernels_within_a_cuda_graph_are_told_apart() -> None:
     names = ("loop_add_fusion_16", "sm90_xmma_gemm_tf32_tilesize128", "memcpy32_post")
     kernels = [
         Some(name=name, start_ns=0, duration_ns=3e6 - n, stats=[("hlo_op", "command_buffer_5")])
@@ -59,10 +63,10 @@ def test_kernels_within_a_cuda_graph_are_told_apart():
     ]
 
 
-def test_an_empty_trace_makes_an_empty_table():
+def test_an_empty_trace_makes_an_empty_table() -> None:
     assert len(table([], 1).splitlines()) == 2
 
 
-def test_paths_are_shortened_to_what_is_computed():
+def test_paths_are_shortened_to_what_is_computed() -> None:
     path = "jit(play_chunk)/while/body/Generator/jit(leaky_relu)/jit(_where)/select_n"
     assert _described("fusion.2", {"fusion.2": path}) == ("select_n", "Generator")

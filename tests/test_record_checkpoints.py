@@ -8,6 +8,7 @@ import os
 import shutil
 import time
 from pathlib import Path
+from types import ModuleType
 
 import jax.numpy as jnp
 import numpy as np
@@ -28,7 +29,7 @@ def state(value: float) -> dict[str, object]:
 
 
 @pytest.fixture
-def saved(tmp_path) -> Path:
+def saved(tmp_path: Path) -> Path:
     """Six checkpoints, two of them kept for being new, one for being best, one for health."""
     checkpoints = Checkpoints(tmp_path / "c", keep=2)
     for epoch in range(1, 7):
@@ -39,7 +40,7 @@ def saved(tmp_path) -> Path:
     return tmp_path / "c"
 
 
-def test_newest_best_and_last_healthy_are_kept(saved):
+def test_newest_best_and_last_healthy_are_kept(saved: Path) -> None:
     checkpoints = Checkpoints(saved, keep=2)
     assert checkpoints.epochs() == [2, 3, 5, 6]
     for which, epoch in (("latest", 6), ("best", 2), ("healthy", 3), ("5", 5)):
@@ -51,7 +52,9 @@ def test_newest_best_and_last_healthy_are_kept(saved):
     checkpoints.close()
 
 
-def test_a_slow_disk_is_no_news_amid_the_lines_of_a_run(tmp_path, monkeypatch, caplog):
+def test_a_slow_disk_is_no_news_amid_the_lines_of_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     """orbax would warn of a save that took a second, at every one of them."""
     monkeypatch.setattr(ocp.checkpoint_manager, "_WAIT_FOR_PREV_SAVE_WARNING_THRESHOLD_SECS", -1)
     checkpoints = Checkpoints(tmp_path, keep=2)
@@ -62,7 +65,9 @@ def test_a_slow_disk_is_no_news_amid_the_lines_of_a_run(tmp_path, monkeypatch, c
 
 
 @pytest.mark.parametrize("keep", [1, 2])
-def test_nothing_is_written_to_a_checkpoint_that_is_being_deleted(tmp_path, monkeypatch, keep):
+def test_nothing_is_written_to_a_checkpoint_that_is_being_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: int
+) -> None:
     """orbax deletes on a thread of its own: on a busy machine at any time, and not at once."""
     whole, first = shutil.rmtree, hosts.first
 
@@ -89,8 +94,8 @@ def test_nothing_is_written_to_a_checkpoint_that_is_being_deleted(tmp_path, monk
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO])
 def test_why_arrays_could_not_be_written_is_said_in_the_systems_words(
-    tmp_path, monkeypatch, number
-):
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
     """tensorstore, which writes them, has these behind a driver, a key and a path."""
     reason = os.strerror(number)
     refusal = f'Error opening "zarr" driver: Error writing "epoch/.zarray" in {tmp_path}: {reason}'
@@ -108,7 +113,9 @@ def test_why_arrays_could_not_be_written_is_said_in_the_systems_words(
     checkpoints.close()
 
 
-def test_what_orbax_raises_once_more_as_it_is_closed_is_said_as_well(saved, monkeypatch):
+def test_what_orbax_raises_once_more_as_it_is_closed_is_said_as_well(
+    saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     close = ocp.CheckpointManager.close
 
     def fail(manager: ocp.CheckpointManager) -> None:
@@ -123,8 +130,8 @@ def test_what_orbax_raises_once_more_as_it_is_closed_is_said_as_well(saved, monk
 
 
 def test_a_full_disk_that_the_first_process_finds_is_no_lost_process_to_the_others(
-    tmp_path, monkeypatch
-):
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def elsewhere(_: object) -> None:
         raise Followed("No space left.")
 
@@ -136,7 +143,9 @@ def test_a_full_disk_that_the_first_process_finds_is_no_lost_process_to_the_othe
     assert not list((tmp_path / "c").iterdir())
 
 
-def test_processes_drop_what_the_first_of_them_sees(saved, monkeypatch):
+def test_processes_drop_what_the_first_of_them_sees(
+    saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """orbax waits for all of them at each, and one may see others: it is late, or its disk is."""
     late = Checkpoints(saved, keep=2)
     seen = late.epochs()
@@ -149,7 +158,7 @@ def test_processes_drop_what_the_first_of_them_sees(saved, monkeypatch):
     assert Checkpoints(saved).epochs() == [2, 3]
 
 
-def test_none_yet(tmp_path):
+def test_none_yet(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path / "c")
     assert checkpoints.restore(state(0)) is None
     assert checkpoints.restore(state(0), "healthy") is None
@@ -158,7 +167,7 @@ def test_none_yet(tmp_path):
     assert not (tmp_path / "c").exists()
 
 
-def test_what_was_given_may_be_overwritten_at_once(tmp_path):
+def test_what_was_given_may_be_overwritten_at_once(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path / "c")
     array = np.ones(100_000, np.float32)
     checkpoints.save(1, {"w": array})
@@ -171,7 +180,7 @@ def test_what_was_given_may_be_overwritten_at_once(tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "empty", "remove"])
-def test_every_kind_of_damage_falls_back(saved, damage):
+def test_every_kind_of_damage_falls_back(saved: Path, damage: str) -> None:
     said: list[str] = []
     for path in (saved / "6").rglob("*"):
         if not path.is_file() or path.name == "sealed.json" or "d" not in path.parts:
@@ -191,7 +200,7 @@ def test_every_kind_of_damage_falls_back(saved, damage):
     assert len(list(saved.glob("damaged-6-*"))) == 1
 
 
-def fell_back(saved) -> list[str]:
+def fell_back(saved: Path) -> list[str]:
     """What is said where the newest checkpoint, 6, is passed over for 5."""
     said: list[str] = []
     checkpoints = Checkpoints(saved, say=said.append)
@@ -203,14 +212,16 @@ def fell_back(saved) -> list[str]:
 
 
 @pytest.mark.parametrize("text", ["[1]", "7", "null", "{}", "\xff"])
-def test_a_damaged_seal_falls_back(saved, text):
+def test_a_damaged_seal_falls_back(saved: Path, text: str) -> None:
     """Also where it is JSON, but no seal."""
     (saved / "6" / "sealed.json").write_bytes(text.encode("latin-1"))
     said = fell_back(saved)
     assert said[0].startswith("Checkpoint 6 is damaged (sealed.json changed)")
 
 
-def test_a_whole_checkpoint_that_cannot_be_read_is_not_put_aside(saved, monkeypatch):
+def test_a_whole_checkpoint_that_cannot_be_read_is_not_put_aside(
+    saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As by an orbax that does not fit: no file's fault, and no reason to train anew."""
     checkpoints = Checkpoints(saved)
 
@@ -224,7 +235,7 @@ def test_a_whole_checkpoint_that_cannot_be_read_is_not_put_aside(saved, monkeypa
     assert not list(saved.glob("damaged-*"))
 
 
-def test_damage_before_the_seal_is_seen_by_the_arrays_digest(saved):
+def test_damage_before_the_seal_is_seen_by_the_arrays_digest(saved: Path) -> None:
     """The process was killed before it could seal, and another array lies there now."""
     (saved / "6" / "sealed.json").unlink()
     shutil.rmtree(saved / "6" / "state")
@@ -233,7 +244,7 @@ def test_damage_before_the_seal_is_seen_by_the_arrays_digest(saved):
     assert "its arrays changed" in said[0]
 
 
-def test_other_shapes_are_refused_and_nothing_is_put_aside(saved):
+def test_other_shapes_are_refused_and_nothing_is_put_aside(saved: Path) -> None:
     checkpoints = Checkpoints(saved)
     with pytest.raises(UserError, match=r"\['w'\] is float32\[3, 2\] there, float32\[4, 2\] in"):
         checkpoints.restore(state(0) | {"w": jnp.zeros((4, 2))})
@@ -243,7 +254,7 @@ def test_other_shapes_are_refused_and_nothing_is_put_aside(saved):
     assert checkpoints.epochs() == [2, 3, 5, 6]
 
 
-def test_after_a_rollback_later_ones_are_forgotten_and_saved_anew(saved):
+def test_after_a_rollback_later_ones_are_forgotten_and_saved_anew(saved: Path) -> None:
     checkpoints = Checkpoints(saved, keep=5)
     checkpoints.drop_after(3)
     assert checkpoints.epochs() == [2, 3]
@@ -255,7 +266,7 @@ def test_after_a_rollback_later_ones_are_forgotten_and_saved_anew(saved):
     assert (found[0], int(found[1]["n"])) == (5, 55)
 
 
-def test_the_best_stands_until_a_better_one_is_whole(tmp_path):
+def test_the_best_stands_until_a_better_one_is_whole(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path / "c", keep=1)
     for epoch, fid in ((1, 9.0), (2, None), (3, None), (4, 5.0)):
         if fid:
@@ -272,7 +283,7 @@ def test_the_best_stands_until_a_better_one_is_whole(tmp_path):
     checkpoints.close()
 
 
-def test_a_best_that_a_rollback_drops_leaves_its_place_to_the_one_before(saved):
+def test_a_best_that_a_rollback_drops_leaves_its_place_to_the_one_before(saved: Path) -> None:
     checkpoints = Checkpoints(saved, keep=5)
     checkpoints.mark_best(6, 3.0, "digits")
     checkpoints.drop_after(3)
@@ -282,7 +293,7 @@ def test_a_best_that_a_rollback_drops_leaves_its_place_to_the_one_before(saved):
     checkpoints.close()
 
 
-def test_the_best_before_outlives_the_process_that_marked_it(saved):
+def test_the_best_before_outlives_the_process_that_marked_it(saved: Path) -> None:
     """A run that was resumed, and then rolled back behind its best."""
     checkpoints = Checkpoints(saved, keep=2)
     checkpoints.mark_best(6, 3.0, "digits")
@@ -296,7 +307,7 @@ def test_the_best_before_outlives_the_process_that_marked_it(saved):
     assert again.epochs() == [2, 5, 6]
 
 
-def test_a_best_that_was_dropped_does_not_name_the_one_saved_in_its_place(saved):
+def test_a_best_that_was_dropped_does_not_name_the_one_saved_in_its_place(saved: Path) -> None:
     """Neither where nothing is marked after the rollback, as in a run that goes on failing."""
     checkpoints = Checkpoints(saved, keep=5)
     checkpoints.mark_best(6, 3.0, "digits")
@@ -307,7 +318,7 @@ def test_a_best_that_was_dropped_does_not_name_the_one_saved_in_its_place(saved)
 
 
 @pytest.fixture
-def rolled_back(saved) -> Checkpoints:
+def rolled_back(saved: Path) -> Checkpoints:
     """The best, 6, and the best before it, 5, were dropped by a rollback to 3."""
     (saved / "marks.json").write_text('{"healthy": {"epoch": 3}}')
     checkpoints = Checkpoints(saved, keep=5)
@@ -327,8 +338,8 @@ def best_of(folder: Path) -> tuple[int, int]:
 
 
 def test_the_best_that_a_rollback_went_back_past_is_the_best_until_a_better_one_comes(
-    rolled_back, saved
-):
+    rolled_back: Checkpoints, saved: Path
+) -> None:
     """Though the run comes to the same epoch again, with other weights and a poorer FID."""
     assert (rolled_back.epochs(), best_of(saved)) == ([2, 3], (6, 6))
     for epoch, fid, best in ((6, 4.0, (6, 6)), (7, 2.0, (7, 7))):
@@ -340,7 +351,9 @@ def test_the_best_that_a_rollback_went_back_past_is_the_best_until_a_better_one_
     rolled_back.close()
 
 
-def test_a_later_rollback_sets_aside_what_is_better_still(rolled_back, saved):
+def test_a_later_rollback_sets_aside_what_is_better_still(
+    rolled_back: Checkpoints, saved: Path
+) -> None:
     for epoch, fid, best in ((4, 3.5, (6, 6)), (6, 1.0, (6, 66))):
         rolled_back.mark_best(epoch, fid, "digits")
         rolled_back.save(epoch, state(11 * epoch))
@@ -353,8 +366,8 @@ def test_a_later_rollback_sets_aside_what_is_better_still(rolled_back, saved):
 
 @pytest.mark.parametrize("cut", [False, True])
 def test_the_only_checkpoint_is_set_aside_and_not_taken_for_the_one_saved_in_its_place(
-    cut, tmp_path, monkeypatch
-):
+    cut: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     checkpoints = Checkpoints(tmp_path / "c")
     checkpoints.mark_best(2, 3.0, "digits")
     checkpoints.save(2, state(2), healthy=False)
@@ -374,8 +387,8 @@ def test_the_only_checkpoint_is_set_aside_and_not_taken_for_the_one_saved_in_its
 
 @pytest.mark.parametrize("moment", ["rename", "_keep_marks"])
 def test_the_best_outlives_a_process_that_ends_while_a_rollback_sets_it_aside(
-    moment, saved, monkeypatch
-):
+    moment: str, saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     checkpoints = Checkpoints(saved, keep=5)
     for epoch, fid in ((5, 9.0), (6, 3.0)):
         checkpoints.mark_best(epoch, fid, "digits")
@@ -391,12 +404,12 @@ def test_the_best_outlives_a_process_that_ends_while_a_rollback_sets_it_aside(
 
 
 def test_a_process_that_ends_while_a_rollback_deletes_leaves_nothing_that_passes_for_damage(
-    saved, monkeypatch
-):
+    saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Half of a folder is gone, the next start is told of nothing, and what is left goes."""
     checkpoints = Checkpoints(saved, keep=5)
 
-    def half(folder, *_, **__):
+    def half(folder: str | Path, *_: object, **__: object) -> None:
         next(path for path in sorted(Path(folder).rglob("*")) if path.is_file()).unlink()
         power_cut()
 
@@ -414,7 +427,9 @@ def test_a_process_that_ends_while_a_rollback_deletes_leaves_nothing_that_passes
     assert {path.name for path in saved.iterdir()} == {"2", "3", "marks.json"}
 
 
-def test_what_was_set_aside_gives_way_where_it_is_damaged_or_by_another_encoder(rolled_back, saved):
+def test_what_was_set_aside_gives_way_where_it_is_damaged_or_by_another_encoder(
+    rolled_back: Checkpoints, saved: Path
+) -> None:
     rolled_back.mark_best(3, 40.0, "digits")
     assert best_of(saved) == (6, 6)
     rolled_back.mark_best(3, 40.0, "inception")
@@ -426,7 +441,7 @@ def test_what_was_set_aside_gives_way_where_it_is_damaged_or_by_another_encoder(
 
 
 @pytest.mark.parametrize("read_only", [False, True])
-def test_a_damaged_best_leaves_its_place_to_the_one_before(saved, read_only):
+def test_a_damaged_best_leaves_its_place_to_the_one_before(saved: Path, read_only: bool) -> None:
     checkpoints = Checkpoints(saved, keep=5)
     checkpoints.mark_best(6, 3.0, "digits")
     checkpoints.close()
@@ -439,7 +454,7 @@ def test_a_damaged_best_leaves_its_place_to_the_one_before(saved, read_only):
     assert again.marks["best"]["epoch"] == (6 if read_only else 2)
 
 
-def test_marks_of_the_best_before_stand_as_long_as_its_checkpoint():
+def test_marks_of_the_best_before_stand_as_long_as_its_checkpoint() -> None:
     found = {"best": {"epoch": 6}, "best before": {"epoch": 2}, "healthy": {"epoch": 3}}
     assert marks.standing(found, [2, 3, 6]) == found
     assert marks.standing(found, [3, 6]) == {"best": {"epoch": 6}, "healthy": {"epoch": 3}}
@@ -471,7 +486,7 @@ def record(folder: Path, lost: tuple[int, ...] = ()) -> None:
     "damage",
     [None, "", "{}", "[1]", "7", '{"best": 5}', '{"best": {"epoch": 2}}', '{"healthy": {}}', "{"],
 )
-def test_lost_marks_are_taken_from_the_record(saved, damage):
+def test_lost_marks_are_taken_from_the_record(saved: Path, damage: str | None) -> None:
     """Checkpoints 2, 3, 5 and 6 stand: 2 is the best of them, 3 the last that was healthy."""
     record(saved.parent)
     if damage is None:
@@ -492,7 +507,9 @@ def test_lost_marks_are_taken_from_the_record(saved, damage):
     assert len(said) == 1
 
 
-def test_of_lost_marks_the_best_is_by_the_newest_encoder_with_the_one_before(tmp_path):
+def test_of_lost_marks_the_best_is_by_the_newest_encoder_with_the_one_before(
+    tmp_path: Path,
+) -> None:
     """An FID by another is on another scale."""
     rows = [
         (0, 1.0, "inception"),
@@ -507,7 +524,7 @@ def test_of_lost_marks_the_best_is_by_the_newest_encoder_with_the_one_before(tmp
     assert found["best before"] == {"epoch": 2, "fid_score": 14.0, "encoder": "digits"}
 
 
-def test_where_the_record_is_lost_too_nothing_is_pruned_that_may_be_the_best(saved):
+def test_where_the_record_is_lost_too_nothing_is_pruned_that_may_be_the_best(saved: Path) -> None:
     record(saved.parent, lost=(1, 4))
     (saved / "marks.json").write_text("")
     said: list[str] = []
@@ -518,7 +535,7 @@ def test_where_the_record_is_lost_too_nothing_is_pruned_that_may_be_the_best(sav
     assert checkpoints.epochs() == [2, 3, 5, 7]  # 6 was not measured
 
 
-def test_a_reader_of_lost_marks_finds_the_best_and_writes_nothing(saved):
+def test_a_reader_of_lost_marks_finds_the_best_and_writes_nothing(saved: Path) -> None:
     record(saved.parent)
     (saved / "marks.json").unlink()
     said: list[str] = []
@@ -531,7 +548,7 @@ def test_a_reader_of_lost_marks_finds_the_best_and_writes_nothing(saved):
     assert len(said) == 1
 
 
-def test_an_unfinished_checkpoint_does_not_count(saved):
+def test_an_unfinished_checkpoint_does_not_count(saved: Path) -> None:
     (saved / "7.orbax-checkpoint-tmp-1").mkdir()
     checkpoints = Checkpoints(saved)
     found = checkpoints.restore(state(0))
@@ -540,7 +557,7 @@ def test_an_unfinished_checkpoint_does_not_count(saved):
     assert found[0] == 6
 
 
-def test_a_reader_touches_nothing_of_a_run_that_may_be_training(saved):
+def test_a_reader_touches_nothing_of_a_run_that_may_be_training(saved: Path) -> None:
     """Neither what is half written, nor what looks damaged."""
     half = saved / "7.orbax-checkpoint-tmp"
     half.mkdir()
@@ -559,8 +576,8 @@ def test_a_reader_touches_nothing_of_a_run_that_may_be_training(saved):
 
 @pytest.mark.parametrize(("owner", "moment"), [(digests, "broken_seal"), (Checkpoints, "_opened")])
 def test_a_checkpoint_pruned_while_it_is_read_gives_way_to_a_newer_one(
-    saved, owner, moment, monkeypatch
-):
+    saved: Path, owner: ModuleType | type[Checkpoints], moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shutil.copytree(saved / "6", saved / "later")
     real = getattr(owner, moment)
 

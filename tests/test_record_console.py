@@ -3,6 +3,7 @@
 import io
 import time
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -41,41 +42,41 @@ QUALITY = {
 }
 
 
-def test_the_guides_block_to_the_character():
+def test_the_guides_block_to_the_character() -> None:
     block = epoch_block(11999, 12000, ROW)
     assert block == GUIDE_BLOCK
     assert max(map(len, block.splitlines())) == 75
 
 
-def test_a_share_is_printed_as_a_percentage():
+def test_a_share_is_printed_as_a_percentage() -> None:
     assert "Clip%: 41.8%" in epoch_block(0, 1, ROW | {"clip_ratio": 0.418})
 
 
-def test_the_guides_quality_line():
+def test_the_guides_quality_line() -> None:
     assert quality_line(QUALITY, "inception") == (
         "  Quality    │ FID: 333.1  IS: 2.12±0.19  PixVar: 0.2960"
     )
 
 
-def test_scores_of_another_encoder_carry_its_name():
+def test_scores_of_another_encoder_carry_its_name() -> None:
     assert quality_line(QUALITY, "digits") == (
         "  Quality    │ FID[digits]: 333.1  IS[digits]: 2.12±0.19  PixVar: 0.2960"
     )
 
 
-def test_the_score_of_real_images_stands_beside_that_of_samples():
+def test_the_score_of_real_images_stands_beside_that_of_samples() -> None:
     assert "IS: 2.12±0.19 (real: 9.00)  PixVar" in quality_line(QUALITY, "inception", 9.0)
 
 
-def test_without_features_pixel_variance_alone():
+def test_without_features_pixel_variance_alone() -> None:
     assert quality_line({"pixel_variance": 0.5}, "inception") == "  Quality    │ PixVar: 0.5000"
 
 
-def test_fast_epochs_show_milliseconds():
+def test_fast_epochs_show_milliseconds() -> None:
     assert "[8.2ms]" in epoch_block(0, 1, ROW | {"epoch_time": 0.0082})
 
 
-def test_not_on_a_terminal_plain_lines():
+def test_not_on_a_terminal_plain_lines() -> None:
     out = io.StringIO()
     console = Console(10, stream=out)
     console.say("hello")
@@ -88,7 +89,9 @@ def test_not_on_a_terminal_plain_lines():
     assert second.endswith(" left")
 
 
-def test_a_plain_line_says_the_pace_since_the_start_and_what_is_left(monkeypatch):
+def test_a_plain_line_says_the_pace_since_the_start_and_what_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     out, now = io.StringIO(), [1000.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     console = Console(100, stream=out)
@@ -102,22 +105,27 @@ def test_a_plain_line_says_the_pace_since_the_start_and_what_is_left(monkeypatch
     ]
 
 
-def test_the_bar_of_a_resumed_run_begins_where_it_is(monkeypatch):
-    begun = {}
-    monkeypatch.setattr("tqdm.tqdm", lambda **how: begun.update(how) or SimpleNamespace())
+def test_the_bar_of_a_resumed_run_begins_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: dict[str, Any] = {}
+
+    def bar(**how: Any) -> SimpleNamespace:
+        begun.update(how)
+        return SimpleNamespace()
+
+    monkeypatch.setattr("tqdm.tqdm", bar)
     out = io.StringIO()
-    out.isatty = lambda: True
+    monkeypatch.setattr(out, "isatty", lambda: True)
     Console(100, stream=out).progress(40)
     assert (begun["initial"], begun["total"]) == (40, 100)
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(5, "0:05"), (65, "1:05"), (3661, "1:01:01")])
-def test_minutes_and_seconds_have_two_digits(seconds, text):
+def test_minutes_and_seconds_have_two_digits(seconds: int, text: str) -> None:
     assert clock(seconds) == text
 
 
 @pytest.mark.parametrize("terminal", [False, True])
-def test_where_nobody_listens_any_more_it_falls_silent(terminal):
+def test_where_nobody_listens_any_more_it_falls_silent(terminal: bool) -> None:
     class Closed(io.StringIO):
         def write(self, text: str) -> int:
             raise BrokenPipeError(text)
@@ -132,14 +140,14 @@ def test_where_nobody_listens_any_more_it_falls_silent(terminal):
     console.close()
 
 
-def test_signs_that_a_terminal_lacks_are_replaced():
+def test_signs_that_a_terminal_lacks_are_replaced() -> None:
     raw = io.BytesIO()
     console = Console(10, stream=io.TextIOWrapper(raw, "latin-1"))
     console.say("μ ═ é")
     assert raw.getvalue() == "? ? é\n".encode("latin-1")
 
 
-def test_quiet_says_nothing():
+def test_quiet_says_nothing() -> None:
     out = io.StringIO()
     console = Console(10, stream=out, quiet=True)
     console.say("hello")

@@ -300,7 +300,7 @@ def test_an_error_while_making_the_writer_is_raised_too() -> None:
 
 
 def test_a_failing_mirror_is_told_once_and_left_alone() -> None:
-    inner, told = Recorder(fail_at=1), []
+    inner, told = Recorder(fail_at=1), list[Exception]()
     mirror = Mirror(lambda: inner, told.append)
     for epoch in range(5):
         write(mirror, epoch, epoch)
@@ -311,7 +311,7 @@ def test_a_failing_mirror_is_told_once_and_left_alone() -> None:
 
 
 def test_a_hanging_mirror_costs_its_patience_and_no_more() -> None:
-    release, told = threading.Event(), []
+    release, told = threading.Event(), list[Exception]()
 
     class Hanging(Recorder):
         def write_chunk(self, *_: Any) -> None:

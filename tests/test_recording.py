@@ -25,12 +25,12 @@ class Mirror:
     def __getattr__(self, name: str) -> Any:
         return lambda *given: self.calls.append((name, *given))
 
-    def given(self, name: str) -> list[tuple[Any, ...]]:
+    def given(self, name: str) -> list[list[Any]]:
         """What each call of this name was given."""
         return [given for called, *given in self.calls if called == name]
 
 
-def test_what_a_mirror_is_told(tmp_path, monkeypatch):
+def test_what_a_mirror_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Settings, chunks, pictures under the last epoch before them, and the best of the run."""
     mirror = Mirror()
     monkeypatch.setattr(tensorboard, "tensorboard_mirror", lambda *_, **__: mirror)
@@ -77,7 +77,13 @@ def test_what_a_mirror_is_told(tmp_path, monkeypatch):
         ("wgan", {"encoder": "inception", "weights": "mine"}, "inception:mine"),
     ],
 )
-def test_the_judge_knows_the_runs_settings(objective, quality, encoder, tmp_path, monkeypatch):
+def test_the_judge_knows_the_runs_settings(
+    objective: str,
+    quality: dict[str, str],
+    encoder: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     told: list[Setup] = []
 
     def new(setup: Setup) -> Judge:

@@ -515,7 +515,7 @@ def test_the_command_can_be_pasted_back(tmp_path: Path) -> None:
     folder = make(tmp_path / "a", 5, grids=0)
     command = ["run.py", "--config", "my file.py", "--config.critic.filters=(8, 16)"]
     (folder / "environment.json").write_text(json.dumps({"command": command}))
-    row = dict(sections.environment(read(folder)).rows)
+    row: dict[str, str] = dict(sections.environment(read(folder)).rows)
     assert shlex.split(row["command"]) == command
 
 
@@ -623,7 +623,7 @@ def test_the_dashboard_is_drawn_at_any_length(tmp_path: Path, n: int) -> None:
             assert part.min() < 200
 
 
-def test_a_long_curve_is_thinned_and_shows_every_spike():
+def test_a_long_curve_is_thinned_and_shows_every_spike() -> None:
     values = np.sin(np.arange(50_001) / 5_000)
     values[[17, 33_333]] = 9.0, -9.0
     axis = Figure().subplots()

@@ -13,6 +13,7 @@ from PIL import Image
 
 from wgan_jax import sampling
 from wgan_jax.errors import UserError
+from wgan_jax.notebook import Run
 from wgan_jax.sampling import between, sample
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # orbax's event loops
@@ -22,7 +23,7 @@ def numbers(folder: Path) -> list[int]:
     return sorted(int(path.stem) for path in folder.iterdir())
 
 
-def test_a_folder_never_holds_pictures_of_two_checkpoints(finished, tmp_path):
+def test_a_folder_never_holds_pictures_of_two_checkpoints(finished: Run, tmp_path: Path) -> None:
     """Fewer than there are would leave some; as many or more write over all."""
     place, out = finished.workdir, tmp_path / "samples"
     sample(place, 3, checkpoint="3", out=out)
@@ -37,7 +38,7 @@ def test_a_folder_never_holds_pictures_of_two_checkpoints(finished, tmp_path):
         sample(place, 9, out=tmp_path)  # those in a folder below are measured too
 
 
-def test_each_checkpoint_and_seed_has_a_folder_of_its_own(finished, tmp_path):
+def test_each_checkpoint_and_seed_has_a_folder_of_its_own(finished: Run, tmp_path: Path) -> None:
     shutil.copytree(finished.workdir, tmp_path / "run")
     generated = tmp_path / "run" / "generated"
     found: list[Path] = [
@@ -57,14 +58,16 @@ def test_each_checkpoint_and_seed_has_a_folder_of_its_own(finished, tmp_path):
     assert all(numbers(path) == [0, 1] for path in found if path.is_dir())
 
 
-def test_a_notebook_draws_what_the_command_writes(finished, tmp_path):
+def test_a_notebook_draws_what_the_command_writes(finished: Run, tmp_path: Path) -> None:
     folder = sample(finished.workdir, 3, seed=2**32 - 1, out=tmp_path)
     for picture, path in zip(finished.sample(3, 2**32 - 1), sorted(folder.iterdir()), strict=True):
         with Image.open(path) as written:
             np.testing.assert_array_equal(picture[..., 0], np.asarray(written))
 
 
-def test_more_pictures_than_a_batch_are_those_of_their_own_latents(finished, monkeypatch):
+def test_more_pictures_than_a_batch_are_those_of_their_own_latents(
+    finished: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     wanted = finished.sample(10).astype(int)
     monkeypatch.setattr(sampling, "BATCH", 4)
     found = finished.sample(10).astype(int)
@@ -106,7 +109,7 @@ def test_between_latents_of_one_length_paths_are_arcs() -> None:
     np.testing.assert_allclose(between(first, last, 8), arcs, atol=1e-4)
 
 
-def test_a_grid_is_a_png_or_goes_into_a_folder(finished, tmp_path):
+def test_a_grid_is_a_png_or_goes_into_a_folder(finished: Run, tmp_path: Path) -> None:
     for name in ("grid.gif", "grid.jpg"):
         with pytest.raises(UserError, match=r"a grid is a \.png"):
             sample(finished.workdir, 4, grid=True, out=tmp_path / name)

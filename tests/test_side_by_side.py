@@ -63,7 +63,12 @@ def devices_of(plan: grid.Plan) -> list[str]:
     ("visible", "seen"),
     [(None, {"0", "1"}), ("4,GPU-7", {"4", "GPU-7"}), ("", {""})],
 )
-def test_runs_are_spread_over_the_devices_there_are(visible, seen, plan_of, monkeypatch):
+def test_runs_are_spread_over_the_devices_there_are(
+    visible: str | None,
+    seen: set[str],
+    plan_of: Callable[..., grid.Plan],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
@@ -90,7 +95,9 @@ def begun(plan: grid.Plan, runs: int) -> bool:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_all_runs_and_begins_no_other(number, plan_of, monkeypatch):
+def test_a_signal_ends_all_runs_and_begins_no_other(
+    number: signal.Signals, plan_of: Callable[..., grid.Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Both that are at work save; the two that wait never begin."""
     plan = plan_of(60)
 
@@ -109,7 +116,9 @@ def test_a_signal_ends_all_runs_and_begins_no_other(number, plan_of, monkeypatch
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the child in /proc")
-def test_a_signal_that_the_runs_have_met_themselves_ends_the_grid_too(plan_of, monkeypatch):
+def test_a_signal_that_the_runs_have_met_themselves_ends_the_grid_too(
+    plan_of: Callable[..., grid.Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As where a cluster sends it to every process."""
     plan = plan_of(60)
 
@@ -125,7 +134,7 @@ def test_a_signal_that_the_runs_have_met_themselves_ends_the_grid_too(plan_of, m
         list(side_by_side.side_by_side(plan, [grid.Cell(0, 60)], 2))
 
 
-def test_who_takes_no_more_of_it_leaves_no_process(plan_of):
+def test_who_takes_no_more_of_it_leaves_no_process(plan_of: Callable[..., grid.Plan]) -> None:
     plan = plan_of(60)
     runs = side_by_side.side_by_side(plan, [grid.Cell(0, 0), *plan.cells()], 2)
     assert next(runs) == ((0, 0), 0)
@@ -135,7 +144,7 @@ def test_who_takes_no_more_of_it_leaves_no_process(plan_of):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's end")
-def test_runs_end_with_a_grid_that_is_killed(plan_of):
+def test_runs_end_with_a_grid_that_is_killed(plan_of: Callable[..., grid.Plan]) -> None:
     plan = plan_of(60)
     script = (
         "from pathlib import Path; from wgan_jax import grid, side_by_side;"
@@ -154,7 +163,7 @@ def test_runs_end_with_a_grid_that_is_killed(plan_of):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's end")
-def test_a_run_whose_grid_is_killed_before_the_run_looks_for_it_ends_too():
+def test_a_run_whose_grid_is_killed_before_the_run_looks_for_it_ends_too() -> None:
     """A process takes a second or more from its start to that look, on a busy machine many."""
     late = (
         "import os, time; parent = os.environ['WGAN_JAX_SUPERVISED'];\n"

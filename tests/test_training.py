@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,17 +21,19 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from tests.small_runs import STREAMED, lines, power_cut, same_bits
-from wgan_jax import hosts, loop, train, training
+from wgan_jax import hosts, loop, train
 from wgan_jax.config import resolve, to_dict
 from wgan_jax.data.digits import read_labelled
 from wgan_jax.errors import Interrupted, UserError
-from wgan_jax.gan.state import new_game, root_key
+from wgan_jax.gan.state import GanState, new_game, root_key
 from wgan_jax.health import judge
 from wgan_jax.history import History
 from wgan_jax.keys import ROUND_KEYS
+from wgan_jax.notebook import Run
 from wgan_jax.preview import _passes, preview
 from wgan_jax.record import events
 from wgan_jax.record.claim import claimed
@@ -44,7 +47,7 @@ pytestmark = [
 ]
 
 
-def test_what_a_run_leaves(finished):
+def test_what_a_run_leaves(finished: Run) -> None:
     place = finished.workdir
     assert [line["epoch"] for line in lines(place)] == list(range(6))
     for line in lines(place):
@@ -64,7 +67,7 @@ def test_what_a_run_leaves(finished):
     ]
 
 
-def test_the_run_in_a_notebook(finished):
+def test_the_run_in_a_notebook(finished: Run) -> None:
     distance = finished.history["wasserstein_distance"]
     assert distance.shape == (6,)
     assert distance.tolist() == [line["wasserstein_distance"] for line in lines(finished.workdir)]
@@ -77,7 +80,7 @@ def test_the_run_in_a_notebook(finished):
     assert not np.array_equal(pictures, finished.sample(5, seed=1))
 
 
-def test_the_same_seed_is_the_same_run(finished, tiny, tmp_path):
+def test_the_same_seed_is_the_same_run(finished: Run, tiny: dict[str, Any], tmp_path: Path) -> None:
     """Whatever kind of keys jax makes where none is named."""
     with jax.default_prng_impl("rbg"):
         again = train(tiny, tmp_path / "again", quiet=True)
@@ -86,7 +89,9 @@ def test_the_same_seed_is_the_same_run(finished, tiny, tmp_path):
     assert not np.array_equal(other.history["d_loss"], finished.history["d_loss"])
 
 
-def test_stopped_and_resumed_is_the_same_run(finished, tiny, tmp_path, monkeypatch):
+def test_stopped_and_resumed_is_the_same_run(
+    finished: Run, tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Stopped after 1, 2 and 5 epochs, between them in chunks of one round."""
     monkeypatch.setattr(loop, "CHUNK_SECONDS", 0.0)
     for stop in (1, 2, 5):
@@ -103,8 +108,8 @@ def test_stopped_and_resumed_is_the_same_run(finished, tiny, tmp_path, monkeypat
 
 
 def test_a_ctrl_c_that_is_lost_while_a_run_is_prepared_stops_it(
-    finished, tiny, tmp_path, monkeypatch
-):
+    finished: Run, tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As Python loses one in a callback of its garbage collector."""
     feed, before = loop.feed, signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -145,15 +150,19 @@ class stopping_after:
             return played
 
         self.monkeypatch.setattr(loop.Session, "_fetch", fetch_and_stop)
-        self.undo = lambda: self.monkeypatch.setattr(loop.Session, "_fetch", fetch)
+        self.undo: Callable[[], None] = lambda: self.monkeypatch.setattr(
+            loop.Session, "_fetch", fetch
+        )
 
     def __exit__(self, *_: object) -> None:
         self.undo()
 
 
-def test_a_stop_is_told_when_all_is_saved(tiny, tmp_path, monkeypatch):
+def test_a_stop_is_told_when_all_is_saved(
+    tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whoever reads the event may start the run elsewhere at once."""
-    event, there = loop.Recorder.event, []
+    event, there = loop.Recorder.event, list[tuple[str, list[int]]]()
 
     def noted(record: Any, name: str, *arguments: Any, **details: Any) -> None:
         there.append((name, loop.Checkpoints(tmp_path / "checkpoints").epochs()))
@@ -165,9 +174,11 @@ def test_a_stop_is_told_when_all_is_saved(tiny, tmp_path, monkeypatch):
     assert there == [("started", []), ("stopped", [1])]
 
 
-def test_no_checkpoint_without_the_epochs_that_led_to_it(tiny, tmp_path, monkeypatch):
+def test_no_checkpoint_without_the_epochs_that_led_to_it(
+    tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """However long these take to be written."""
-    write, save, recorded = JsonLinesWriter.write_chunk, loop.Checkpoints.save, {}
+    write, save, recorded = JsonLinesWriter.write_chunk, loop.Checkpoints.save, dict[int, int]()
 
     def write_slowly(*arguments: Any) -> None:
         time.sleep(0.2)
@@ -183,7 +194,9 @@ def test_no_checkpoint_without_the_epochs_that_led_to_it(tiny, tmp_path, monkeyp
     assert recorded == {3: 3, 6: 6}
 
 
-def test_a_chunk_lasts_a_second_and_ends_where_something_is_due(tiny, tmp_path, monkeypatch):
+def test_a_chunk_lasts_a_second_and_ends_where_something_is_due(
+    tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each takes 0.3 seconds by this clock, however many rounds it has."""
     ticks = itertools.count(0, 0.3)
     clock = SimpleNamespace(perf_counter=lambda: next(ticks), monotonic=time.monotonic)
@@ -197,7 +210,9 @@ def test_a_chunk_lasts_a_second_and_ends_where_something_is_due(tiny, tmp_path, 
     np.testing.assert_allclose(run.history["images_per_second"], lengths * 2 * 8 / 0.3)
 
 
-def test_a_crash_between_checkpoints_is_the_same_run(finished, tiny, tmp_path, monkeypatch):
+def test_a_crash_between_checkpoints_is_the_same_run(
+    finished: Run, tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Lines written after the last checkpoint are played again, and kept aside."""
 
     def crash(session: Any) -> None:
@@ -229,13 +244,17 @@ def crash_after(epochs: int, crash: Any) -> Any:
     return at_boundaries
 
 
-def test_more_epochs_continue_a_finished_run(finished, tiny, tmp_path):
+def test_more_epochs_continue_a_finished_run(
+    finished: Run, tiny: dict[str, Any], tmp_path: Path
+) -> None:
     train(tiny | {"epochs": 4}, tmp_path / "run", quiet=True)
     longer = train(tiny, tmp_path / "run", quiet=True)
     assert same_bits(longer.state, finished.state)
 
 
-def test_a_finished_run_says_so_and_does_nothing(finished, tiny, capsys):
+def test_a_finished_run_says_so_and_does_nothing(
+    finished: Run, tiny: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
     before = sorted((p, p.stat().st_mtime_ns) for p in finished.workdir.rglob("*.png"))
     run = train(tiny, finished.workdir)
     assert "is finished: all 6 epochs are trained" in capsys.readouterr().out
@@ -244,7 +263,7 @@ def test_a_finished_run_says_so_and_does_nothing(finished, tiny, capsys):
     assert [event["event"] for event in events.read(finished.workdir)] == ["started", "finished"]
 
 
-def test_a_run_shows_itself_in_one_line(finished):
+def test_a_run_shows_itself_in_one_line(finished: Run) -> None:
     assert repr(finished) == f"Run({finished.workdir}: 6 of 6 epochs, not judged)"
 
 
@@ -253,7 +272,9 @@ def named(workdir: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("moment", ["conclude", "event"])
-def test_a_run_that_ended_before_its_conclusion_is_concluded(moment, tiny, tmp_path, monkeypatch):
+def test_a_run_that_ended_before_its_conclusion_is_concluded(
+    moment: str, tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     real = loop.Recorder.event
 
     def cut_at_the_last(record: Any, event: str, *arguments: Any, **details: Any) -> None:
@@ -273,7 +294,7 @@ def test_a_run_that_ended_before_its_conclusion_is_concluded(moment, tiny, tmp_p
     assert (tmp_path / "run" / "report.html").exists()
 
 
-def test_a_runs_own_report_shows_that_it_finished(finished):
+def test_a_runs_own_report_shows_that_it_finished(finished: Run) -> None:
     """As the one does that is made anew later: it has the same line, though it was made before."""
     own = (finished.workdir / "report.md").read_text()
     last = events.read(finished.workdir)[-1]
@@ -282,8 +303,12 @@ def test_a_runs_own_report_shows_that_it_finished(finished):
 
 @pytest.mark.parametrize("part", ["report.report", "record.samples.save_progress"])
 def test_a_report_that_cannot_be_made_costs_a_run_nothing_else(
-    part, tiny, tmp_path, monkeypatch, capsys
-):
+    part: str,
+    tiny: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     monkeypatch.setattr(f"wgan_jax.{part}", lambda *_: {}["no such key"])
     run = train(tiny, tmp_path / "run")
     assert (named(tmp_path / "run")[-1], len(run.history)) == ("finished", 6)
@@ -292,7 +317,9 @@ def test_a_report_that_cannot_be_made_costs_a_run_nothing_else(
     assert said.endswith("run.\n" if part == "report.report" else "dashboard.png.\n")
 
 
-def test_a_signal_does_not_disturb_the_conclusion(tiny, tmp_path, monkeypatch):
+def test_a_signal_does_not_disturb_the_conclusion(
+    tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     conclude = loop.Recorder.conclude
 
     def disturbed(*arguments: Any) -> Any:
@@ -307,8 +334,13 @@ def test_a_signal_does_not_disturb_the_conclusion(tiny, tmp_path, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize(("patience", "measured_then"), [(-1.0, []), (60.0, [2])])
 def test_a_measurement_is_left_for_a_signal_where_it_takes_long(
-    patience, measured_then, finished, tiny, tmp_path, monkeypatch
-):
+    patience: float,
+    measured_then: list[int],
+    finished: Run,
+    tiny: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(loop, "PATIENCE", patience)
     config = tiny | {"quality_every": 3, "quality": {"encoder": "none", "n": 16}}
     with pytest.raises(Interrupted), stopping_after(3, monkeypatch):
@@ -319,8 +351,8 @@ def test_a_measurement_is_left_for_a_signal_where_it_takes_long(
 
 
 def test_a_signal_during_the_last_measurement_leaves_it_to_the_next_start(
-    finished, tiny, tmp_path, monkeypatch
-):
+    finished: Run, tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = tiny | {"quality_every": 3, "quality": {"encoder": "none", "n": 16}}
     with monkeypatch.context() as patched:
         patched.setattr(loop, "PATIENCE", -1.0)
@@ -337,7 +369,9 @@ def test_a_signal_during_the_last_measurement_leaves_it_to_the_next_start(
         np.testing.assert_array_equal(column, finished.history[key], err_msg=key)
 
 
-def test_what_ctrl_c_says_is_true_at_any_moment(tiny, tmp_path, monkeypatch):
+def test_what_ctrl_c_says_is_true_at_any_moment(
+    tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def second(*_: Any) -> None:
         raise KeyboardInterrupt
 
@@ -347,7 +381,9 @@ def test_what_ctrl_c_says_is_true_at_any_moment(tiny, tmp_path, monkeypatch):
     assert caught.value.signum == signal.SIGINT
 
 
-def test_a_log_that_cannot_be_written_is_said_once(tiny, tmp_path, capsys):
+def test_a_log_that_cannot_be_written_is_said_once(
+    tiny: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / ".experiments.lock").mkdir()
     run = train(tiny, tmp_path / "run")
     assert len(run.history) == 6
@@ -355,8 +391,10 @@ def test_a_log_that_cannot_be_written_is_said_once(tiny, tmp_path, capsys):
     assert status(tmp_path / "run") == "finished"
 
 
-def test_two_calls_at_once_train_one_after_the_other(finished, tiny, tmp_path, monkeypatch):
-    run, inside, most = loop.Session.run, set[str](), []
+def test_two_calls_at_once_train_one_after_the_other(
+    finished: Run, tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, inside, most = loop.Session.run, set[str](), list[int]()
 
     def counted(session: Any) -> None:
         inside.add(session.workdir.name)
@@ -378,7 +416,9 @@ def test_two_calls_at_once_train_one_after_the_other(finished, tiny, tmp_path, m
         assert lines(place)[-1]["d_loss"] == finished.history["d_loss"][-1]
 
 
-def test_memory_that_runs_out_is_told_with_the_remedy(tiny, tmp_path, monkeypatch):
+def test_memory_that_runs_out_is_told_with_the_remedy(
+    tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def run(_: Any) -> None:
         raise MemoryError
 
@@ -389,8 +429,12 @@ def test_memory_that_runs_out_is_told_with_the_remedy(tiny, tmp_path, monkeypatc
 
 @pytest.mark.parametrize("differ", ["The settings", "The images"])
 def test_processes_with_other_settings_or_images_do_not_begin(
-    differ, finished, tiny, tmp_path, monkeypatch
-):
+    differ: str,
+    finished: Run,
+    tiny: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     fingerprint = json.loads((finished.workdir / "dataset.json").read_text())["fingerprint"]
 
     def check_same(what: str, value: str) -> None:
@@ -414,17 +458,21 @@ def test_processes_with_other_settings_or_images_do_not_begin(
         ({"quality": {"resize": "pytorch"}}, "run.py evaluate measures it in other ways"),
     ],
 )
-def test_other_settings_are_refused_in_the_same_folder(finished, tiny, change, says):
+def test_other_settings_are_refused_in_the_same_folder(
+    finished: Run, tiny: dict[str, Any], change: dict[str, Any], says: str
+) -> None:
     with pytest.raises(UserError, match="holds a run with other settings") as caught:
         train(tiny | change, finished.workdir, quiet=True)
     assert says in str(caught.value)
 
 
-def test_settings_that_cannot_change_the_result_may_differ(finished, tiny):
+def test_settings_that_cannot_change_the_result_may_differ(
+    finished: Run, tiny: dict[str, Any]
+) -> None:
     assert len(train(tiny | {"log_every": 1}, finished.workdir, quiet=True).history) == 6
 
 
-def test_other_images_are_refused_in_the_same_folder(tiny, tmp_path):
+def test_other_images_are_refused_in_the_same_folder(tiny: dict[str, Any], tmp_path: Path) -> None:
     images = read_labelled()[0].copy()
     train(tiny | {"epochs": 1}, tmp_path, images=images, quiet=True)
     images[0, 0, 0, 0] ^= 1
@@ -432,7 +480,9 @@ def test_other_images_are_refused_in_the_same_folder(tiny, tmp_path):
         train(tiny | {"epochs": 1}, tmp_path, images=images, quiet=True)
 
 
-def test_the_schedule_of_a_finished_run_cannot_be_stretched(finished, tiny, tmp_path):
+def test_the_schedule_of_a_finished_run_cannot_be_stretched(
+    finished: Run, tiny: dict[str, Any], tmp_path: Path
+) -> None:
     config = tiny | {"critic_optimizer": tiny["critic_optimizer"] | {"schedule": "linear"}}
     shutil.copytree(finished.workdir, tmp_path / "run")
     (tmp_path / "run" / "config.json").write_text(json.dumps(to_dict(resolve(config))))
@@ -441,7 +491,9 @@ def test_the_schedule_of_a_finished_run_cannot_be_stretched(finished, tiny, tmp_
 
 
 @pytest.mark.slow
-def test_the_last_epoch_is_drawn_and_measured_whatever_the_length(finished, tiny, tmp_path):
+def test_the_last_epoch_is_drawn_and_measured_whatever_the_length(
+    finished: Run, tiny: dict[str, Any], tmp_path: Path
+) -> None:
     """Also of a run that goes on from there; its bits are those of one without."""
     often = {"sample_every": 4, "quality_every": 3, "quality": {"n": 64, "batch_size": 64}}
     place = tmp_path / "run"
@@ -454,7 +506,7 @@ def test_the_last_epoch_is_drawn_and_measured_whatever_the_length(finished, tiny
         assert gif.n_frames == 4
 
 
-def test_what_is_off_is_off_after_the_last_epoch_too(tiny, tmp_path):
+def test_what_is_off_is_off_after_the_last_epoch_too(tiny: dict[str, Any], tmp_path: Path) -> None:
     train(tiny | {"epochs": 2, "sample_every": 0}, tmp_path, quiet=True)
     assert (grids(tmp_path), measured(tmp_path)) == ([], [])
 
@@ -467,7 +519,9 @@ def measured(workdir: Path) -> list[int]:
     return [line["epoch"] for line in lines(workdir) if "pixel_variance" in line]
 
 
-def test_quality_changes_nothing_and_best_is_kept(finished, tiny, tmp_path):
+def test_quality_changes_nothing_and_best_is_kept(
+    finished: Run, tiny: dict[str, Any], tmp_path: Path
+) -> None:
     config = tiny | {"quality_every": 2, "quality": {"n": 64, "batch_size": 64}}
     run = train(config, tmp_path / "run", quiet=True)
     assert same_bits(run.state, finished.state)
@@ -491,8 +545,13 @@ def test_quality_changes_nothing_and_best_is_kept(finished, tiny, tmp_path):
     ],
 )
 def test_a_caveat_is_printed_once_and_recorded_with_each_measurement(
-    tiny, tmp_path, monkeypatch, capsys, encoder, caveat
-):
+    tiny: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    encoder: str,
+    caveat: str,
+) -> None:
     if encoder == "inception":
         monkeypatch.setenv("WGAN_JAX_CACHE", str(tmp_path / "empty"))
     quality = {"encoder": encoder, "n": 64, "batch_size": 64}
@@ -505,7 +564,9 @@ def test_a_caveat_is_printed_once_and_recorded_with_each_measurement(
     assert all(caveat in line["caveats"][0] for line in measured)
 
 
-def test_a_measurement_stands_under_its_epochs_block_or_names_the_epoch(tiny, tmp_path, capsys):
+def test_a_measurement_stands_under_its_epochs_block_or_names_the_epoch(
+    tiny: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     config = tiny | {"epochs": 8, "log_every": 3, "quality_every": 2, "sample_every": 0}
     quality = {"encoder": "none", "n": 8, "batch_size": 8}
     train(config | {"quality": quality}, tmp_path / "run")
@@ -522,15 +583,18 @@ def test_a_measurement_stands_under_its_epochs_block_or_names_the_epoch(tiny, tm
 
 
 @pytest.mark.slow
-def test_init_from_takes_weights_and_nothing_else(finished, tiny, tmp_path, monkeypatch):
+def test_init_from_takes_weights_and_nothing_else(
+    finished: Run, tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = tiny | {"epochs": 1, "init_from": str(finished.workdir)}
-    session_states = []
+    session_states: list[GanState] = []
     open_ = loop.Session._open
-    monkeypatch.setattr(
-        loop.Session,
-        "_open",
-        lambda s: (session_states.append(jax.device_get(s.state)), open_(s)),
-    )
+
+    def noted(session: Any) -> None:
+        session_states.append(jax.device_get(session.state))
+        open_(session)
+
+    monkeypatch.setattr(loop.Session, "_open", noted)
     train(config, tmp_path / "run", quiet=True)
     start = session_states[0]
     assert int(start.epoch) == 0
@@ -542,7 +606,7 @@ def test_init_from_takes_weights_and_nothing_else(finished, tiny, tmp_path, monk
     assert not same_bits(start.critic.opt_state, finished.state.critic.opt_state)
 
 
-def test_averaged_weights_come_from_the_other_run_too(finished, tmp_path):
+def test_averaged_weights_come_from_the_other_run_too(finished: Run, tmp_path: Path) -> None:
     """Or, where it has none, are its generator's as it was last."""
     averaging = dataclasses.replace(finished.settings, ema=0.9)
     new = new_state(new_game(averaging, 1), root_key(7))
@@ -558,7 +622,9 @@ def test_averaged_weights_come_from_the_other_run_too(finished, tmp_path):
     assert same_bits(found.generator.params, weights)
 
 
-def test_a_tilde_is_the_home_folder(finished, tiny, tmp_path, monkeypatch):
+def test_a_tilde_is_the_home_folder(
+    finished: Run, tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HOME", str(finished.workdir.parent))
     monkeypatch.chdir(tmp_path)
     config = tiny | {"epochs": 1, "init_from": f"~/{finished.workdir.name}"}
@@ -568,7 +634,7 @@ def test_a_tilde_is_the_home_folder(finished, tiny, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_no_thread_stays_of_the_run_that_weights_come_from(finished):
+def test_no_thread_stays_of_the_run_that_weights_come_from(finished: Run) -> None:
     before = set(threading.enumerate())
     _, epochs, _ = open_run(finished.workdir, "latest")
     assert epochs == finished.settings.epochs
@@ -578,15 +644,17 @@ def test_no_thread_stays_of_the_run_that_weights_come_from(finished):
     assert not left
 
 
-def test_init_from_another_network_is_refused(finished, tiny, tmp_path):
+def test_init_from_another_network_is_refused(
+    finished: Run, tiny: dict[str, Any], tmp_path: Path
+) -> None:
     config = tiny | {"init_from": str(finished.workdir), "latent_dim": 5}
     with pytest.raises(UserError, match="its generator is another network"):
         train(config, tmp_path / "run", quiet=True)
 
 
 def test_a_damaged_checkpoint_is_put_aside_and_the_one_before_used(
-    finished, tiny, tmp_path, capsys
-):
+    finished: Run, tiny: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     train(tiny, tmp_path, quiet=True)
     for path in (tmp_path / "checkpoints" / "6" / "state").rglob("*"):
         if path.is_file() and "d" in path.parent.name:
@@ -597,7 +665,7 @@ def test_a_damaged_checkpoint_is_put_aside_and_the_one_before_used(
     assert list((tmp_path / "checkpoints").glob("damaged-6-*"))
 
 
-def test_two_processes_cannot_train_in_one_folder(tiny, tmp_path):
+def test_two_processes_cannot_train_in_one_folder(tiny: dict[str, Any], tmp_path: Path) -> None:
     with claimed(tmp_path), pytest.raises(UserError, match="Another process trains"):
         train(tiny, tmp_path, quiet=True)
 
@@ -612,13 +680,15 @@ def test_two_processes_cannot_train_in_one_folder(tiny, tmp_path):
         (np.zeros((7, 8, 8, 1), np.uint8), "batch_size = 8 is larger than the dataset"),
     ],
 )
-def test_bad_images(tiny, tmp_path, images, says):
+def test_bad_images(
+    tiny: dict[str, Any], tmp_path: Path, images: NDArray[np.uint8] | NDArray[np.float32], says: str
+) -> None:
     with pytest.raises(UserError, match=says):
         train(tiny, tmp_path / "run", images=images, quiet=True)
     assert not (tmp_path / "run").exists()
 
 
-def test_classes_do_not_go_with_an_array(tiny, tmp_path):
+def test_classes_do_not_go_with_an_array(tiny: dict[str, Any], tmp_path: Path) -> None:
     config = tiny | {"data": {"classes": "3"}}
     with pytest.raises(UserError, match=r"config.data.classes = '3' does not go with images="):
         train(config, tmp_path / "run", images=np.full((20, 8, 8, 1), 9, np.uint8), quiet=True)
@@ -631,7 +701,14 @@ def test_classes_do_not_go_with_an_array(tiny, tmp_path):
         (jax.threefry_partitionable, False, "jax_threefry_partitionable is False"),
     ],
 )
-def test_flags_of_jax_that_make_other_numbers(flag, value, says, tiny, tmp_path, finished):
+def test_flags_of_jax_that_make_other_numbers(
+    flag: Callable[[bool], contextlib.AbstractContextManager[object]],
+    value: bool,
+    says: str,
+    tiny: dict[str, Any],
+    tmp_path: Path,
+    finished: Run,
+) -> None:
     for begin in (
         lambda: train(tiny, tmp_path / "run", quiet=True),
         lambda: preview(resolve(tiny)),
@@ -642,7 +719,7 @@ def test_flags_of_jax_that_make_other_numbers(flag, value, says, tiny, tmp_path,
     assert not (tmp_path / "run").exists()
 
 
-def test_a_preview_counts_the_passes_of_long_epochs_too(tiny):
+def test_a_preview_counts_the_passes_of_long_epochs_too(tiny: dict[str, Any]) -> None:
     schedule = {"warm_epochs": 1, "period": 3, "long": 1000}
     # Epochs 0 and 3 have 1,000 updates, the other four 2: 2,008 batches of 8, of 1,797 images.
     assert _passes(resolve(tiny | {"n_critic_schedule": schedule}), 1797) == 2008 * 8 / 1797
@@ -650,23 +727,23 @@ def test_a_preview_counts_the_passes_of_long_epochs_too(tiny):
 
 @pytest.mark.parametrize("workdir", ["", " ", None])
 def test_a_workdir_that_names_no_folder_is_not_the_current_one(
-    workdir, tiny, tmp_path, monkeypatch
-):
+    workdir: str | None, tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match="names no folder: give one"):
         train(tiny, workdir)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_workdir_that_is_a_file(tiny, tmp_path):
+def test_a_workdir_that_is_a_file(tiny: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     with pytest.raises(UserError, match="is a file: name a folder"):
         train(tiny, tmp_path / "file", quiet=True)
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def test_off_the_main_thread_too(tiny, tmp_path):
-    runs: list[training.Run] = []
+def test_off_the_main_thread_too(tiny: dict[str, Any], tmp_path: Path) -> None:
+    runs: list[Run] = []
     config = tiny | {"epochs": 1}
     thread = threading.Thread(target=lambda: runs.append(train(config, tmp_path, quiet=True)))
     thread.start()
@@ -675,7 +752,7 @@ def test_off_the_main_thread_too(tiny, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_digits_run_imports_neither_tensorflow_nor_wandb(tmp_path):
+def test_a_digits_run_imports_neither_tensorflow_nor_wandb(tmp_path: Path) -> None:
     code = (
         "import sys, json, wgan_jax\n"
         "early = {m for m in ('jax', 'tensorflow', 'wandb') if m in sys.modules}\n"
@@ -688,14 +765,16 @@ def test_a_digits_run_imports_neither_tensorflow_nor_wandb(tmp_path):
     assert done.stdout == "set() set()\n"
 
 
-def test_history_reads_back_what_was_written(finished):
+def test_history_reads_back_what_was_written(finished: Run) -> None:
     read = History.read(finished.workdir / "metrics.jsonl")
     for key in finished.game.metric_keys:
         np.testing.assert_array_equal(read[key], finished.history[key])
 
 
 @pytest.mark.slow
-def test_a_streamed_run_has_the_bits_of_a_resident_one(finished, tiny, tmp_path):
+def test_a_streamed_run_has_the_bits_of_a_resident_one(
+    finished: Run, tiny: dict[str, Any], tmp_path: Path
+) -> None:
     """Stopped, resumed, in blocks of one, two and more rounds."""
     config = tiny | {"data": STREAMED}
     train(config | {"epochs": 2}, tmp_path, quiet=True)
@@ -704,7 +783,9 @@ def test_a_streamed_run_has_the_bits_of_a_resident_one(finished, tiny, tmp_path)
 
 
 @pytest.mark.slow
-def test_pictures_that_vanish_while_they_are_streamed_end_the_run(tiny, tmp_path, monkeypatch):
+def test_pictures_that_vanish_while_they_are_streamed_end_the_run(
+    tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """And they are missed at the next start."""
     to_play = loop.Session._rounds_to_play
 
@@ -728,7 +809,9 @@ def test_pictures_that_vanish_while_they_are_streamed_end_the_run(tiny, tmp_path
         train(config, tmp_path / "run", quiet=True)
 
 
-def test_what_is_trained_on_and_what_was_left_out_is_said_and_kept(tiny, tmp_path, capsys):
+def test_what_is_trained_on_and_what_was_left_out_is_said_and_kept(
+    tiny: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     pictures = tmp_path / "pictures"
     pictures.mkdir()
     for i in range(100):
@@ -744,7 +827,9 @@ def test_what_is_trained_on_and_what_was_left_out_is_said_and_kept(tiny, tmp_pat
     train(config | {"epochs": 2}, tmp_path / "run", quiet=True)  # the notes are no other images
 
 
-def test_a_short_run_is_not_called_healthy(tiny, tmp_path, capsys):
+def test_a_short_run_is_not_called_healthy(
+    tiny: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     images, _ = read_labelled()
     run = train(tiny | {"epochs": 5}, tmp_path, images=images)
     said = capsys.readouterr().out
@@ -753,7 +838,12 @@ def test_a_short_run_is_not_called_healthy(tiny, tmp_path, capsys):
     assert {line["verdict"] for line in lines(tmp_path)} == {"not judged"}
 
 
-def test_a_short_run_with_enough_values_of_fid_is_judged(tiny, tmp_path, monkeypatch, capsys):
+def test_a_short_run_with_enough_values_of_fid_is_judged(
+    tiny: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     monkeypatch.setattr(judge, "RULES", ())  # nothing is found
     measured = {"quality_every": 1, "quality": {"n": 64, "batch_size": 64}}
     train(tiny | measured | {"epochs": 5}, tmp_path)
@@ -761,8 +851,8 @@ def test_a_short_run_with_enough_values_of_fid_is_judged(tiny, tmp_path, monkeyp
 
 
 def test_a_record_without_a_checkpoint_is_played_again_and_that_is_said(
-    finished, tiny, tmp_path, capsys
-):
+    finished: Run, tiny: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     place = tmp_path / "run"
     shutil.copytree(finished.workdir, place)
     shutil.rmtree(place / "checkpoints")

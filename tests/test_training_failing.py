@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import signal
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -21,6 +22,7 @@ from wgan_jax.gan.rounds import Chunk
 from wgan_jax.health.judge import Finding, Judge, Verdict
 from wgan_jax.history import History
 from wgan_jax.measurement import Quality
+from wgan_jax.notebook import Run
 from wgan_jax.record import events
 from wgan_jax.starting import open_run
 
@@ -46,7 +48,9 @@ def poisoned(monkeypatch: pytest.MonkeyPatch, epoch: int, times: int = 1) -> Non
     monkeypatch.setattr(loop.Session, "_rounds_to_play", poison)
 
 
-def test_non_finite_losses_stop_the_run_and_name_the_epoch(tiny, tmp_path, monkeypatch):
+def test_non_finite_losses_stop_the_run_and_name_the_epoch(
+    tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     poisoned(monkeypatch, 3)
     with pytest.raises(RunFailed) as caught:
         train(tiny, tmp_path, quiet=True)
@@ -57,7 +61,9 @@ def test_non_finite_losses_stop_the_run_and_name_the_epoch(tiny, tmp_path, monke
     assert events.read(tmp_path)[-1]["event"] == "failed"
 
 
-def test_what_is_not_finite_is_neither_saved_nor_drawn(tiny, tmp_path, monkeypatch):
+def test_what_is_not_finite_is_neither_saved_nor_drawn(
+    tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Though both are due after just this epoch, the last of its chunk."""
     fetch = loop.Session._fetch
 
@@ -74,7 +80,9 @@ def test_what_is_not_finite_is_neither_saved_nor_drawn(tiny, tmp_path, monkeypat
 
 
 @pytest.mark.slow
-def test_a_failed_run_goes_on_from_its_last_good_checkpoint(finished, tiny, tmp_path, monkeypatch):
+def test_a_failed_run_goes_on_from_its_last_good_checkpoint(
+    finished: Run, tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with monkeypatch.context() as patched:
         poisoned(patched, 3)
         with pytest.raises(RunFailed):
@@ -82,7 +90,9 @@ def test_a_failed_run_goes_on_from_its_last_good_checkpoint(finished, tiny, tmp_
     assert same_bits(train(tiny, tmp_path, quiet=True).state, finished.state)
 
 
-def test_rollback_goes_back_lowers_the_rates_and_records_it(tiny, tmp_path, monkeypatch):
+def test_rollback_goes_back_lowers_the_rates_and_records_it(
+    tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     poisoned(monkeypatch, 4)
     monkeypatch.setattr(loop, "CHUNK_SECONDS", 0.0)
     run = train(tiny | {"on_failure": "rollback"}, tmp_path, quiet=True)
@@ -105,7 +115,9 @@ def started_once() -> Any:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("left", ["drop_after", "nothing"])
-def test_a_rollback_outlives_the_process(left, tiny, tmp_path, monkeypatch):
+def test_a_rollback_outlives_the_process(
+    left: str, tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Ended in the midst of it, with a checkpoint from before still there, and right after it."""
     monkeypatch.setattr(loop, "CHUNK_SECONDS", 0.0)
     config = tiny | {"on_failure": "rollback", "checkpoint_every": 1, "max_rollbacks": 1}
@@ -129,8 +141,8 @@ def test_a_rollback_outlives_the_process(left, tiny, tmp_path, monkeypatch):
 
 
 def test_a_rollback_to_the_start_takes_its_weights_from_there(
-    finished, tiny, tmp_path, monkeypatch
-):
+    finished: Run, tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(loop, "CHUNK_SECONDS", 0.0)
     states: list[Any] = []
     monkeypatch.setattr(Resident, "start", lambda _, state: states.append(jax.device_get(state)))
@@ -143,13 +155,18 @@ def test_a_rollback_to_the_start_takes_its_weights_from_there(
 
 
 @pytest.mark.parametrize("ending", ["finished", "failed", "stopped"])
-def test_processes_leave_together_once_all_is_closed(ending, tiny, tmp_path, monkeypatch):
+def test_processes_leave_together_once_all_is_closed(
+    ending: str, tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """jax ends those that wait long for one that still concludes, and that one with them."""
     happened: list[str] = []
     close = loop.Session.close
-    monkeypatch.setattr(
-        loop.Session, "close", lambda session: (close(session), happened.append("closed"))
-    )
+
+    def noted(session: Any) -> None:
+        close(session)
+        happened.append("closed")
+
+    monkeypatch.setattr(loop.Session, "close", noted)
     monkeypatch.setattr(hosts, "meet", lambda: happened.append("met"))
     if ending == "failed":
         poisoned(monkeypatch, 3)
@@ -161,7 +178,9 @@ def test_processes_leave_together_once_all_is_closed(ending, tiny, tmp_path, mon
     assert happened == ["closed", "met"]
 
 
-def test_rollbacks_come_to_an_end(tiny, tmp_path, monkeypatch):
+def test_rollbacks_come_to_an_end(
+    tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     poisoned(monkeypatch, 4, times=100)
     monkeypatch.setattr(loop, "CHUNK_SECONDS", 0.0)
     with pytest.raises(RunFailed, match="Lower the learning rates: 2 rollbacks did not help"):
@@ -170,7 +189,9 @@ def test_rollbacks_come_to_an_end(tiny, tmp_path, monkeypatch):
     assert rates == [0.5, 0.25]
 
 
-def test_grids_show_the_same_latents_at_every_epoch(tiny, tmp_path, monkeypatch):
+def test_grids_show_the_same_latents_at_every_epoch(
+    tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """So that once nothing is learnt they are the same pictures."""
     poisoned(monkeypatch, 1)
     config = tiny | {"epochs": 3, "sample_every": 1}
@@ -187,7 +208,7 @@ FAILING = Verdict.of(
 
 def failing_after(monkeypatch: pytest.MonkeyPatch, epochs: int) -> None:
     """A judge that calls the run failing once it is so long, and healthy after a rollback."""
-    accused = []
+    accused: list[Judge] = []
 
     def update(judge: Judge, history: History) -> Verdict:
         if len(history) >= epochs and not accused:
@@ -199,8 +220,11 @@ def failing_after(monkeypatch: pytest.MonkeyPatch, epochs: int) -> None:
 
 
 def test_a_failing_run_is_stopped_where_asked_for_and_keeps_its_report(
-    tiny, tmp_path, monkeypatch, capsys
-):
+    tiny: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     failing_after(monkeypatch, 4)
     with pytest.raises(RunFailed) as caught:
         train(tiny | {"on_failure": "stop"}, tmp_path)
@@ -217,7 +241,9 @@ def test_a_failing_run_is_stopped_where_asked_for_and_keeps_its_report(
     assert marks["healthy"]["epoch"] == 3  # the one saved when it stopped is not
 
 
-def test_a_failing_run_is_rolled_back_where_asked_for(tiny, tmp_path, monkeypatch):
+def test_a_failing_run_is_rolled_back_where_asked_for(
+    tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     failing_after(monkeypatch, 4)
     run = train(tiny | {"on_failure": "rollback"}, tmp_path, quiet=True)
     assert float(run.state.rate_factor) == 0.5
@@ -228,7 +254,9 @@ def test_a_failing_run_is_rolled_back_where_asked_for(tiny, tmp_path, monkeypatc
 
 
 @pytest.mark.slow
-def test_a_run_rolled_back_past_its_best_checkpoints_keeps_the_best(tiny, tmp_path, monkeypatch):
+def test_a_run_rolled_back_past_its_best_checkpoints_keeps_the_best(
+    tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """They come after the last healthy one in a run that at first went on though it was failing."""
     fids = iter([50.0, 40.0, 30.0, 20.0, 10.0, 45.0, 44.0, 43.0, 42.0, 41.0])
 
@@ -248,7 +276,9 @@ def test_a_run_rolled_back_past_its_best_checkpoints_keeps_the_best(tiny, tmp_pa
     assert float(open_run(tmp_path, "5")[2].rate_factor) == 0.5
 
 
-def test_samples_that_a_rollback_took_back_are_not_shown(tiny, tmp_path, monkeypatch):
+def test_samples_that_a_rollback_took_back_are_not_shown(
+    tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Those after 6 epochs: the run that goes on fails after 5."""
     lives, limits = iter([5, 4]), dict[Judge, int]()
 
@@ -268,14 +298,18 @@ def test_samples_that_a_rollback_took_back_are_not_shown(tiny, tmp_path, monkeyp
         assert gif.n_frames == 6
 
 
-def test_by_default_a_failing_run_goes_on(finished, tiny, tmp_path, monkeypatch):
+def test_by_default_a_failing_run_goes_on(
+    finished: Run, tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     failing_after(monkeypatch, 4)
     assert same_bits(train(tiny, tmp_path, quiet=True).state, finished.state)
     verdicts = [line["verdict"] for line in lines(tmp_path)]
     assert verdicts == ["healthy"] * 3 + ["failing"] * 3
 
 
-def test_a_streamed_run_rolls_back(tiny, tmp_path, monkeypatch):
+def test_a_streamed_run_rolls_back(
+    tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     poisoned(monkeypatch, 4)
     monkeypatch.setattr(loop, "CHUNK_SECONDS", 0.0)
     config = tiny | {"on_failure": "rollback", "data": STREAMED}
@@ -290,7 +324,9 @@ def test_a_streamed_run_rolls_back(tiny, tmp_path, monkeypatch):
     ]
 
 
-def test_a_best_that_was_marked_and_never_whole_is_found_again(tiny, tmp_path, monkeypatch):
+def test_a_best_that_was_marked_and_never_whole_is_found_again(
+    tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     mark_best = loop.Checkpoints.mark_best
 
     def cut(*arguments: Any) -> None:

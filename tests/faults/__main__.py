@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import tests.conftest  # noqa: F401  a CPU, and no services
-from tests.faults.harness import Bench, can_mount
+from tests.faults.harness import Bench, Result, can_mount
 from tests.faults.table import faults
 
 BEGIN, END = "<!-- made by `make faults` -->", "<!-- end -->"
@@ -58,7 +58,7 @@ def _tried(names: Sequence[str], options: argparse.Namespace) -> Iterator[Row]:
             if name.startswith("disk full") and not mounts:
                 print(f"{name:<34} not tried: it takes the right to mount a small disk")
                 continue
-            results = []
+            results: list[Result] = []
             for seed in range(1 if "in one run" in name else options.tries):
                 if not results or time.monotonic() < deadline:
                     results.append(fault(bench, seed))

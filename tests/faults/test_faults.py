@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,20 +32,20 @@ FAULTS = {name: fault for name, fault in faults(kills=3).items() if name not in 
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory) -> Bench:
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     return Bench(tmp_path_factory.mktemp("faults"))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FAULTS)
-def test_nothing_is_lost(bench, name):
+def test_nothing_is_lost(bench: Bench, name: str) -> None:
     if name.startswith("disk full") and not can_mount(bench.place):
         pytest.skip("a small disk takes the right to mount one")
     assert FAULTS[name](bench, 1) == (True, True)
 
 
 @pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
-def test_nan_cannot_come_by_images(kind, tmp_path):
+def test_nan_cannot_come_by_images(kind: type[np.floating[Any]], tmp_path: Path) -> None:
     """Images are integers; what could hold a NaN is refused, whether it does or not."""
     images = np.full((16, 8, 8, 1), np.nan, kind)
     with pytest.raises(UserError, match="images must be uint8 from 0 to 255"):
@@ -52,13 +53,13 @@ def test_nan_cannot_come_by_images(kind, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_the_page_shows_the_figures_last_measured():
+def test_the_page_shows_the_figures_last_measured() -> None:
     rows = json.loads(Path("benchmarks/results/faults.json").read_text())
     page = Path("docs/reliability.md").read_text()
     assert rendered(page, rows) == page
 
 
-def test_the_page_names_tests_that_there_are():
+def test_the_page_names_tests_that_there_are() -> None:
     promises, _, _ = Path("docs/reliability.md").read_text().partition("## Faults")
     named = re.findall(r"`(test_\w+\.py)`(?:: ([\w, ]+))?", promises)
     assert len(named) > 30
