@@ -87,4 +87,7 @@ def make(folder: Path, n: int, *, grids: int = 6, measure: bool = True, **drop: 
     for i in range(1, grids + 1):
         images = rng.integers(0, 256, (16, 8, 8, 1), np.uint8)
         samples.save_grid(images, samples.grid_path(folder / "samples", n * i // grids), 4)
+    if grids:
+        images = rng.integers(0, 256, (16, 8, 8, 1), np.uint8)
+        samples.save_grid(images, folder / "samples" / samples.REALS, 4)
     return folder

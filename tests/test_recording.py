@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from wgan_jax import recording
 from wgan_jax.config import flat, resolve
 from wgan_jax.health.judge import Judge, Setup
 from wgan_jax.measurement import Quality
-from wgan_jax.record import tensorboard
+from wgan_jax.record import samples, tensorboard
 from wgan_jax.recording import Played, Recorder
 
 
@@ -65,6 +66,21 @@ def test_what_a_mirror_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
             }
         ]
     ]
+
+
+@pytest.mark.parametrize(("n", "shown"), [(3, [0, 1, 2]), (6, [0, 1, 3, 5])])
+def test_real_images_are_shown_once_spread_over_all(
+    tmp_path: Path, n: int, shown: list[int]
+) -> None:
+    images = np.arange(n, dtype=np.uint8)[:, None, None, None] * np.ones((8, 8, 3), np.uint8)
+    record = Recorder(resolve({}), tmp_path, quiet=True)
+    record.reals(images, 4)
+    (path,) = (tmp_path / "samples").iterdir()
+    with Image.open(path) as opened:
+        np.testing.assert_array_equal(np.asarray(opened), samples.grid(images[shown], 8))
+    path.write_bytes(b"kept")
+    record.reals(images, 4)
+    assert (path.name, path.read_bytes()) == ("reals.png", b"kept")
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ from wgan_jax.health.verdict import Finding, Verdict
 from wgan_jax.keys import BY_KEY, METRICS, ROUND_EXTRAS, ROUND_KEYS
 from wgan_jax.record import curves, ledger, panels, sections, stability
 from wgan_jax.record.pages import Page, Section, markdown, show
-from wgan_jax.record.samples import grid_paths
+from wgan_jax.record.samples import REALS, grid_paths
 from wgan_jax.record.sections import duration
 from wgan_jax.record.webpage import MAX_GRIDS, choose, webpage
 from wgan_jax.record.workdir import RunFolder, read
@@ -475,6 +475,20 @@ def test_the_page_shows_the_last_samples_first(tmp_path: Path) -> None:
     last = base64.b64encode((folder / "samples" / "epoch_000040.png").read_bytes()).decode()
     shown = f'<img id="grid" src="data:image/png;base64,{last}"'
     assert f'{shown} alt="Grid of samples after 40 epochs">' in html
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_real_images_are_shown_where_the_run_kept_some(tmp_path: Path, kept: bool) -> None:
+    folder = make(tmp_path / "a", 40, grids=3)
+    path = folder / "samples" / REALS
+    source = "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+    if not kept:
+        path.unlink()
+    html = report.report(folder)[0].read_text(encoding="utf-8")
+    data = re.search(r'<script type="application/json" id="data">(.+?)</script>', html)
+    assert data is not None
+    assert json.loads(data[1])["reals"] == (source if kept else None)
+    assert ('<button id="real"' in html) is kept
 
 
 def test_files_that_are_missing_or_damaged_cost_only_themselves(tmp_path: Path) -> None:

@@ -104,6 +104,27 @@ def test_the_slider_shows_earlier_samples_without_console_errors(
     assert browser.errors() == []
 
 
+def test_real_images_take_the_place_of_samples_and_give_it_back(
+    browser: Browser, page: str
+) -> None:
+    browser.call("/url", url=page)
+    picture = "document.getElementById('grid').src"
+    words = "document.getElementById('epoch').textContent"
+    pressed = "document.getElementById('real').getAttribute('aria-pressed')"
+    samples = browser.run(picture)
+    for back in ("#real", "#play"):
+        browser.call(f"/element/{browser.find('#real')}/click")
+        assert (browser.run(words), browser.run(pressed)) == ("real images", "true")
+        assert browser.run(picture) == browser.run(
+            "JSON.parse(document.getElementById('data').textContent).reals"
+        )
+        browser.call(f"/element/{browser.find(back)}/click")
+        assert browser.run(pressed) == "false"
+        assert browser.run(picture).startswith("data:image/png;base64,")
+        assert (browser.run(picture) == samples) is (back == "#real")
+    assert browser.errors() == []
+
+
 def test_playing_ends_at_the_last_grid(browser: Browser, page: str) -> None:
     browser.call("/url", url=page)
     browser.call(f"/element/{browser.find('#play')}/click")

@@ -55,6 +55,7 @@ def test_what_a_run_leaves(finished: Run) -> None:
     assert [path.name for path in sorted((place / "samples").iterdir())] == [
         *(f"epoch_{epoch:06d}.png" for epoch in (0, 3, 6)),
         "progress.gif",
+        "reals.png",
     ]
     with Image.open(place / "samples" / "progress.gif") as gif:
         assert (gif.n_frames, gif.info["loop"]) == (3, 0)

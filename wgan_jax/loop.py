@@ -18,7 +18,7 @@ from wgan_jax.data.dataset import Dataset
 from wgan_jax.errors import Interrupted, RunFailed
 from wgan_jax.feeding import feed
 from wgan_jax.gan.rounds import CHUNK, Chunk, chunk_program
-from wgan_jax.gan.state import GanState, new_game, root_key
+from wgan_jax.gan.state import GRID, GanState, new_game, root_key
 from wgan_jax.health.windows import LEAST
 from wgan_jax.interruption import Signals, watched
 from wgan_jax.record import events
@@ -136,8 +136,10 @@ class Session:
             out_shardings=devices.everywhere(self.game.mesh),
             compiler_options=quick_options(),
         )
-        if not self.epoch and self.settings.sample_every:
-            self._draw_samples()
+        if self.settings.sample_every:
+            self.record.reals(self.dataset.source, GRID)
+            if not self.epoch:
+                self._draw_samples()
         self.record.console.progress(self.epoch)
 
     def _rounds_to_play(self, most: int) -> int:

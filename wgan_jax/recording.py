@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from wgan_jax import hosts
 from wgan_jax.config import flat
+from wgan_jax.data.held_out import some
+from wgan_jax.data.sources import Images, Source
 from wgan_jax.errors import UserError, kind_and_line
 from wgan_jax.health.judge import Judge, Setup
 from wgan_jax.history import History
@@ -129,6 +131,12 @@ class Recorder:
     def pictures(self, images: NDArray[np.uint8], epoch: int) -> None:
         """Keep samples [n, h, w, c] drawn after so many epochs until `record` has time for them."""
         self._drawn = images, epoch
+
+    def reals(self, source: Source | Images, count: int) -> None:
+        """Write a grid of so many real images, spread evenly over all of them; once a run."""
+        path = self.workdir / "samples" / samples.REALS
+        if not path.exists():
+            samples.save_grid(some(source, min(count, source.shape[0])), path, columns=8)
 
     def record(self) -> None:
         """Hand what waits, if anything does, to history, judge, files and console."""
@@ -267,6 +275,9 @@ class Follower(Recorder):
         pass
 
     def pictures(self, images: NDArray[np.uint8], epoch: int) -> None:
+        pass
+
+    def reals(self, source: Source | Images, count: int) -> None:
         pass
 
     def summarize(self, status: str) -> None:

@@ -25,7 +25,7 @@ from wgan_jax.keys import (
 from wgan_jax.record import curves, sections, stability
 from wgan_jax.record.figures import dashboard
 from wgan_jax.record.pages import Page, Row, Section, markdown, show
-from wgan_jax.record.samples import grid_paths
+from wgan_jax.record.samples import REALS, grid_paths
 from wgan_jax.record.webpage import webpage
 from wgan_jax.record.workdir import RunFolder, read
 
@@ -54,7 +54,8 @@ def report(workdir: Path, ending: Mapping[str, Any] | None = None) -> tuple[Path
     paths = tuple(workdir / name for name in ("report.html", "report.md", "dashboard.png"))
     charts = curves.charts(run.history, encoder, objective)
     grids = grid_paths(workdir / "samples", run.history.played)
-    html = webpage(page, charts, grids)
+    reals = workdir / "samples" / REALS
+    html = webpage(page, charts, grids, reals if reals.exists() else None)
     replace_text(paths[0], html)
     replace_text(paths[1], markdown(page))
     dashboard(run.history, paths[2], run.name, page.verdict, page.reason, encoder, objective)

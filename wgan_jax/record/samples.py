@@ -1,6 +1,7 @@
 """Pictures of samples: a grid as PNG, and a run's grids as one looping GIF.
 
 Sample grids are named `epoch_000500.png`, where 500 epochs were trained before they were drawn.
+Beside them lies one of real images.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from wgan_jax.files import replace_bytes
 
+REALS = "reals.png"  # what samples should look like, and what was read of the data
 MIN_WIDTH = 512  # pixels; smaller grids are enlarged, for 8x8 digits cannot be read otherwise
 GAP = 2  # pixels between images, after enlarging
 PAPER = 255  # what shows between images and in empty places: white

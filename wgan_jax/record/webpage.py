@@ -18,13 +18,16 @@ MAX_GRIDS = 40
 MAX_GRID_BYTES = 6_000_000  # of all embedded grids together
 
 
-def webpage(page: Page, charts: dict[str, Any], grids: Sequence[Path]) -> str:
+def webpage(
+    page: Page, charts: dict[str, Any], grids: Sequence[Path], reals: Path | None = None
+) -> str:
     """The HTML of a report.
 
     Args:
       page: its texts and tables.
       charts: what `record.curves.charts` gives.
       grids: sample grids by epoch, of which evenly spaced ones are embedded.
+      reals: a grid of real images, to compare them with.
     """
     chosen = choose(grids)
     pictures = [{"epoch": epochs_in_name(path), "src": _data_uri(path)} for path in chosen]
@@ -34,14 +37,14 @@ def webpage(page: Page, charts: dict[str, Any], grids: Sequence[Path]) -> str:
         "tone": TONES.get(page.verdict, "bad"),
         "reason": escape(page.reason),
         "facts": "".join(_fact(name, value) for name, value in page.facts),
-        "samples": _samples(pictures, len(grids)),
+        "samples": _samples(pictures, len(grids), reals is not None),
         "first": "".join(_section(s) for s in page.sections[:1]),
         "early": "".join(_section(s) for s in page.sections[1:] if s.early),
         "sections": "".join(_section(s) for s in page.sections[1:] if not s.early),
         "notes": _notes(page.notes),
         "style": _part("report.css"),
         "script": _part("report.js"),
-        "data": _json({"charts": charts, "grids": pictures}),
+        "data": _json({"charts": charts, "grids": pictures, "reals": reals and _data_uri(reals)}),
     }
     return re.sub("{{(.+?)}}", lambda name: values[name[1].strip()], _part("report.html"))
 
@@ -72,18 +75,19 @@ def _fact(name: str, value: str) -> str:
     return f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>"
 
 
-def _samples(pictures: list[dict[str, Any]], total: int) -> str:
+def _samples(pictures: list[dict[str, Any]], total: int, with_reals: bool) -> str:
     if not pictures:
         return ""
     last, top = pictures[-1], len(pictures) - 1
     words = f"after {last['epoch']:,} epochs"
     shown = f" ({len(pictures)} of {total} grids)" if len(pictures) < total else ""
+    real = '<button id="real" type="button" aria-pressed="false">real images</button>' * with_reals
     return f"""<section id="samples"><h2>Samples</h2>
 <p class="note">Drawn from the same latents at every epoch{shown}.</p>
 <figure><img id="grid" src="{last["src"]}" alt="Grid of samples {words}">
 <figcaption><button id="play" type="button" aria-label="Play">▶</button>
 <input id="slider" type="range" min="0" max="{top}" value="{top}" aria-label="Epoch of the samples">
-<output id="epoch" for="slider">{words}</output>
+<output id="epoch" for="slider">{words}</output>{real}
 </figcaption></figure></section>"""
 
 

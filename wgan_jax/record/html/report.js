@@ -191,15 +191,25 @@ function listen(svg, last) {
 
 function browse(grids) {
   const [slider, image, output, button] = ["slider", "grid", "epoch", "play"].map(id => document.getElementById(id));
+  const real = document.getElementById("real");  // null where the run kept no real images
   let timer = null;
   const show = () => {
     const grid = grids[slider.value], words = `after ${grid.epoch.toLocaleString("en-US")} epochs`;
     image.src = grid.src;
     image.alt = "Grid of samples " + words;
     output.textContent = words;
+    real?.setAttribute("aria-pressed", false);
   };
   const stop = () => { clearInterval(timer); timer = null; button.textContent = "▶"; button.setAttribute("aria-label", "Play"); };
   slider.addEventListener("input", () => { stop(); show(); });
+  real?.addEventListener("click", () => {
+    stop();
+    if (real.getAttribute("aria-pressed") === "true") return show();
+    image.src = data.reals;
+    image.alt = "Grid of real images";
+    output.textContent = "real images";
+    real.setAttribute("aria-pressed", true);
+  });
   button.addEventListener("click", () => {
     if (timer) return stop();
     if (+slider.value === grids.length - 1) slider.value = 0;
