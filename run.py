@@ -301,6 +301,7 @@ examples:
   python run.py sample --workdir runs/cifar_wgan --n 10000 --out samples/
   python run.py sample --workdir runs/cifar_wgan --checkpoint best
   python run.py sample --workdir runs/cifar_wgan --n 6 --interpolate
+  python run.py sample --workdir runs/cifar_wgan --n 10 --nearest
 """
 
 
@@ -308,18 +309,28 @@ def sample(argv: Sequence[str]) -> None:
     """Write pictures from a run's checkpoint."""
     args = parser("run.py sample", sample.__doc__ or "", SAMPLE_EXAMPLES)
     args.add_argument("--workdir", type=to_path, required=True, help="the run")
-    args.add_argument("--n", type=int, default=64, help="how many; with --interpolate, rows")
+    args.add_argument("--n", type=int, default=64, help="how many; of rows, how many rows")
     args.add_argument("--checkpoint", default="latest", help="latest, best, healthy or an epoch")
     args.add_argument(
-        "--out", type=to_path, help="folder, or with --grid a .png; default: in the run"
+        "--out", type=to_path, help="folder, or for one picture a .png; default: in the run"
     )
     args.add_argument("--seed", type=int, default=0, help="other pictures for another seed")
     args.add_argument("--grid", action="store_true", help="all in one picture")
     args.add_argument("--interpolate", action="store_true", help="rows from one latent to another")
+    args.add_argument(
+        "--nearest", action="store_true", help="rows of a sample and the real images most like it"
+    )
     options = args.parse_args(argv)
+    given = vars(options)
+    if given.pop("nearest"):
+        from wgan_jax import neighbours
+
+        refuse(args, options, "--nearest", "grid", "interpolate")
+        neighbours.show(options.workdir, options.n, options.checkpoint, options.out, options.seed)
+        return
     from wgan_jax import sampling
 
-    sampling.sample(**vars(options))
+    sampling.sample(**given)
 
 
 TRIAGE_EXAMPLES = """\

@@ -22,7 +22,7 @@ from wgan_jax.quality.encoders import ENCODERS
 from wgan_jax.record import identity
 from wgan_jax.record.samples import save_grid
 from wgan_jax.sampling import draw
-from wgan_jax.settings import DataSettings
+from wgan_jax.settings import DataSettings, Settings
 from wgan_jax.starting import open_run
 
 MOST = 1_000_000  # samples in a measurement
@@ -90,11 +90,7 @@ def evaluate_run(
     check_count(n)
     use_compilation_cache()
     game, epoch, state = open_run(workdir, checkpoint, to_stderr)
-    if game.settings.data.name == "arrays":
-        raise UserError(
-            f"{workdir} was trained on an array, which only Python can give: "
-            f"wgan_jax.load({str(workdir)!r}).measure(images=...)."
-        )
+    dataset = own_images(workdir, game.settings, ".measure(images=...)")
     own = game.settings.quality
     quality = replace(
         own,
@@ -104,8 +100,6 @@ def evaluate_run(
         batch_size=options.batch_size or own.batch_size,
     )
     game = replace(game, settings=replace(game.settings, quality=quality))
-    dataset = load_images(game.settings.data, game.settings.image_size)
-    identity.refuse_other_images(workdir, dataset.identity)
     evaluator = Evaluator(game, dataset, to_stderr, dtype=options.dtype or "float32")
     found = evaluator.measure(state, epoch, n=n, all_distances=True)
     found = replace(found, protocol=found.protocol | {"checkpoint": checkpoint})
@@ -117,6 +111,27 @@ def evaluate_run(
     with if_writable(to_stderr, "the samples are not shown"):
         save_grid(pictures, workdir / "quality.png", columns=8)
     return found
+
+
+def own_images(workdir: Path, settings: Settings, of_a_run: str) -> Dataset:
+    """The images that a run was trained on, read again.
+
+    Args:
+      workdir: the run's folder.
+      settings: the run's.
+      of_a_run: what does the same in Python, e.g. `.measure(images=...)`.
+
+    Raises:
+      UserError: only Python can give them, they are not to be had, or they are others now.
+    """
+    if settings.data.name == "arrays":
+        raise UserError(
+            f"{workdir} was trained on an array, which only Python can give: "
+            f"wgan_jax.load({str(workdir)!r}){of_a_run}."
+        )
+    dataset = load_images(settings.data, settings.image_size)
+    identity.refuse_other_images(workdir, dataset.identity)
+    return dataset
 
 
 def check_count(n: int) -> None:

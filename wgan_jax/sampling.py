@@ -62,16 +62,12 @@ def sample(
     Raises:
       UserError: no such checkpoint, or the folder has other pictures that would stay among these.
     """
-    most = MOST_IN_A_GRID if grid or interpolate else MOST
-    if not 1 <= n <= most:
-        raise UserError(f"--n={n} must be at least 1 and at most {most}.")
-    if not 0 <= seed < 2**32:
-        raise UserError(f"--seed={seed} must be at least 0 and below 2**32.")
+    check_request(n, MOST_IN_A_GRID if grid or interpolate else MOST, seed)
     use_compilation_cache()
     game, epoch, state = open_run(workdir, checkpoint, to_stderr)
     kind = "interpolation" if interpolate else "grid" if grid else "samples"
     name, one = f"{kind}_{epoch:06d}_seed{seed}", grid or interpolate
-    path = _file(out, workdir, name) if one else _folder(out, workdir, name, n)
+    path = picture_path(out, workdir, name) if one else _folder(out, workdir, name, n)
     latents = sample_latents(game, seed, 2 * n if interpolate else n)
     if interpolate:
         latents = between(latents[:n], latents[n:], STEPS).reshape(n * STEPS, -1)
@@ -85,7 +81,15 @@ def sample(
     return path
 
 
-def _file(out: Path | None, workdir: Path, name: str) -> Path:
+def check_request(n: int, most: int, seed: int) -> None:
+    """Refuse a number of pictures or a seed out of its range."""
+    if not 1 <= n <= most:
+        raise UserError(f"--n={n} must be at least 1 and at most {most}.")
+    if not 0 <= seed < 2**32:
+        raise UserError(f"--seed={seed} must be at least 0 and below 2**32.")
+
+
+def picture_path(out: Path | None, workdir: Path, name: str) -> Path:
     """Where one picture goes: `out`, or under its name into that folder."""
     if out and out.suffix.lower() == ".png":
         return out

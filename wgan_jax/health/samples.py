@@ -172,7 +172,7 @@ def recall_fell(past: Past) -> Sign | None:
 def critic_overfits(past: Past) -> Sign | None:
     """The critic holds real images that it never saw for no more real than samples."""
     values, epochs = past.values("critic_overfit"), past.epochs("critic_overfit")
-    if len(values) < LEAST_SCORES or _is_old(past, epochs):
+    if len(values) < 3 or _is_old(past, epochs):
         return None
     smooth = _smooth(values)
     start = since(smooth >= OVERFITS)
