@@ -318,6 +318,20 @@ def test_a_report_that_cannot_be_made_costs_a_run_nothing_else(
     assert said.endswith("run.\n" if part == "report.report" else "dashboard.png.\n")
 
 
+def test_code_that_changed_under_a_run_costs_it_the_report_alone(
+    tiny: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It is imported at the end: a checkout may be another by then, of which some is loaded."""
+    monkeypatch.setitem(sys.modules, "wgan_jax.report", None)
+    train(tiny, tmp_path / "run")
+    assert named(tmp_path / "run")[-1] == "finished"
+    assert "The report of " in (said := capsys.readouterr().out)
+    assert "could not be made (ModuleNotFoundError: " in said
+
+
 def test_a_signal_does_not_disturb_the_conclusion(
     tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

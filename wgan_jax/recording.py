@@ -200,8 +200,6 @@ class Recorder:
         Returns:
           The report's files; none where it could not be made.
         """
-        from wgan_jax.report import report  # matplotlib: only at the end, and only here
-
         self.flush()
         self.summarize(status)
         grids = samples.grid_paths(self.workdir / "samples", self.history.played)
@@ -210,6 +208,8 @@ class Recorder:
             if grids:
                 samples.save_progress(grids, self.workdir / "samples" / "progress.gif")
         with self._or_said("The report"):
+            from wgan_jax.report import report  # matplotlib: only at the end, and only here
+
             paths = report(self.workdir, ending)
         _, fid = self.history.measured("fid_score")
         summary: dict[str, object] = {"verdict": self.verdict.word, "workdir": self.workdir.name}
