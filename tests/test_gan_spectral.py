@@ -113,7 +113,8 @@ def test_the_critic_does_not_see_how_large_its_kernels_are(game: Game, images: A
     scaled = state.replace(critic=state.critic.replace(params=larger))
     scores = game.scores(state, images)
     assert np.std(scores) > 0
-    np.testing.assert_allclose(game.scores(scaled, images), scores, rtol=1e-5)
+    # A score near 0 is a difference of larger numbers, and has their round-off.
+    np.testing.assert_allclose(game.scores(scaled, images), scores, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.slow
