@@ -78,10 +78,11 @@ def test_a_real_image_is_not_its_own_neighbour_but_a_copy_of_it_is() -> None:
     np.testing.assert_allclose(distances[:, 0] * 255, [30, 0, 60], atol=1e-9)
 
 
-@pytest.mark.parametrize(("but", "k"), [(None, 2), (np.array([1]), 1)])
-def test_of_fewer_images_than_asked_for_all_are_found(but: Any, k: int) -> None:
-    found, distances = nearest(flat(5), Dataset("x", flat(1, 2), ""), 6, but=but)
-    assert (found.shape, distances.shape) == ((1, k, 2, 2, 1), (1, k))
+@pytest.mark.parametrize(("but", "last"), [(-1, 4 / 255), (1, np.inf), (0, np.inf)])
+def test_of_fewer_images_than_asked_for_all_are_found(but: int, last: float) -> None:
+    found, distances = nearest(flat(5), Dataset("x", flat(1, 2), ""), 6, but=np.array([but]))
+    assert found.shape == (1, 2, 2, 2, 1)
+    assert distances[0, 1] == pytest.approx(last)
 
 
 def test_a_runs_samples_stand_in_rows_before_their_neighbours(

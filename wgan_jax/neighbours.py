@@ -53,19 +53,18 @@ def show(
     dataset = own_images(workdir, game.settings, ".sample(n), and compare with your array")
     with enough_memory("ask for fewer, --n"):
         samples = draw(game, state, sample_latents(game, seed, n))
-    flip, count = game.settings.data.flip, len(dataset)
-    with waiting(to_stderr, f"Comparing with {count:,} real images ...", PATIENCE):
-        found, distances = nearest(samples, dataset, BESIDE, flip=flip)
-        numbers = evenly(count, min(n, count))
-        reals = some(dataset.source, len(numbers))
-        _, apart = nearest(reals, dataset, 1, flip=flip, but=numbers)
+    numbers = evenly(len(dataset), min(n, len(dataset)))
+    both = np.concatenate([samples, some(dataset.source, len(numbers))])
+    but = np.concatenate([np.full(n, -1), numbers])
+    with waiting(to_stderr, f"Comparing with {len(dataset):,} real images ...", PATIENCE):
+        found, distances = nearest(both, dataset, BESIDE, flip=game.settings.data.flip, but=but)
     gap = np.full_like(samples, PAPER)
-    rows = np.concatenate([samples[:, None], gap[:, None], found], axis=1)
+    rows = np.concatenate([samples[:, None], gap[:, None], found[:n]], axis=1)
     save_grid(rows.reshape(-1, *samples.shape[1:]), path, columns=rows.shape[1])
     to_stderr(f"{n} samples after {epoch} epochs, and the real images nearest to each: {path}")
     to_stderr(
-        f"Median distance to the nearest real image: {np.median(distances[:, 0]):.3f}; of a real "
-        f"one to another: {np.median(apart[:, :1]):.3f} (root mean square of pixels, 0 to 1)"
+        f"Median distance to the nearest real image: {np.median(distances[:n, 0]):.3f}; of a real "
+        f"one to another: {np.median(distances[n:, 0]):.3f} (root mean square of pixels, 0 to 1)"
     )
     return path
 
@@ -85,14 +84,15 @@ def nearest(
       dataset: the real ones, of the same shape; where they are fewer than k, all of them.
       k: how many.
       flip: compare with mirror images, too: the nearer of both counts, and is what is returned.
-      but: for each image the number of a real one [n] that does not count, as it is itself.
+      but: for each image the number of a real one [n] that does not count, as it is itself: its
+        distance is infinite. -1: all count.
 
     Returns:
       The real images, uint8 [n, k, h, w, c], and the root mean square differences of their pixels,
       float64 [n, k], 0 to 1.
     """
     rows = _flat(images)
-    k = min(k, len(dataset) - (but is not None))
+    k = min(k, len(dataset))
     squares, numbers = np.full((len(rows), k), np.inf), np.zeros((len(rows), k), np.int64)
     first = 0
     for batch in dataset.batches(BATCH):
