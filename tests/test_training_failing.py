@@ -24,6 +24,7 @@ from wgan_jax.history import History
 from wgan_jax.measurement import Quality
 from wgan_jax.notebook import Run
 from wgan_jax.record import events
+from wgan_jax.record.samples import grid_paths
 from wgan_jax.starting import open_run
 
 pytestmark = [
@@ -76,7 +77,7 @@ def test_what_is_not_finite_is_neither_saved_nor_drawn(
     monkeypatch.setattr(loop, "CHUNK_SECONDS", 100.0)  # of one round, and two
     with pytest.raises(RunFailed, match="is nan at epoch 2; no checkpoint yet"):
         train(tiny, tmp_path, quiet=True)
-    assert [path.name for path in (tmp_path / "samples").glob("*.png")] == ["epoch_000000.png"]
+    assert [path.name for path in grid_paths(tmp_path / "samples")] == ["epoch_000000.png"]
 
 
 @pytest.mark.slow
@@ -197,7 +198,7 @@ def test_grids_show_the_same_latents_at_every_epoch(
     config = tiny | {"epochs": 3, "sample_every": 1}
     train(config | {"on_failure": "rollback", "rollback_factor": 1e-30}, tmp_path, quiet=True)
     assert [e["to_epoch"] for e in events.read(tmp_path) if e["event"] == "rollback"] == [0]
-    pictures = [path.read_bytes() for path in (tmp_path / "samples").glob("*.png")]
+    pictures = [path.read_bytes() for path in grid_paths(tmp_path / "samples")]
     assert (len(pictures), len(set(pictures))) == (4, 1)
 
 
